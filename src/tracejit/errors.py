@@ -1,0 +1,36 @@
+"""What tracejit raises. Errors that NumPy would raise are raised as NumPy's own types, not as these."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConcretizationError",
+    "NanError",
+    "PerformanceWarning",
+    "TracejitError",
+    "UnsupportedError",
+    "VerifyError",
+]
+
+
+class TracejitError(Exception):
+    """Base of every error that is tracejit's own."""
+
+
+class ConcretizationError(TracejitError, TypeError):
+    """A traced value was needed as a plain Python value (``if x > 0``, ``float(x)``)."""
+
+
+class UnsupportedError(TracejitError, NotImplementedError):
+    """A feature that tracejit does not compile; the message says what to write instead."""
+
+
+class VerifyError(TracejitError):
+    """The IR broke one of its own rules, or two stages of the compiler disagree: a bug in tracejit."""
+
+
+class NanError(TracejitError, FloatingPointError):
+    """With ``debug="nans"``: the first operation whose result is NaN or infinite."""
+
+
+class PerformanceWarning(UserWarning):
+    """Something runs through NumPy instead of compiled code."""

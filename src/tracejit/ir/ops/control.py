@@ -1,0 +1,145 @@
+"""Control flow over whole arrays, with closed regions, and calls back into Python.
+
+References receive each region as a callable ``region(*arrays) -> sequence of arrays``. Differentiation and batching
+transform the regions, which belongs to ``transforms/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit.errors import UnsupportedError
+from tracejit.ir.builder import Builder, current_builder, same_dims
+from tracejit.ir.core import Eqn, Function, Operand
+from tracejit.ir.ops.common import Tangent, dim_operand, index_literal, op, require, zeros
+from tracejit.ir.primitive import primitive
+from tracejit.ir.types import ArrayType, scalar
+
+__all__ = ["callback", "cond", "fori_loop", "linear_recurrence", "while_loop"]
+
+Array = np.ndarray[Any, Any]
+Region = Callable[..., Sequence[Any]]
+
+
+def _check_types(name: str, what: str, got: Sequence[ArrayType], wanted: Sequence[ArrayType]) -> None:
+    fits = len(got) == len(wanted) and all(
+        g.dtype == w.dtype and same_dims(g.dims, w.dims) for g, w in zip(got, wanted, strict=True)
+    )
+    require(fits, name, f"{what} {list(got)} where {list(wanted)} are needed")
+
+
+def _types(values: Sequence[Operand]) -> list[ArrayType]:
+    return [value.type for value in values]
+
+
+# ----------------------------------------------------------------------------------------------------------- cond
+
+
+def _cond_infer(pred: ArrayType, *operands: ArrayType, regions: tuple[Function, Function]) -> tuple[ArrayType, ...]:
+    require(pred.dtype == np.bool_ and pred.rank == 0, "cond", f"the predicate is {pred}")
+    then, otherwise = regions
+    for region in regions:
+        _check_types("cond", "parameters", _types(region.params), operands)
+    _check_types("cond", "results", _types(otherwise.results), _types(then.results))
+    return tuple(_types(then.results))
+
+
+def _cond_reference(pred: Array, *operands: Array, regions: tuple[Region, Region]) -> tuple[Any, ...]:
+    return tuple(regions[0 if pred else 1](*operands))
+
+
+cond = primitive("cond", infer=_cond_infer, reference=_cond_reference)
+
+# ---------------------------------------------------------------------------------------------------------- loops
+
+
+def _while_infer(*types: ArrayType, carries: int, regions: tuple[Function, Function]) -> tuple[ArrayType, ...]:
+    condition, body = regions
+    for region in regions:
+        _check_types("while_loop", "parameters", _types(region.params), types)
+    _check_types("while_loop", "condition", _types(condition.results), [scalar("bool")])
+    _check_types("while_loop", "results", _types(body.results), types[:carries])
+    return types[:carries]
+
+
+def _while_reference(*arrays: Array, carries: int, regions: tuple[Region, Region]) -> tuple[Any, ...]:
+    condition, body = regions
+    carry, constants = tuple(arrays[:carries]), arrays[carries:]
+    while condition(*carry, *constants)[0]:
+        carry = tuple(body(*carry, *constants))
+    return carry
+
+
+while_loop = primitive("while_loop", infer=_while_infer, reference=_while_reference)
+
+
+def _fori_infer(
+    lower: ArrayType, upper: ArrayType, *types: ArrayType, carries: int, regions: tuple[Function]
+) -> tuple[ArrayType, ...]:
+    (body,) = regions
+    _check_types("fori_loop", "bounds", (lower, upper), [scalar("i64")] * 2)
+    _check_types("fori_loop", "parameters", _types(body.params), [scalar("i64"), *types])
+    _check_types("fori_loop", "results", _types(body.results), types[:carries])
+    return types[:carries]
+
+
+def _fori_reference(
+    lower: Array, upper: Array, *arrays: Array, carries: int, regions: tuple[Region]
+) -> tuple[Any, ...]:
+    carry, constants = tuple(arrays[:carries]), arrays[carries:]
+    for i in range(int(lower), int(upper)):
+        carry = tuple(regions[0](np.int64(i), *carry, *constants))
+    return carry
+
+
+fori_loop = primitive("fori_loop", infer=_fori_infer, reference=_fori_reference)
+
+
+def linear_recurrence(factors: Operand, increments: Operand, axis: int) -> Operand:
+    """``y[i] = y[i-1] * factors[i] + increments[i]`` along an axis, from zero."""
+    dims = factors.type.dims
+    line = factors.type.with_dims(dims[:axis] + dims[axis + 1 :])
+    with Builder() as body:
+        i = body.param(scalar("i64"))
+        last, out, f, v = (body.param(t) for t in (line, factors.type, factors.type, factors.type))
+        at = op("gather", f, i, axes=(axis,)), op("gather", v, i, axes=(axis,))
+        new = op("add", op("mul", last, at[0]), at[1])
+        region = body.finish([new, op("scatter", out, new, i, axes=(axis,))], name="recurrence")
+    operands = (index_literal(0), dim_operand(dims[axis]), zeros(line), zeros(factors.type), factors, increments)
+    return current_builder().emit(fori_loop, operands, {"carries": 2}, (region,))[1]
+
+
+# ------------------------------------------------------------------------------------------------------- callback
+
+
+def _callback_reference(*arrays: Array, function: Callable[..., Any], types: tuple[ArrayType, ...]) -> tuple[Any, ...]:
+    results = function(*arrays)
+    if not isinstance(results, tuple | list):
+        results = (results,)
+    require(len(results) == len(types), "callback", f"{len(results)} results of {function!r}, not {len(types)}")
+    converted = []
+    for result, type in zip(results, types, strict=True):
+        array = np.asarray(result)
+        if array.dtype != type.dtype or array.shape != type.dims:
+            raise TypeError(f"{function!r} gave {array.dtype}{list(array.shape)} where {type} was announced")
+        converted.append(array)
+    return tuple(converted)
+
+
+def _callback_jvp(eqn: Eqn, primals: Sequence[Operand], tangents: Sequence[Tangent]) -> list[Tangent]:
+    raise UnsupportedError(
+        f"{eqn.attrs['function']!r} runs as Python and cannot be differentiated; give its derivative with custom_jvp "
+        "or custom_vjp, or wrap its arguments in stop_gradient"
+    )
+
+
+callback = primitive(
+    "callback",
+    infer=lambda *operands, function, types: types,
+    reference=_callback_reference,
+    jvp=_callback_jvp,
+    effect="write",  # may have side effects: neither dropped nor merged nor reordered
+)

@@ -1,0 +1,117 @@
+"""Types of values: arrays of the pure level and buffers of the loop level. Dtypes are NumPy's."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TypeAlias
+
+import numpy as np
+
+from tracejit.ir.dims import DimLike, product
+
+__all__ = ["ArrayType", "BufferType", "Type", "dtype_named", "dtype_name", "scalar"]
+
+_NAMES = {
+    "float64": "f64",
+    "float32": "f32",
+    "float16": "f16",
+    "bfloat16": "bf16",
+    "int64": "i64",
+    "int32": "i32",
+    "int16": "i16",
+    "int8": "i8",
+    "uint64": "u64",
+    "uint32": "u32",
+    "uint16": "u16",
+    "uint8": "u8",
+    "bool": "bool",
+    "complex128": "c128",
+    "complex64": "c64",
+}
+_DTYPES = {short: np.dtype(name) for name, short in _NAMES.items() if name != "bfloat16"}
+
+
+@cache
+def dtype_name(dtype: np.dtype) -> str:  # type: ignore[type-arg]
+    """The short name used in the text form: ``f64``, ``i32``, ``bool``, ``c128``."""
+    try:
+        return _NAMES[dtype.name]
+    except KeyError:
+        raise TypeError(f"arrays of dtype {dtype} are not supported: numbers and bools only") from None
+
+
+def dtype_named(name: str) -> np.dtype:  # type: ignore[type-arg]
+    """The dtype of a short name.
+
+    Example:
+        >>> dtype_named("f32")
+        dtype('float32')
+    """
+    if name == "bf16":
+        import ml_dtypes  # noqa: PLC0415  (registers bfloat16; only programs that use it pay for the import)
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return _DTYPES[name]
+
+
+class ArrayType:
+    """A dtype and dims: ``f64[n, 3]``; ``f64[]`` is a scalar."""
+
+    __slots__ = ("_hash", "dims", "dtype")
+    dtype: np.dtype  # type: ignore[type-arg]
+    dims: tuple[DimLike, ...]
+
+    def __init__(self, dtype: np.dtype, dims: tuple[DimLike, ...] = ()) -> None:  # type: ignore[type-arg]
+        self.dtype = dtype
+        self.dims = dims
+        self._hash = hash((dtype, dims))
+
+    @property
+    def rank(self) -> int:
+        return len(self.dims)
+
+    @property
+    def size(self) -> DimLike:
+        return product(self.dims)
+
+    def with_dims(self, dims: tuple[DimLike, ...]) -> ArrayType:
+        return type(self)(self.dtype, dims)
+
+    def with_dtype(self, dtype: np.dtype) -> ArrayType:  # type: ignore[type-arg]
+        return type(self)(dtype, self.dims)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            type(self) is type(other)
+            and isinstance(other, ArrayType)
+            and self.dtype == other.dtype
+            and self.dims == other.dims
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __str__(self) -> str:
+        return f"{dtype_name(self.dtype)}[{', '.join(map(str, self.dims))}]"
+
+    __repr__ = __str__
+
+
+class BufferType(ArrayType):
+    """Memory of the loop level: C-contiguous elements of one dtype, ``buf f64[n, 3]``."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "buf " + super().__str__()
+
+    __repr__ = __str__
+
+
+Type: TypeAlias = ArrayType
+
+
+@cache
+def scalar(name: str) -> ArrayType:
+    """The rank-0 type of a short dtype name, made once."""
+    return ArrayType(dtype_named(name))

@@ -1,0 +1,90 @@
+"""Operations that have no nest of their own, written in terms of those that have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit.ir.builder import Builder, rebuild
+from tracejit.ir.core import Eqn, Function, Operand
+from tracejit.ir.ops import PRIMITIVES
+
+__all__ = ["decompose"]
+
+
+def decompose(function: Function) -> Function:
+    """Rewrite argmax, argmin, inner and outer products; a function without them comes back as it is."""
+    if not any(eqn.op.name in _RULES for eqn in function.eqns):
+        return function
+    return rebuild(function, _visit)
+
+
+def _visit(builder: Builder, eqn: Eqn, operands: list[Operand]) -> Sequence[Operand]:
+    rule = _RULES.get(eqn.op.name)
+    replaced = rule(eqn, operands) if rule is not None else None
+    if replaced is not None:
+        return (replaced,)
+    return builder.emit(eqn.op, tuple(operands), eqn.attrs, eqn.regions, eqn.loc)
+
+
+def _op(name: str, *operands: Any, **attrs: Any) -> Operand:
+    result: Operand = PRIMITIVES[name](*operands, **attrs)
+    return result
+
+
+def _arg_extreme(eqn: Eqn, operands: list[Operand]) -> Operand:
+    """The first index that holds the extreme value, or the first NaN: two reductions that vectorise."""
+    (x,), axis = operands, eqn.attrs["axis"]
+    if x.type.dtype == np.bool_:
+        x = _op("cast", x, dtype=np.dtype(np.uint8))
+    reduce_name = "reduce_max" if eqn.op.name == "argmax" else "reduce_min"
+    extreme = _op(reduce_name, x, axes=(axis,))
+    others = tuple(a for a in range(x.rank) if a != axis)
+    wide = _op("broadcast", extreme, dims=x.dims, axes=others)
+    found = _op("eq", x, wide)
+    if x.type.dtype.kind == "f":
+        found = _op("bitwise_or", found, _op("isnan", x))
+    index = _op("iota", dtype=np.dtype(np.int64), dims=x.dims, axis=axis)
+    nowhere = np.int64(np.iinfo(np.int64).max)
+    return _op("reduce_min", _op("select", found, index, nowhere), axes=(axis,))
+
+
+def _product(eqn: Eqn, operands: list[Operand]) -> Operand | None:
+    """Inner products become fused sums of products, outer products broadcasts."""
+    x, y = operands
+    (x_contract, y_contract), (x_batch, y_batch) = eqn.attrs["contract"], eqn.attrs["batch"]
+    x_free = [a for a in range(x.rank) if a not in x_contract and a not in x_batch]
+    y_free = [a for a in range(y.rank) if a not in y_contract and a not in y_batch]
+    is_blas = x.type.dtype in (np.float32, np.float64)
+    if is_blas and x_contract and (x_free or y_free):
+        return None
+    rank = len(x_batch) + len(x_free) + len(y_free) + len(x_contract)
+    dims = tuple(
+        [x.dims[a] for a in x_batch]
+        + [x.dims[a] for a in x_free]
+        + [y.dims[a] for a in y_free]
+        + [x.dims[a] for a in x_contract]
+    )
+    batch = range(len(x_batch))
+    contract = range(rank - len(x_contract), rank)
+    first = len(x_batch) + len(x_free)
+    left = _spread(x, [*x_batch, *x_free, *x_contract], [*range(first), *contract], dims)
+    right = _spread(y, [*y_batch, *y_free, *y_contract], [*batch, *range(first, first + len(y_free)), *contract], dims)
+    product = _op("mul", left, right)
+    combine = "reduce_any" if x.type.dtype == np.bool_ else "reduce_sum"
+    if x.type.dtype == np.bool_:
+        product = _op("bitwise_and", left, right)
+    return _op(combine, product, axes=tuple(contract)) if x_contract else product
+
+
+def _spread(x: Operand, order: list[int], axes: list[int], dims: tuple[Any, ...]) -> Operand:
+    if order != sorted(order):
+        x = _op("transpose", x, perm=tuple(order))
+    if x.dims == dims:
+        return x
+    return _op("broadcast", x, dims=dims, axes=tuple(axes))
+
+
+_RULES = {"argmax": _arg_extreme, "argmin": _arg_extreme, "dot": _product}

@@ -1,0 +1,263 @@
+"""The driver: orders the steps, gives every value its memory, emits the nests.
+
+Array-level IR never overwrites anything. Here a value may take over the memory of one that nobody reads any more: results that
+are aliased to a param are written into it, updates of a slice become stores. Where that is not safe a copy is made first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit.ir.builder import Builder
+from tracejit.ir.core import Function, Operand, Value
+from tracejit.ir.dims import DimLike
+from tracejit.ir.primitive import Index
+from tracejit.ir.types import BufferType
+from tracejit.lowering.analysis import analyse
+from tracejit.lowering.decompose import decompose
+from tracejit.lowering.fusion import Group, Member, Opaque, Step, mark_stored, opaque_sources, schedule
+from tracejit.lowering.loops import allocate, store
+from tracejit.lowering.nests import emit_group, map_loops
+from tracejit.lowering.opaque import emit_opaque
+from tracejit.lowering.reader import Reader, flattened
+
+__all__ = ["Lowering", "lower"]
+
+
+def lower(function: Function, hints: Mapping[str, int] | None = None) -> Function:
+    """The loop-level form of an array-level function.
+
+    hints: sizes seen at trace time, by symbol; they steer the choice of loops, never the meaning.
+    The result's params are buffers: one for each param, then one for each result that is not aliased to a param.
+    Raises UnsupportedError for operations without a loop form (callbacks).
+    """
+    function = decompose(function)
+    builder = Builder()
+    with builder:
+        params = [builder.param(BufferType(p.type.dtype, p.type.dims), p.loc) for p in function.params]
+        slots = []
+        for position, result in enumerate(function.results):
+            if position in function.aliases:
+                slots.append(params[function.aliases[position]])
+            else:
+                slots.append(builder.param(BufferType(result.type.dtype, result.type.dims), result.loc))
+        lowering = Lowering(function, hints or {}, slots)
+        for param, buffer in zip(function.params, params, strict=True):
+            lowering.reader.storage[param] = buffer
+        lowering.run()
+        return builder.finish([], name=function.name, sizes=function.sizes, guards=function.guards)
+
+
+class Lowering:
+    """One function (or region) being lowered into the current builder.
+
+    slots: the buffer that each result must end up in; for a result aliased to a param, the param's own.
+    The caller puts the params into ``reader.storage`` or makes them known scalars, then calls :meth:`run`.
+    """
+
+    def __init__(self, function: Function, hints: Mapping[str, int], slots: Sequence[Value]) -> None:
+        self.function = function
+        self.program = analyse(function, hints)
+        self.reader = Reader(self.program)
+        self.steps = schedule(self.program)
+        mark_stored(self.program, self.steps)
+        self.slots = list(slots)
+        self.position = 0
+        self.home: dict[Value, Value] = {}
+        self.alias_home: dict[Value, tuple[Value, Value]] = {}  # value -> (param, its buffer)
+        self.copies: list[tuple[Value, Value]] = []
+        self.last_read: dict[Value, int] = {}
+        self._by_end: dict[int, list[Value]] = {}
+        self._owned: set[Value] = set()
+        self._live: dict[Value, int] = {}
+        self._free: dict[tuple[np.dtype[Any], tuple[DimLike, ...]], list[Value]] = {}
+
+    # ------------------------------------------------------------------------------------------------ driver
+
+    def run(self) -> None:
+        self._note_reads()
+        self._assign_homes()
+        for step in self.steps:
+            self.position = step.position
+            if isinstance(step, Group):
+                emit_group(self.reader, step, lambda member, group=step: self.target(member, group))  # type: ignore[misc]
+            else:
+                emit_opaque(self, step.eqn)
+            self._settle(step)
+        for value, buffer in self.copies:
+            self.copy(value, buffer)
+
+    def _note_reads(self) -> None:
+        for step in self.steps:
+            if isinstance(step, Group):
+                sources = {s for m in step.members for s in m.reads.sources}
+            else:
+                sources = opaque_sources(self.program, step.eqn)
+            for source in sources:
+                self.last_read[source] = step.position
+        for value, last in self.last_read.items():
+            self._by_end.setdefault(last, []).append(value)
+
+    def _assign_homes(self) -> None:
+        """Decide where results live, and pass that on to the values whose memory they take over."""
+        param_of = {k: self.function.params[p] for k, p in self.function.aliases.items()}
+        for position, result in enumerate(self.function.results):
+            slot = self.slots[position]
+            if not isinstance(result, Value) or result not in self.program.roots:
+                self._keep_given(result, slot, position in self.function.aliases)
+            elif position in self.function.aliases:
+                if result in self.home or result in self.alias_home:
+                    self.copies.append((result, slot))
+                else:
+                    self.alias_home[result] = (param_of[position], slot)
+            elif result in self.home:
+                self.copies.append((result, slot))
+            else:
+                if result in self.alias_home:
+                    self.copies.append((result, self.alias_home.pop(result)[1]))
+                self.home[result] = slot
+        for step in reversed(self.steps):
+            if isinstance(step, Opaque) and step.eqn.op.name in _IN_PLACE:
+                old, new = step.eqn.operands[0], step.eqn.results[0]
+                if isinstance(old, Value) and old in self.program.roots and self._dies(old, step.position):
+                    if new in self.home:
+                        self.home[old] = self.home[new]
+                    if new in self.alias_home:
+                        self.alias_home[old] = self.alias_home[new]
+
+    def _keep_given(self, result: Operand, slot: Value, aliased: bool) -> None:
+        """A result that is a param or a literal: copied before anything is overwritten."""
+        if isinstance(result, Value) and self.reader.storage.get(result) is slot:
+            return
+        if not aliased:
+            self.copy(result, slot)
+            return
+        scratch = allocate(slot.dtype, slot.dims)
+        self.copy(result, scratch)
+        saved = Value(result.type)
+        self.reader.storage[saved] = scratch
+        self.copies.append((saved, slot))
+
+    # ------------------------------------------------------------------------------------------------ memory
+
+    def target(self, member: Member, group: Group) -> Value:
+        """The buffer that a member of a group is written to."""
+        value = member.value
+        if value in self.home:
+            return self.home[value]
+        if value in self.alias_home:
+            param, buffer = self.alias_home[value]
+            if self._may_overwrite(param, member, group):
+                return buffer
+        else:
+            shared = self._later_result(member, group)
+            if shared is not None:
+                return shared
+        return self.temporary(value)
+
+    def temporary(self, value: Value) -> Value:
+        """A scratch buffer of a value's type, used again where an earlier one is free."""
+        free = self._free.get((value.dtype, value.dims))
+        if free:
+            return free.pop()
+        buffer = allocate(value.dtype, value.dims)
+        self._owned.add(buffer)
+        return buffer
+
+    def _later_result(self, member: Member, group: Group) -> Value | None:
+        """The memory of a result that a later phase of the same nest writes over this value, element for element."""
+        if member.value in self.program.results or self.last_read.get(member.value, -1) > group.position:
+            return None
+        readers = [m for m in group.members if member.value in m.reads.sources]
+        for other in group.members:
+            home = self.home.get(other.value)
+            if home is None or other.phase <= member.phase or other.value.type != member.value.type:
+                continue
+            if all(
+                m.phase < other.phase or (m.phase == other.phase and m.reads.sources[member.value].identity)
+                for m in readers
+            ):
+                return home
+        return None
+
+    def _may_overwrite(self, param: Value, member: Member, group: Group) -> bool:
+        """Whether a member may be stored into a param's memory while its nest runs."""
+        if self.last_read.get(param, -1) > group.position:
+            return False
+        if any(value is param for value in self.function.results):
+            return False
+        for reader in group.members:
+            access = reader.reads.sources.get(param)
+            if access is None:
+                continue
+            same_element = access.identity and reader.phase <= member.phase and reader.space == member.space
+            earlier_row = access.prefix >= group.prefix > 0 and reader.phase < member.phase
+            if not (same_element or earlier_row):
+                return False
+        return True
+
+    def _dies(self, value: Value, position: int) -> bool:
+        return value not in self.program.results and self.last_read.get(value, -1) <= position
+
+    def take_over(self, value: Operand) -> Value | None:
+        """The memory of a value that the current step may overwrite, or None."""
+        if not isinstance(value, Value) or not self._dies(value, self.position):
+            return None
+        buffer = self.reader.storage.get(value)
+        if buffer is None:
+            return None
+        if value in self.program.roots:
+            return buffer
+        return buffer if any(buffer is self.slots[p] for p in self.function.aliases) else None
+
+    def place(self, result: Value, buffer: Value) -> None:
+        """Say where a step has put its result; copied at the end if it belongs elsewhere."""
+        self.reader.storage[result] = buffer
+
+    def result_buffer(self, result: Value) -> Value:
+        """A buffer for the result of an operation that reads its operands' memory while it writes."""
+        return self.home.get(result) or self.temporary(result)
+
+    def copy(self, value: Operand, buffer: Value) -> None:
+        """Store a whole value into a buffer."""
+
+        def body(index: Index) -> None:
+            store(self.reader.read(value, index if value.rank else ()), flattened(buffer, index), index)
+
+        if value.rank == 0:
+            store(self.reader.read(value, ()), buffer, ())
+        else:
+            map_loops(buffer.dims, body, flat=True, cost=1, reader=self.reader)
+
+    def _settle(self, step: Step) -> None:
+        """After a step: note results that ended up elsewhere, and free what nobody reads any more."""
+        made = [m.value for m in step.members] if isinstance(step, Group) else list(step.eqn.results)
+        for value in made:
+            if value in self.program.results:
+                wanted = self.home.get(value) or self.alias_home.get(value, (None, None))[1]
+                if wanted is not None and value.rank and self.reader.storage.get(value) is not wanted:
+                    self.copies.append((value, wanted))
+                elif wanted is not None and not value.rank and value in self.alias_home:
+                    self.copies.append((value, wanted))
+            buffer = self.reader.storage.get(value)
+            if buffer is not None:
+                self._live[buffer] = self._live.get(buffer, 0) + 1
+                self.last_read.setdefault(value, step.position)
+        self._release(step.position)
+
+    def _release(self, position: int) -> None:
+        waiting = {value for value, _ in self.copies}
+        for value in self._by_end.get(position, ()):
+            buffer = self.reader.storage.get(value)
+            if buffer is None or value in self.program.results or value in waiting or buffer not in self._live:
+                continue
+            del self.reader.storage[value]
+            self._live[buffer] -= 1
+            if not self._live[buffer] and buffer in self._owned:
+                self._free.setdefault((buffer.dtype, buffer.dims), []).append(buffer)
+
+
+_IN_PLACE = ("update_slice", "scatter", "scatter_add")

@@ -1,0 +1,269 @@
+"""Loop nests of fused groups: maps, rows with phases, whole reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tracejit.ir.core import Operand, Value
+from tracejit.ir.dims import DimLike, floordiv, product
+from tracejit.ir.ops import PRIMITIVES
+from tracejit.ir.primitive import Index
+from tracejit.ir.types import scalar
+from tracejit.ir.core import Literal
+from tracejit.lowering.analysis import REDUCTIONS
+from tracejit.lowering.fusion import Group, Member
+from tracejit.lowering.loops import allocate, for_loop, size_operand, store
+from tracejit.lowering.reader import Reader, flattened, reduce_loops
+
+__all__ = ["Target", "emit_group", "map_loops"]
+
+BLOCK = 16384  # elements of one partial result of a whole reduction: the split does not depend on the thread count
+
+Target = Callable[[Member], Value]  # the buffer that a stored member is written to
+
+
+def emit_group(reader: Reader, group: Group, target: Target) -> None:
+    """Emit the nest of a group; afterwards the reader knows where its values are."""
+    if not group.members[0].space:
+        _scalars(reader, group, target)
+    elif group.prefix == 0:
+        _whole_reduction(reader, group, target)
+    elif all(m.kept == group.prefix and not m.is_reduction for m in group.members):
+        _maps(reader, group, target)
+    else:
+        _rows(reader, group, target)
+
+
+def work(members: Sequence[Member], dims: Sequence[DimLike]) -> DimLike:
+    """Cost of one iteration around ``dims``: elements times operations, in units of eight simple ones."""
+    operations = sum(reader_cost(m) for m in members)
+    return product(tuple(dims)) * max(1, operations // 8)
+
+
+def reader_cost(member: Member) -> int:
+    return member.reads.operations + len(member.reads.sources) + 1
+
+
+def _scalars(reader: Reader, group: Group, target: Target) -> None:
+    for member in group.members:
+        value = reader.compute(member.value, ())
+        if member.stored:
+            _keep_scalar(reader, member, value, target)
+
+
+def _keep_scalar(reader: Reader, member: Member, value: Operand, target: Target) -> None:
+    reader.know(member.value, (), value)
+    if member.value in reader.program.results:
+        store(value, target(member), ())
+
+
+def map_loops(
+    dims: Sequence[DimLike],
+    body: Callable[[Index], None],
+    *,
+    flat: bool,
+    cost: DimLike,
+    reader: Reader,
+    serial: bool = False,
+) -> None:
+    """Loops over independent elements: one flat loop where the index does not matter, else a nest."""
+    if flat or len(dims) == 1:
+
+        def element(i: Value, _: list[Operand]) -> list[Operand]:
+            with reader:
+                body((i,))
+            return []
+
+        for_loop(product(tuple(dims)), element, kind="vector" if serial else "parallel_vector", cost=cost)
+        return
+
+    def level(depth: int, outer: Index) -> None:
+        def inside(i: Value, _: list[Operand]) -> list[Operand]:
+            with reader:
+                if depth == len(dims) - 1:
+                    body((*outer, i))
+                else:
+                    level(depth + 1, (*outer, i))
+            return []
+
+        kind = "vector" if depth == len(dims) - 1 else "serial" if depth or serial else "parallel"
+        for_loop(dims[depth], inside, kind=kind, cost=product(tuple(dims[depth + 1 :])) * cost)
+
+    level(0, ())
+
+
+def _maps(reader: Reader, group: Group, target: Target) -> None:
+    members = group.members
+    buffers = {m: target(m) for m in members if m.stored}
+
+    def body(index: Index) -> None:
+        _compute_and_store(reader, members, index, buffers)
+
+    flat = all(m.reads.flat for m in members)
+    map_loops(members[0].space, body, flat=flat, cost=work(members, ()), reader=reader)
+    for member, buffer in buffers.items():
+        reader.storage[member.value] = buffer
+
+
+def _compute_and_store(reader: Reader, members: Sequence[Member], index: Index, buffers: dict[Member, Value]) -> None:
+    """Stores come last: a loop may overwrite what it reads at the same index."""
+    values = [reader.compute(m.value, index) for m in members]
+    for member, value in zip(members, values, strict=True):
+        if member in buffers:
+            buffer = buffers[member]
+            store(value, flattened(buffer, index), index)
+
+
+def _rows(reader: Reader, group: Group, target: Target) -> None:
+    prefix = group.prefix
+    dims = max((m.space for m in group.members), key=len)
+    buffers = {m: target(m) for m in group.members if m.stored and m.value.rank}
+
+    def level(depth: int, outer: Index) -> None:
+        def inside(i: Value, _: list[Operand]) -> list[Operand]:
+            with reader:
+                if depth == prefix - 1:
+                    _phases(reader, group, (*outer, i), buffers)
+                else:
+                    level(depth + 1, (*outer, i))
+            return []
+
+        kind = "serial" if depth else "parallel"
+        for_loop(dims[depth], inside, kind=kind, cost=work(group.members, dims[depth + 1 :]))
+
+    level(0, ())
+    for member, buffer in buffers.items():
+        reader.storage[member.value] = buffer
+
+
+def _phases(reader: Reader, group: Group, row: Index, buffers: dict[Member, Value]) -> None:
+    """Everything that happens for one row: inner loops one after another, scalars of the row between them."""
+    hidden = {m.value: reader.storage.pop(m.value) for m in group.members if m.value in reader.storage}
+    assert not hidden
+    for phase in sorted({m.phase for m in group.members}):
+        members = [m for m in group.members if m.phase == phase]
+        for member in members:
+            if len(member.space) == len(row):
+                _compute_and_store(reader, [member], row, buffers)
+        loops: dict[tuple[DimLike, ...], list[Member]] = {}
+        for member in members:
+            if len(member.space) > len(row):
+                loops.setdefault(member.space[len(row) :], []).append(member)
+        for inner, together in loops.items():
+            _inner_loop(reader, together, row, inner, buffers)
+            for member in together:
+                if not member.is_reduction and member in buffers:
+                    reader.storage[member.value] = buffers[member]
+    for member in group.members:
+        reader.storage.pop(member.value, None)
+
+
+def _inner_loop(
+    reader: Reader,
+    members: Sequence[Member],
+    row: Index,
+    dims: tuple[DimLike, ...],
+    buffers: dict[Member, Value],
+    *,
+    flat: bool = False,
+) -> None:
+    """One inner loop for maps and reductions over the same dims; reduced values are known afterwards at the row."""
+    maps = [m for m in members if not m.is_reduction]
+    reductions = [m for m in members if m.is_reduction]
+
+    def body(inner: Index) -> list[Operand]:
+        index = (*row, *inner)
+        for member in maps:
+            reader.compute(member.value, index)
+        found = [reader.read(m.eqn.operands[0], _operand_index(m, index)) for m in reductions]
+        _compute_and_store_known(reader, maps, index, buffers)
+        return found
+
+    combine = [REDUCTIONS[m.eqn.op.name] for m in reductions]
+    totals = reduce_loops(reader, dims, combine, [m.eqn.operands[0] for m in reductions], body)
+    for member, total in zip(reductions, totals, strict=True):
+        reader.know(member.value, row, total)
+        if member in buffers:
+            store(total, buffers[member], row)
+
+
+def _compute_and_store_known(
+    reader: Reader, members: Sequence[Member], index: Index, buffers: dict[Member, Value]
+) -> None:
+    for member in members:
+        if member in buffers:
+            buffer = buffers[member]
+            store(reader.read(member.value, index), flattened(buffer, index), index)
+
+
+def _operand_index(member: Member, index: Index) -> Index:
+    """The reduced operand's index from the loops' (kept axes first, then the reduced ones); a flat one as it is."""
+    operand = member.eqn.operands[0]
+    if len(index) != operand.rank:
+        return index
+    axes = member.eqn.attrs["axes"]
+    order = [a for a in range(operand.rank) if a not in axes] + sorted(axes)
+    found: list[Operand] = list(index)
+    for loop, axis in enumerate(order):
+        found[axis] = index[loop]
+    return tuple(found)
+
+
+def _whole_reduction(reader: Reader, group: Group, target: Target) -> None:
+    """Reductions to scalars (and maps of the same shape): partial results of blocks in parallel, then of those."""
+    members = group.members
+    reductions = [m for m in members if m.is_reduction]
+    buffers = {m: target(m) for m in members if m.stored and not m.is_reduction}
+    dims = members[0].space
+    one_loop = len(dims) == 1 or all(m.reads.flat for m in members)
+    count: DimLike = floordiv(product(dims) + (BLOCK - 1), BLOCK) if one_loop else dims[0]
+    partial = [allocate(m.value.dtype, (count,)) for m in reductions]
+    combine = [REDUCTIONS[m.eqn.op.name] for m in reductions]
+
+    def block(b: Value, _: list[Operand]) -> list[Operand]:
+        with reader:
+            if one_loop:
+                totals = _block_loop(reader, members, b, product(dims), buffers)
+            else:
+                _inner_loop(reader, members, (b,), dims[1:], buffers)
+                totals = [reader.read(m.value, (b,)) for m in reductions]
+            for total, buffer in zip(totals, partial, strict=True):
+                store(total, buffer, (b,))
+        return []
+
+    weight = work(members, (BLOCK,) if one_loop else dims[1:])
+    for_loop(count, block, kind="parallel", cost=weight)
+    totals = reduce_loops(
+        reader,
+        (count,),
+        combine,
+        [m.eqn.operands[0] for m in reductions],
+        lambda index: [Reader.load(buffer, index) for buffer in partial],
+    )
+    for member, buffer in buffers.items():
+        reader.storage[member.value] = buffer
+    for member, total in zip(reductions, totals, strict=True):
+        _keep_scalar(reader, member, total, target)
+
+
+def _block_loop(
+    reader: Reader, members: Sequence[Member], block: Value, size: DimLike, buffers: dict[Member, Value]
+) -> list[Operand]:
+    """The reductions over one block of a one-dimensional (or flat) index space."""
+    maps = [m for m in members if not m.is_reduction]
+    reductions = [m for m in members if m.is_reduction]
+    combine = [REDUCTIONS[m.eqn.op.name] for m in reductions]
+    length = Literal(BLOCK, scalar("i64"))
+    lower = PRIMITIVES["mul"](block, length)
+    upper = PRIMITIVES["minimum"](PRIMITIVES["add"](lower, length), size_operand(size))
+
+    def body(index: Index) -> list[Operand]:
+        for member in maps:
+            reader.compute(member.value, index)
+        found = [reader.read(m.eqn.operands[0], index) for m in reductions]
+        _compute_and_store_known(reader, maps, index, buffers)
+        return found
+
+    return reduce_loops(
+        reader, (upper,), combine, [m.eqn.operands[0] for m in reductions], body, lower=lower
+    )

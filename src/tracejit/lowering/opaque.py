@@ -1,0 +1,342 @@
+"""Operations that are lowered by themselves: updates in place, matrix products, scans, concatenation, regions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracejit.errors import UnsupportedError
+from tracejit.ir.builder import Builder, current_builder
+from tracejit.ir.core import Eqn, Literal, Operand, Value, walk
+from tracejit.ir.dims import DimLike
+from tracejit.ir.ops import PRIMITIVES
+from tracejit.ir.ops.common import index_add, index_mul
+from tracejit.ir.primitive import Index
+from tracejit.ir.types import scalar
+from tracejit.lowering.loops import allocate, for_loop, size_operand, store
+from tracejit.lowering.matrix import emit_dot
+from tracejit.lowering.nests import map_loops
+from tracejit.lowering.reader import Reader
+
+if TYPE_CHECKING:
+    from tracejit.lowering.lower import Lowering
+
+__all__ = ["emit_opaque"]
+
+
+def emit_opaque(lowering: Lowering, eqn: Eqn) -> None:
+    """Emit one operation that shares no nest."""
+    rule = _RULES.get(eqn.op.name)
+    if rule is None:
+        raise UnsupportedError(f"{eqn.op.name} has no loop form")
+    rule(lowering, eqn)
+
+
+def _writable_copy(lowering: Lowering, eqn: Eqn) -> Value:
+    """Memory that holds the first operand and may be changed: its own if nobody needs the old value."""
+    old, result = eqn.operands[0], eqn.results[0]
+    buffer = lowering.take_over(old)
+    home = lowering.home.get(result)
+    if buffer is None or (home is not None and home is not buffer):
+        buffer = home or lowering.temporary(result)
+        if not (isinstance(old, Value) and _is_empty(lowering, old)):
+            lowering.copy(old, buffer)
+    return buffer
+
+
+def _is_empty(lowering: Lowering, value: Value) -> bool:
+    eqn = lowering.program.definition.get(value)
+    return eqn is not None and eqn.op.name == "empty"
+
+
+def _update_slice(lowering: Lowering, eqn: Eqn) -> None:
+    buffer = _writable_copy(lowering, eqn)
+    value = eqn.operands[1]
+    starts, steps = eqn.attrs["starts"], eqn.attrs["steps"]
+
+    def position(index: Index) -> Index:
+        return tuple(
+            index_add(index_mul(i, size_operand(step)), size_operand(start))
+            for i, start, step in zip(index, starts, steps, strict=True)
+        )
+
+    reader = lowering.reader
+    cost = max(1, lowering.program.cost.get(value, 1) // 8) if isinstance(value, Value) else 1
+
+    def emit() -> None:
+        def body(index: Index) -> None:
+            store(reader.read(value, index), buffer, position(index))
+
+        if not value.dims:
+            body(())
+        else:
+            map_loops(value.dims, body, flat=False, cost=cost, reader=reader)
+
+    if _reads_elsewhere(buffer, emit):
+        scratch = allocate(value.type.dtype, value.dims)
+        lowering.copy(value, scratch)
+        lowering.program.roots.add(value)  # type: ignore[arg-type]
+        reader.storage[value] = scratch  # type: ignore[index]
+        emit()
+    lowering.place(eqn.results[0], buffer)
+
+
+def _reads_elsewhere(buffer: Value, emit: Callable[[], None]) -> bool:
+    """Emit a nest that stores into a buffer; if it reads other elements of it, drop the nest and say so."""
+    parent = current_builder()
+    trial = Builder(parent, loc=parent.loc)
+    with trial:
+        emit()
+        attempt = trial.finish([])
+    stored: list[Index] = []
+    loaded: list[Index] = []
+    for eqn in walk(attempt):
+        if eqn.op.name == "store" and eqn.operands[1] is buffer:
+            stored.append(eqn.operands[2:])
+        elif eqn.op.name == "load" and eqn.operands[0] is buffer:
+            loaded.append(eqn.operands[1:])
+        elif eqn.op.name == "view" and eqn.operands[0] is buffer:
+            return True
+    if any(index not in stored for index in loaded):
+        return True
+    parent.eqns.extend(attempt.eqns)
+    return False
+
+
+def _scatter(lowering: Lowering, eqn: Eqn) -> None:
+    buffer = _writable_copy(lowering, eqn)
+    x, value, *indices = eqn.operands
+    axes = eqn.attrs["axes"]
+    rank = indices[0].rank if indices else 0
+    reader = lowering.reader
+    adds = eqn.op.name == "scatter_add"
+    _settle_operands(lowering, (value, *indices), buffer)
+
+    def element(index: Index) -> None:
+        where = iter(reader.read(i, index[:rank]) for i in indices)
+        rest = iter(index[rank:])
+        place = tuple(next(where) if axis in axes else next(rest) for axis in range(x.rank))
+        found = reader.read(value, index)
+        if adds:
+            found = PRIMITIVES["add"](Reader.load(buffer, place), found)
+        store(found, buffer, place)
+
+    def level(depth: int, outer: Index) -> None:
+        if depth == value.rank:
+            element(outer)
+            return
+
+        def inside(i: Value, _: list[Operand]) -> list[Operand]:
+            with reader:
+                level(depth + 1, (*outer, i))
+            return []
+
+        independent = depth >= rank and depth == value.rank - 1
+        for_loop(value.dims[depth], inside, kind="vector" if independent else "serial")
+
+    level(0, ())
+    lowering.place(eqn.results[0], buffer)
+
+
+def _settle_operands(lowering: Lowering, operands: tuple[Operand, ...], buffer: Value) -> None:
+    """Materialise what would read the buffer that is about to change."""
+    for operand in operands:
+        if not isinstance(operand, Value) or operand in lowering.reader.storage:
+            held = lowering.reader.storage.get(operand) if isinstance(operand, Value) else None
+            if held is not buffer:
+                continue
+        if not isinstance(operand, Value) or operand.rank == 0:
+            continue
+        scratch = allocate(operand.type.dtype, operand.dims)
+        lowering.copy(operand, scratch)
+        lowering.program.roots.add(operand)
+        lowering.reader.storage[operand] = scratch
+
+
+def _concatenate(lowering: Lowering, eqn: Eqn) -> None:
+    buffer = lowering.result_buffer(eqn.results[0])
+    axis = eqn.attrs["axis"]
+    offset: DimLike = 0
+    for part in eqn.operands:
+        if part.dims[axis] == 0:
+            continue
+        start = size_operand(offset)
+
+        def body(index: Index, part: Operand = part, start: Operand = start) -> None:
+            value = lowering.reader.read(part, index)
+            store(value, buffer, (*index[:axis], index_add(index[axis], start), *index[axis + 1 :]))
+
+        map_loops(part.dims, body, flat=False, cost=1, reader=lowering.reader)
+        offset = offset + part.dims[axis]
+    lowering.place(eqn.results[0], buffer)
+
+
+def _scan(lowering: Lowering, eqn: Eqn) -> None:
+    """cumsum and cumprod: serial along the axis, lines beside each other in parallel."""
+    buffer = lowering.result_buffer(eqn.results[0])
+    (x,), axis = eqn.operands, eqn.attrs["axis"]
+    combine = "add" if eqn.op.name == "cumsum" else "mul"
+    identity = Literal(0 if combine == "add" else 1, x.type.with_dims(()))
+    reader = lowering.reader
+    others = [a for a in range(x.rank) if a != axis]
+
+    def line(outer: Index) -> None:
+        def step(i: Value, carries: list[Operand]) -> list[Operand]:
+            with reader:
+                index = (*outer[:axis], i, *outer[axis:])
+                total = PRIMITIVES[combine](carries[0], reader.read(x, index))
+                store(total, buffer, index)
+            return [total]
+
+        for_loop(x.dims[axis], step, [identity])
+
+    if others:
+        map_loops(tuple(x.dims[a] for a in others), line, flat=False, cost=x.dims[axis], reader=reader)
+    else:
+        line(())
+    lowering.place(eqn.results[0], buffer)
+
+
+def _empty(lowering: Lowering, eqn: Eqn) -> None:
+    lowering.place(eqn.results[0], lowering.result_buffer(eqn.results[0]))
+
+
+def _constant(lowering: Lowering, eqn: Eqn) -> None:
+    result = eqn.results[0]
+    buffer = lowering.result_buffer(result)
+    array = np.frombuffer(eqn.attrs["data"], eqn.attrs["dtype"]).reshape(eqn.attrs["dims"])
+    element = result.type.with_dims(())
+    for index in np.ndindex(array.shape):
+        store(Literal(array[index], element), buffer, [Literal(i, scalar("i64")) for i in index])
+    lowering.place(result, buffer)
+
+
+def _dot(lowering: Lowering, eqn: Eqn) -> None:
+    buffer = lowering.result_buffer(eqn.results[0])
+    emit_dot(lowering.reader, eqn, buffer)
+    lowering.place(eqn.results[0], buffer)
+
+
+# ------------------------------------------------------------------------------------------------------- regions
+
+
+def _carry_buffers(lowering: Lowering, operands: tuple[Operand, ...], results: tuple[Value, ...]) -> list[Value]:
+    """Memory for the loop's state, holding its initial values."""
+    buffers = []
+    for operand, result in zip(operands, results, strict=True):
+        home = lowering.home.get(result)
+        buffer = lowering.take_over(operand) if operand.rank and home is None else None
+        if buffer is None or any(buffer is b for b in buffers):
+            buffer = home or allocate(result.dtype, result.dims)
+            lowering.copy(operand, buffer)
+        buffers.append(buffer)
+    return buffers
+
+
+def _finish_carries(lowering: Lowering, results: tuple[Value, ...], buffers: list[Value]) -> None:
+    for result, buffer in zip(results, buffers, strict=True):
+        if result.rank:
+            lowering.place(result, buffer)
+        else:
+            lowering.reader.know(result, (), Reader.load(buffer, ()))
+
+
+def _region(
+    lowering: Lowering, region: Any, arguments: list[Value | Operand], slots: list[Value], aliases: dict[int, int]
+) -> Lowering:
+    """Lower a closed region in the current builder; arguments are buffers, or rank-0 operands."""
+    from tracejit.ir.core import Function  # noqa: PLC0415
+    from tracejit.ir.types import BufferType  # noqa: PLC0415
+    from tracejit.lowering.decompose import decompose  # noqa: PLC0415
+
+    region = decompose(region)
+    function = Function(region.name, region.params, region.eqns, region.results, aliases=aliases)
+    inner = type(lowering)(function, lowering.program.hints, slots)
+    for param, argument in zip(function.params, arguments, strict=True):
+        if isinstance(argument.type, BufferType):
+            assert isinstance(argument, Value)
+            inner.reader.storage[param] = argument
+        else:
+            inner.reader.know(param, (), argument)
+    inner.run()
+    return inner
+
+
+def _constants(lowering: Lowering, operands: tuple[Operand, ...]) -> list[Value | Operand]:
+    given: list[Value | Operand] = []
+    for operand in operands:
+        if operand.rank == 0:
+            given.append(lowering.reader.read(operand, ()))
+        else:
+            assert isinstance(operand, Value)
+            given.append(lowering.reader.storage[operand])
+    return given
+
+
+def _fori_loop(lowering: Lowering, eqn: Eqn) -> None:
+    count = eqn.attrs["carries"]
+    lower, upper, *rest = eqn.operands
+    buffers = _carry_buffers(lowering, tuple(rest[:count]), eqn.results)
+    constants = _constants(lowering, tuple(rest[count:]))
+    bounds = [lowering.reader.read(bound, ()) for bound in (lower, upper)]
+
+    def body(i: Value, _: list[Operand]) -> list[Operand]:
+        _region(lowering, eqn.regions[0], [i, *buffers, *constants], buffers, {k: k + 1 for k in range(count)})
+        return []
+
+    for_loop(bounds[1], body, lower=bounds[0])
+    _finish_carries(lowering, eqn.results, buffers)
+
+
+def _while_loop(lowering: Lowering, eqn: Eqn) -> None:
+    count = eqn.attrs["carries"]
+    buffers = _carry_buffers(lowering, eqn.operands[:count], eqn.results)
+    constants = _constants(lowering, eqn.operands[count:])
+    parent = current_builder()
+    regions = []
+    for number, region in enumerate(eqn.regions):
+        inner = Builder(parent, loc=eqn.loc)
+        with inner:
+            if number == 0:
+                flag = allocate(np.dtype(np.bool_), ())
+                _region(lowering, region, [*buffers, *constants], [flag], {})
+                regions.append(inner.finish([Reader.load(flag, ())]))
+            else:
+                _region(lowering, region, [*buffers, *constants], buffers, {k: k for k in range(count)})
+                regions.append(inner.finish([]))
+    parent.emit(PRIMITIVES["while"], (), {}, tuple(regions), eqn.loc)
+    _finish_carries(lowering, eqn.results, buffers)
+
+
+def _cond(lowering: Lowering, eqn: Eqn) -> None:
+    predicate, *operands = eqn.operands
+    buffers = [lowering.home.get(r) or allocate(r.dtype, r.dims) for r in eqn.results]
+    arguments = _constants(lowering, tuple(operands))
+    flag = lowering.reader.read(predicate, ())
+    parent = current_builder()
+    regions = []
+    for region in eqn.regions:
+        inner = Builder(parent, loc=eqn.loc)
+        with inner:
+            _region(lowering, region, arguments, buffers, {})
+            regions.append(inner.finish([]))
+    parent.emit(PRIMITIVES["if"], (flag,), {}, tuple(regions), eqn.loc)
+    _finish_carries(lowering, eqn.results, buffers)
+
+
+_RULES: dict[str, Callable[[Any, Eqn], None]] = {
+    "update_slice": _update_slice,
+    "scatter": _scatter,
+    "scatter_add": _scatter,
+    "concatenate": _concatenate,
+    "cumsum": _scan,
+    "cumprod": _scan,
+    "empty": _empty,
+    "constant": _constant,
+    "dot": _dot,
+    "fori_loop": _fori_loop,
+    "while_loop": _while_loop,
+    "cond": _cond,
+}

@@ -1,0 +1,198 @@
+"""Values at an index: composes the expressions below a root into rank-0 operations of the loop that asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from tracejit.ir.builder import current_builder
+from tracejit.ir.core import Eqn, Literal, Operand, Value
+from tracejit.ir.dims import DimLike, product
+from tracejit.ir.ops import PRIMITIVES
+from tracejit.ir.primitive import Index, Loader
+from tracejit.ir.types import scalar
+from tracejit.lowering.analysis import REDUCTIONS, Program
+from tracejit.lowering.loops import for_loop, identity_element
+
+__all__ = ["Reader"]
+
+Key: TypeAlias = tuple[Value, Index]
+
+
+class Reader:
+    """Reads values of one program at indices, from memory where they have storage, by computing them where not.
+
+    ``storage`` maps a value to its buffer. Inside ``with reader:`` what has been read is known until the scope ends, as the scalars belong to the loop body in which they were made. An index of one entry for a value of higher
+    rank is a flat (row-major) index.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.storage: dict[Value, Value] = {}
+        self._scopes: list[dict[Key, Operand]] = [{}]
+
+    def __enter__(self) -> Reader:
+        self._scopes.append({})
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._scopes.pop()
+
+    def know(self, value: Value, index: Index, read: Operand) -> None:
+        """Remember what a value is at an index, for the rest of the current scope."""
+        self._scopes[-1][(value, index)] = read
+
+    def _known(self, value: Operand, index: Index) -> Operand | None:
+        if isinstance(value, Literal):
+            return value
+        key = (value, index)
+        for scope in reversed(self._scopes):
+            if (found := scope.get(key)) is not None:
+                return found
+        buffer = self.storage.get(value)
+        if buffer is None:
+            return None
+        read = self.load(buffer, index)
+        self.know(value, index, read)
+        return read
+
+    @staticmethod
+    def load(buffer: Value, index: Index) -> Operand:
+        """Load one element; a flat index reads the buffer as one row."""
+        loaded: Operand = PRIMITIVES["load"](flattened(buffer, index), *index)
+        return loaded
+
+    def read(self, value: Operand, index: Index) -> Operand:
+        """The rank-0 value at an index."""
+        known = self._known(value, index)
+        if known is not None:
+            return known
+        assert isinstance(value, Value)
+        return self._run(value, index)
+
+    def compute(self, value: Value, index: Index) -> Operand:
+        """Like :meth:`read`, but evaluates the value's own operation even if the value has storage."""
+        return self._run(value, index)
+
+    def _run(self, value: Value, index: Index) -> Operand:
+        """Evaluate with an explicit stack of generators: programs may be deeper than Python's own."""
+        stack: list[tuple[Key, Loader]] = [((value, index), self._loader(value, index))]
+        sent: Operand | None = None
+        while True:
+            key, loader = stack[-1]
+            try:
+                wanted, at = next(loader) if sent is None else loader.send(sent)
+            except StopIteration as done:
+                stack.pop()
+                sent = done.value
+                assert sent is not None
+                self.know(*key, sent)
+                if not stack:
+                    return sent
+                continue
+            sent = self._known(wanted, at)
+            if sent is None:
+                assert isinstance(wanted, Value)
+                stack.append(((wanted, at), self._loader(wanted, at)))
+
+    def _loader(self, value: Value, index: Index) -> Loader:
+        eqn = self.program.definition[value]
+        if eqn.op.elementwise:
+            return _elementwise(eqn, index)
+        if eqn.op.name in REDUCTIONS:
+            return self._reduction(eqn, index)
+        if len(index) != value.rank:
+            return _flat_broadcast(eqn)
+        assert eqn.op.load is not None, eqn.op.name
+        return eqn.op.load(eqn, index)
+
+    def _reduction(self, eqn: Eqn, index: Index) -> Loader:
+        """A serial loop over the reduced axes, inside whatever loop asked."""
+        operand = eqn.operands[0]
+        axes = sorted(eqn.attrs["axes"])
+        combine = REDUCTIONS[eqn.op.name]
+
+        def at(inner: Index) -> Operand:
+            outer, reduced = iter(index), iter(inner)
+            return self.read(operand, tuple(next(reduced) if a in axes else next(outer) for a in range(operand.rank)))
+
+        dims = [operand.dims[a] for a in axes]
+        count = product(tuple(dims))
+        if isinstance(count, int) and 0 < count <= 4 and len(axes) == 1:
+            total = at((Literal(0, scalar("i64")),))
+            for k in range(1, count):
+                total = PRIMITIVES[_SCALAR[combine]](total, at((Literal(k, scalar("i64")),)))
+            return total
+        (total,) = reduce_loops(self, dims, [combine], [operand], lambda inner: [at(inner)], vector=False)
+        return total
+        yield  # a generator, as every loader is
+
+
+_SCALAR = {
+    "add": "add",
+    "mul": "mul",
+    "min": "minimum",
+    "max": "maximum",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+}
+
+
+def _elementwise(eqn: Eqn, index: Index) -> Loader:
+    scalars = []
+    for operand in eqn.operands:
+        scalars.append((yield operand, index if operand.rank else ()))
+    return current_builder().emit(eqn.op, tuple(scalars), eqn.attrs, (), eqn.loc)[0]
+
+
+def _flat_broadcast(eqn: Eqn) -> Loader:
+    assert eqn.op.name == "broadcast" and eqn.operands[0].rank == 0, eqn.op.name
+    return (yield eqn.operands[0], ())
+
+
+def flattened(buffer: Value, index: Index) -> Value:
+    """The buffer itself, or a view of it as one row when the index is flat."""
+    if len(index) == buffer.rank:
+        return buffer
+    view: Value = PRIMITIVES["view"](buffer, dims=(product(buffer.dims),))
+    return view
+
+
+def reduce_loops(
+    reader: Reader,
+    dims: Sequence[DimLike | Operand],
+    combine: Sequence[str],
+    operands: Sequence[Operand],
+    body: Callable[[Index], list[Operand]],
+    *,
+    vector: bool = True,
+    lower: DimLike | Operand = 0,
+) -> list[Operand]:
+    """Nested loops over ``dims`` that combine what ``body(index)`` gives; the innermost is a ``reduce`` loop.
+
+    body: may also store (independent elements). Returns the combined scalars.
+    """
+    inits: list[Operand] = [
+        identity_element(c, o.type.dtype) for c, o in zip(combine, operands, strict=True)
+    ]
+
+    def level(depth: int, outer: Index, carries: list[Operand]) -> list[Operand]:
+        last = depth == len(dims) - 1
+
+        def inside(i: Value, inner: list[Operand]) -> list[Operand]:
+            with reader:
+                if not last:
+                    return level(depth + 1, (*outer, i), inner)
+                given = body((*outer, i))
+                return [PRIMITIVES[_SCALAR[c]](a, v) for c, a, v in zip(combine, inner, given, strict=True)]
+
+        if not last:
+            kind = "serial"
+        elif combine:
+            kind = "reduce"
+        else:
+            kind = "vector" if vector else "serial"
+        ops = tuple(combine) if kind == "reduce" else ()
+        return for_loop(dims[depth], inside, carries, lower=lower, kind=kind, ops=ops)
+
+    return level(0, (), inits)

@@ -1,0 +1,303 @@
+"""Objects that are called through machine code: the vectorcall slot of an instance checks the arguments and runs kernels.
+
+This module owns the type, the tables that its machine code reads, and their lifetime. An instance has a chain of tables,
+one for each version of the function; the last one's entry calls ``self._call_slow``. Where the layout of the
+interpreter's objects is not as expected, :data:`CompiledCallable` is a Python class with the same behaviour.
+
+It does not know how programs come to be; what the machine code does is in ``entry_text.py`` and ``support_text.py``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import MethodType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import llvmlite
+import numpy as np
+
+from tracejit.codegen_llvm import engine
+from tracejit.runtime import cache, layout, memory, wrapper
+from tracejit.runtime.entry_text import ENTRY_SYMBOL, Slot, entry_text
+from tracejit.runtime.program import Program
+from tracejit.runtime.support_text import EXPORTS, support_text, symbol_of
+
+__all__ = ["CompiledCallable", "FastCallable", "PortableCallable"]
+
+_SLOW_NAME = sys.intern("_call_slow")
+_HAVE_VECTORCALL, _METHOD_DESCRIPTOR = 1 << 11, 1 << 17
+_BASETYPE = 1 << 10
+_TP_CALL, _TP_MEMBERS, _MEMBER_SSIZE, _MEMBER_READONLY = 50, 72, 19, 1
+
+
+# ------------------------------------------------------------------------------------------------ machine code
+
+# Entries are straight lines of loads and compares: quick code generation (2 ms instead of 8) makes them just as fast.
+_LEVEL = 0
+
+_lock = threading.Lock()
+_codes: dict[str, engine.LoadedCode] = {}
+
+
+def _code(text: str, *symbols: str) -> engine.LoadedCode:
+    """The machine code of a text, loaded once per process and compiled once per machine. Kept for ever: it is small."""
+    with _lock:
+        found = _codes.get(text)
+        if found is None:
+            found = _codes[text] = _load(text, symbols)
+        return found
+
+
+def _load(text: str, symbols: tuple[str, ...]) -> engine.LoadedCode:
+    disk = cache.default_cache()
+    name = cache.key("entry", text, engine.host_target().key, llvmlite.__version__)
+    stored = disk.load(name)
+    if stored is not None:
+        try:
+            return engine.load_object(stored["object"], *symbols)
+        except (KeyError, RuntimeError):  # whole, yet not loadable: compiled again below
+            pass
+    code = engine.compile_object(text, level=_LEVEL)
+    disk.store(name, {"object": code})
+    return engine.load_object(code, *symbols)
+
+
+class _Shared(NamedTuple):
+    """What all instances use: addresses of ``dispatch`` and ``slow``, the table of pointers, the end of every chain."""
+
+    dispatch: int
+    api: ctypes.Array[ctypes.c_uint64]
+    last: ctypes.Array[ctypes.c_uint64]
+    keepalive: tuple[object, ...]
+
+
+@functools.cache
+def _shared() -> _Shared:
+    support = _code(support_text(), *map(symbol_of, EXPORTS))
+    template, handler = memory.context_template(), memory.memory_handler()
+    pointers = layout.foreign_pointers() | {name: support.addresses[symbol_of(name)] for name in EXPORTS}
+    pointers |= {
+        "slow_name": id(_SLOW_NAME),
+        "handler": 0 if handler is None else id(handler),
+        "context": ctypes.addressof(template),
+    }
+    api = _words([pointers[name] for name in layout.API_FIELDS if name in pointers])
+    last = _words([pointers["slow"], 0, ctypes.addressof(api)])
+    return _Shared(pointers["dispatch"], api, last, (support, template, handler))
+
+
+def _words(values: Sequence[int]) -> ctypes.Array[ctypes.c_uint64]:
+    return (ctypes.c_uint64 * len(values))(*values)
+
+
+class _Version(NamedTuple):
+    """One link of a chain, and all that its words point to."""
+
+    table: ctypes.Array[ctypes.c_uint64]
+    keepalive: tuple[object, ...]
+
+
+def _version(program: Program, following: int) -> _Version:
+    text, slots = entry_text(program)
+    code = _code(text, ENTRY_SYMBOL)
+    fail = functools.partial(wrapper.raise_failure, program)
+    unflatten = program.result_tree if callable(program.result_tree) else None
+    objects = [_slot_object(program, slot) for slot in slots]
+    words = {
+        layout.TABLE_ENTRY: code.address,
+        layout.TABLE_NEXT: following,
+        layout.TABLE_API: ctypes.addressof(_shared().api),
+        layout.TABLE_KERNEL: program.address,
+        layout.TABLE_FAIL: id(fail),
+        layout.TABLE_UNFLATTEN: id(unflatten),
+    }
+    fixed = [words[offset] for offset in range(0, layout.TABLE_SLOTS, 8)]
+    return _Version(_words([*fixed, *map(id, objects)]), (program, code, fail, unflatten, objects))
+
+
+def _slot_object(program: Program, slot: Slot) -> object:
+    """The object whose address a slot of the table holds."""
+    if slot.kind == "result_dtype":
+        return program.results[slot.index].dtype
+    spec = program.arguments[slot.index]
+    if slot.kind == "dtype":
+        return spec.dtype
+    if slot.kind == "scalar_type":
+        return None if spec.dtype is None else spec.dtype.type
+    held = program.objects[slot.index]
+    if spec.source != "global":
+        return held
+    return held[0] if slot.kind == "object" else held[1]
+
+
+# ------------------------------------------------------------------------------------------------ the type
+
+
+class _TypeSlot(ctypes.Structure):
+    _fields_ = [("slot", ctypes.c_int), ("value", ctypes.c_void_p)]
+
+
+class _Member(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("type", ctypes.c_int),
+        ("offset", ctypes.c_ssize_t),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    ]
+
+
+class _TypeSpec(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("basicsize", ctypes.c_int),
+        ("itemsize", ctypes.c_int),
+        ("flags", ctypes.c_uint),
+        ("slots", ctypes.POINTER(_TypeSlot)),
+    ]
+
+
+_kept: list[object] = []  # what types point to for as long as the process lives
+
+
+def _make_base() -> Any:
+    """The type whose instances begin with the four words of ``layout.INSTANCE_...``."""
+    members = (_Member * 2)(
+        _Member(b"__vectorcalloffset__", _MEMBER_SSIZE, layout.INSTANCE_CALL, _MEMBER_READONLY, None), _Member()
+    )
+    call = ctypes.cast(ctypes.pythonapi.PyVectorcall_Call, ctypes.c_void_p).value
+    slots = (_TypeSlot * 3)(
+        _TypeSlot(_TP_CALL, call),
+        _TypeSlot(_TP_MEMBERS, ctypes.cast(members, ctypes.c_void_p)),
+        _TypeSlot(0, None),
+    )
+    flags = _BASETYPE | _HAVE_VECTORCALL
+    spec = _TypeSpec(b"tracejit.runtime.entry.CallableBase", layout.INSTANCE_SIZE, 0, flags, slots)
+    _kept.extend((members, slots, spec))
+    from_spec = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p)(("PyType_FromSpec", ctypes.pythonapi))
+    return from_spec(ctypes.addressof(spec))
+
+
+if TYPE_CHECKING:
+    _CallableBase = object
+else:
+    _CallableBase = _make_base() if layout.problem() is None else object
+
+
+class FastCallable(_CallableBase):
+    """An object whose calls go through machine code; subclasses define ``_call_slow`` for the calls that it refuses.
+
+    It binds like a function: found in a class, it is a method of the class's instances.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_chain", "_retired")
+    _chain: tuple[tuple[Program, _Version], ...]
+    _retired: list[object]
+
+    def __new__(cls, *_args: object, **_kwargs: object) -> FastCallable:  # noqa: PYI034
+        self: FastCallable = super().__new__(cls)
+        shared = _shared()
+        self._chain, self._retired = (), []
+        self._word(layout.INSTANCE_TABLE).value = ctypes.addressof(shared.last)
+        self._word(layout.INSTANCE_CALL).value = shared.dispatch
+        return self
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _set_type_flags(cls)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def _call_slow(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} does not define _call_slow")
+
+    def _install(self, programs: Sequence[Program]) -> None:
+        """Answer calls by these programs from now on, asked in this order. The caller sees to it that one thread does."""
+        known = {id(program): version for program, version in self._chain}
+        chain: list[tuple[Program, _Version]] = []
+        following = ctypes.addressof(_shared().last)
+        for program in reversed(programs):
+            version = known.get(id(program))
+            version = _version(program, following) if version is None else _relinked(version, following)
+            chain.append((program, version))
+            following = ctypes.addressof(version.table)
+        self._retired.append(self._chain)
+        self._chain = tuple(reversed(chain))
+        self._word(layout.INSTANCE_TABLE).value = following
+        # A call that now runs in another thread (or further up in this one) goes on reading its old table.
+        if self._word(layout.INSTANCE_RUNNING).value == 0:
+            self._retired.clear()
+
+    @property
+    def _hits(self) -> int:
+        """How many calls machine code has answered."""
+        return self._word(layout.INSTANCE_HITS).value
+
+    @_hits.setter
+    def _hits(self, value: int) -> None:
+        self._word(layout.INSTANCE_HITS).value = value
+
+    def _word(self, offset: int) -> ctypes.c_uint64:
+        return ctypes.c_uint64.from_address(id(self) + offset)
+
+
+def _relinked(version: _Version, following: int) -> _Version:
+    words = list(version.table)
+    words[layout.TABLE_NEXT // 8] = following
+    return _Version(_words(words), version.keepalive)
+
+
+def _set_type_flags(cls: type[FastCallable]) -> None:
+    """Let the interpreter use the vectorcall slot (3.11 does not inherit that), and spare it making bound methods."""
+    wanted = _HAVE_VECTORCALL if cls.__call__ is _CallableBase.__call__ else 0  # type: ignore[operator]
+    if wanted and cls.__get__ is FastCallable.__get__:
+        wanted |= _METHOD_DESCRIPTOR
+    ctypes.c_ulong.from_address(id(cls) + layout.TYPE_FLAGS).value |= wanted
+    ctypes.PYFUNCTYPE(None, ctypes.py_object)(("PyType_Modified", ctypes.pythonapi))(cls)
+
+
+if layout.problem() is None:
+    _set_type_flags(FastCallable)
+
+
+class PortableCallable:
+    """What :class:`FastCallable` is, in Python."""
+
+    def __new__(cls, *_args: object, **_kwargs: object) -> PortableCallable:  # noqa: PYI034
+        self = super().__new__(cls)
+        self._programs: tuple[Program, ...] = ()
+        self._hits = 0
+        return self
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs:
+            for program in self._programs:
+                if wrapper.matches(program, args):
+                    try:
+                        leaves = wrapper.call(program, args)
+                    except wrapper.OverlapError:
+                        break
+                    self._hits += 1
+                    return wrapper.unflatten(program, leaves)
+        return self._call_slow(*args, **kwargs)
+
+    def _call_slow(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} does not define _call_slow")
+
+    def _install(self, programs: Sequence[Program]) -> None:
+        """Answer calls by these programs from now on, asked in this order."""
+        self._programs = tuple(programs)
+
+
+if TYPE_CHECKING:
+    CompiledCallable = FastCallable
+else:
+    CompiledCallable = FastCallable if layout.problem() is None else PortableCallable

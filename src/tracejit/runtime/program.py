@@ -1,0 +1,270 @@
+"""One compiled version of a function as plain data: what a call must look like, and what comes back.
+
+This module owns the description that the call path works from, and its text form for the disk cache. It knows dims, and
+nothing else of the IR; it does not know how a call is made (``entry.py``, ``wrapper.py``).
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from tracejit import errors
+from tracejit.ir.dims import Atom, Dim, DimLike, symbol
+from tracejit.ir.types import dtype_name, dtype_named
+
+__all__ = [
+    "ArgumentSpec",
+    "Guard",
+    "Message",
+    "Program",
+    "ResultSpec",
+    "SymbolSource",
+    "Unflatten",
+    "from_json",
+    "to_json",
+]
+
+ArgumentKind: TypeAlias = Literal["array", "int", "float", "bool", "complex", "static"]
+ArgumentSource: TypeAlias = Literal["call", "cell", "global", "object"]
+ResultKind: TypeAlias = Literal["array", "scalar", "argument"]
+Relation: TypeAlias = Literal["== 0", "!= 0", ">= 0"]
+SymbolSource: TypeAlias = tuple[Literal["dim"], int, int] | tuple[Literal["int"], int]
+Guard: TypeAlias = tuple[DimLike, Relation]
+Unflatten: TypeAlias = Callable[[list[Any]], Any]
+
+_SCALAR_DTYPES = {"int": "int64", "float": "float64", "bool": "bool", "complex": "complex128"}
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentSpec:
+    """What one argument must be.
+
+    ``kind`` is ``"array"``, a Python scalar type, or ``"static"`` (the very object that the program was compiled for).
+    ``written`` arrays are changed in place. ``passed`` says that the kernel has a data slot for it: an int that is only
+    a size has none. ``source`` says where the value is found: in the call, in a closure ``"cell"``, in the dict of a
+    module (``"global"``), or in the program itself (``"object"``); ``Program.objects`` holds what that needs.
+    """
+
+    kind: ArgumentKind
+    dtype: np.dtype[Any] | None = None
+    rank: int = 0
+    written: bool = False
+    passed: bool = True
+    source: ArgumentSource = "call"
+
+    def __post_init__(self) -> None:
+        if self.kind in _SCALAR_DTYPES:
+            object.__setattr__(self, "dtype", np.dtype(_SCALAR_DTYPES[self.kind]))
+        elif self.kind == "static":
+            object.__setattr__(self, "passed", False)
+        elif self.dtype is None or not self.dtype.isnative:
+            raise ValueError(f"an array argument needs a dtype in native byte order, not {self.dtype}")
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return 0 if self.dtype is None else self.dtype.itemsize
+
+    @property
+    def has_scalar_type(self) -> bool:
+        """Whether NumPy itself has a scalar type for the dtype."""
+        return self.dtype is not None and self.dtype.isbuiltin == 1
+
+
+@dataclass(frozen=True, slots=True)
+class ResultSpec:
+    """What one result is: a fresh ``"array"``, a NumPy ``"scalar"``, or the ``"argument"`` object number ``argument``."""
+
+    kind: ResultKind
+    dtype: np.dtype[Any] | None = None
+    dims: tuple[DimLike, ...] = ()
+    argument: int = -1
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return 0 if self.dtype is None else self.dtype.itemsize
+
+
+class Message(NamedTuple):
+    """The exception for one failing check; ``text`` may use ``{0}`` to ``{3}``, the values that the check reports."""
+
+    exception: type[Exception]
+    text: str
+    location: str = ""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Program:
+    """One compiled version of a function.
+
+    ``argument_dims[k][j]`` is what axis ``j`` of argument ``k`` must equal; where it is the symbol that ``symbols``
+    binds there, it defines the symbol instead. ``symbols`` and the arguments that are ``passed``, followed by the results
+    that are not an ``"argument"``, are the kernel's ``sizes`` and ``data``, in that order.
+
+    ``result_tree`` is ``None`` for one leaf that is returned as it is, ``"tuple"``, ``"list"``, or a function from the
+    list of leaves to the object to return. ``release_gil`` is ``"large"`` (only for calls that touch much memory) or
+    ``"always"``, for kernels whose work is not bounded by the memory that they touch.
+
+    The last four fields belong to this process: ``address`` of the kernel, ``keepalive`` (whatever owns the code), and
+    ``objects``, by argument number: the value of a ``"static"`` argument, or of another the ``cell``, the
+    ``(dict, name)`` or the array itself.
+    """
+
+    name: str
+    arguments: tuple[ArgumentSpec, ...]
+    argument_dims: tuple[tuple[DimLike, ...], ...]
+    symbols: tuple[tuple[str, SymbolSource], ...]
+    results: tuple[ResultSpec, ...]
+    guards: tuple[Guard, ...] = ()
+    result_tree: Literal["tuple", "list"] | Unflatten | None = None
+    messages: tuple[Message, ...] = ()
+    release_gil: Literal["large", "always"] = "large"
+    address: int = 0
+    keepalive: object = None
+    objects: Mapping[int, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ranks = [spec.rank for spec in self.arguments]
+        if [len(dims) for dims in self.argument_dims] != ranks:
+            raise ValueError(f"argument_dims {self.argument_dims} do not fit the ranks {ranks}")
+        if self.result_tree is None and len(self.results) != 1:
+            raise ValueError(f"{len(self.results)} results need a result_tree")
+        for name, source in self.symbols:
+            if source[0] == "int" and self.arguments[source[1]].kind != "int":
+                raise ValueError(f"the size {name} is bound by argument {source[1]}, which is not an int")
+
+    @property
+    def positional(self) -> tuple[int, ...]:
+        """The numbers of the arguments that come from the call, not from a closure or a module."""
+        return tuple(k for k, spec in enumerate(self.arguments) if spec.source == "call")
+
+    def requirements(self) -> tuple[tuple[int, int, DimLike], ...]:
+        """``(argument, axis, dim)`` for every axis that must equal a dim rather than define a symbol."""
+        defined = {(source[1], source[2]): name for name, source in self.symbols if source[0] == "dim"}
+        return tuple(
+            (k, j, dim)
+            for k, dims in enumerate(self.argument_dims)
+            for j, dim in enumerate(dims)
+            if not (isinstance(dim, Dim) and dim.as_symbol is not None and defined.get((k, j)) == dim.as_symbol)
+        )
+
+
+# ------------------------------------------------------------------------------------------------ text form
+
+
+def to_json(program: Program) -> str:
+    """The program without what belongs to this process (addresses, objects, functions), as text.
+
+    Example:
+        >>> x = ArgumentSpec("array", np.dtype("f8"), 1)
+        >>> source = ("dim", 0, 0)
+        >>> p = Program("f", (x,), ((symbol("n"),),), (("n", source),), (ResultSpec("argument", argument=0),))
+        >>> to_json(from_json(to_json(p))) == to_json(p)
+        True
+    """
+    tree = program.result_tree
+    return json.dumps(
+        {
+            "format": _FORMAT,
+            "name": program.name,
+            "arguments": [
+                [s.kind, _dtype_text(s.dtype), s.rank, s.written, s.passed, s.source] for s in program.arguments
+            ],
+            "argument_dims": [[_dim_data(dim) for dim in dims] for dims in program.argument_dims],
+            "symbols": program.symbols,
+            "results": [[r.kind, _dtype_text(r.dtype), [_dim_data(d) for d in r.dims], r.argument] for r in program.results],
+            "guards": [[_dim_data(dim), relation] for dim, relation in program.guards],
+            "result_tree": "custom" if callable(tree) else tree,
+            "messages": [[_exception_name(m.exception), m.text, m.location] for m in program.messages],
+            "release_gil": program.release_gil,
+        },
+        separators=(",", ":"),
+    )
+
+
+def from_json(
+    text: str,
+    *,
+    address: int = 0,
+    keepalive: object = None,
+    objects: Mapping[int, Any] | None = None,
+    unflatten: Unflatten | None = None,
+) -> Program:
+    """The program of a text made by :func:`to_json`; ``ValueError`` where the text is not one of this format."""
+    try:
+        data = json.loads(text)
+        if data["format"] != _FORMAT:
+            raise ValueError(f"format {data['format']}")
+        tree = data["result_tree"]
+        if tree == "custom" and unflatten is None:
+            raise ValueError("needs a function to build its result")
+        return Program(
+            name=data["name"],
+            arguments=tuple(ArgumentSpec(k, _dtype_of(t), *rest) for k, t, *rest in data["arguments"]),
+            argument_dims=tuple(tuple(map(_dim_of, dims)) for dims in data["argument_dims"]),
+            symbols=tuple((name, tuple(source)) for name, source in data["symbols"]),
+            results=tuple(
+                ResultSpec(kind, _dtype_of(t), tuple(map(_dim_of, dims)), k) for kind, t, dims, k in data["results"]
+            ),
+            guards=tuple((_dim_of(dim), relation) for dim, relation in data["guards"]),
+            result_tree=unflatten if tree == "custom" else tree,
+            messages=tuple(Message(_exception_of(name), text, at) for name, text, at in data["messages"]),
+            release_gil=data["release_gil"],
+            address=address,
+            keepalive=keepalive,
+            objects=objects or {},
+        )
+    except (KeyError, IndexError, TypeError, AttributeError) as problem:
+        raise ValueError(f"not the text of a program: {problem!r}") from problem
+
+
+def _dtype_text(dtype: np.dtype[Any] | None) -> str | None:
+    return None if dtype is None else dtype_name(dtype)
+
+
+def _dtype_of(name: str | None) -> np.dtype[Any] | None:
+    return None if name is None else dtype_named(name)
+
+
+def _dim_data(dim: DimLike) -> Any:
+    """An int, or a list of terms ``[coefficient, atom, ...]``; an atom is a name or ``[kind, dim, dim]``."""
+    if not isinstance(dim, Dim):
+        return int(dim)
+    return [
+        [c, *(a.name if a.kind == "symbol" else [a.kind, *map(_dim_data, a.args)] for a in monomial)]
+        for monomial, c in dim.terms.items()
+    ]
+
+
+def _dim_of(data: Any) -> DimLike:
+    if isinstance(data, int):
+        return data
+    return Dim({tuple(map(_atom_of, atoms)): coefficient for coefficient, *atoms in data})
+
+
+def _atom_of(data: Any) -> Atom:
+    if isinstance(data, str):
+        return Atom("symbol", data)
+    kind, *args = data
+    return Atom(kind, "", tuple(map(_dim_of, args)))
+
+
+def _exception_name(exception: type[Exception]) -> str:
+    if _exception_of(exception.__name__) is not exception:
+        raise ValueError(f"{exception} is not an exception that a program may raise")
+    return exception.__name__
+
+
+def _exception_of(name: str) -> type[Exception]:
+    found: Any = getattr(builtins, name, None) or getattr(errors, name, None) or getattr(np.linalg, name, None)
+    if not (isinstance(found, type) and issubclass(found, Exception)):
+        raise ValueError(f"{name!r} is not an exception that a program may raise")
+    return found

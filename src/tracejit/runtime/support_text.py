@@ -1,0 +1,229 @@
+"""The machine code that every entry shares, as LLVM text: dispatch, the slow path, allocation, packing, failure.
+
+This module owns that text. It is compiled once per machine (and then comes from the disk cache); addresses of foreign
+functions are read from the shared API table, never written into the text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tracejit.runtime.layout import (
+    CONTEXT_VALUES,
+    INSTANCE_TABLE,
+    TABLE_API,
+    TABLE_ENTRY,
+    TABLE_FAIL,
+    api_offset,
+)
+
+__all__ = ["EXPORTS", "POOLED_BYTES", "support_text", "symbol_of"]
+
+EXPORTS = ("dispatch", "slow", "new", "release", "pack", "build", "fail", "released")
+POOLED_BYTES = 1 << 20  # results from this size on come from the pool of warm pages: page faults dominate there
+
+
+def _load(name: str, base: str, offset: int) -> str:
+    return f"  %{name}.at = getelementptr i8, ptr {base}, i64 {offset}\n  %{name} = load ptr, ptr %{name}.at\n"
+
+
+def _api(*names: str) -> str:
+    return "".join(_load(name, "%api", api_offset(name)) for name in names)
+
+
+def support_text() -> str:
+    """The LLVM text of the support module, whose functions are called :func:`symbol_of` of ``EXPORTS``."""
+    functions = (_dispatch(), _slow(), _new(), _release(), _pack(), _build(), _fail(), _released())
+    return re.sub(r"@(\w+)\(", lambda match: f"@{symbol_of(match[1])}(", "\n".join(functions))
+
+
+def symbol_of(name: str) -> str:
+    """The linker's name of a support function."""
+    return f"tracejit_{name}"
+
+
+def _dispatch() -> str:
+    """The vectorcall slot of every instance: run the entry of its first version."""
+    return f"""
+define ptr @dispatch(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) {{
+{_load("table", "%self", INSTANCE_TABLE)}{_load("entry", "%table", TABLE_ENTRY)}
+  %result = tail call ptr %entry(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames, ptr %table)
+  ret ptr %result
+}}"""
+
+
+def _slow() -> str:
+    """The entry at the end of every chain: ``self._call_slow(*args, **kwargs)``.
+
+    Passing on ``nargsf`` is right: its flag, that ``args[-1]`` may be overwritten, holds for whoever we call, too.
+    """
+    return f"""
+define ptr @slow(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames, ptr %table) {{
+{_load("api", "%table", TABLE_API)}{_api("slow_name", "getattr", "vectorcall", "decref")}
+  %bound = call ptr %getattr(ptr %self, ptr %slow_name)
+  %missing = icmp eq ptr %bound, null
+  br i1 %missing, label %none, label %found
+found:
+  %result = call ptr %vectorcall(ptr %bound, ptr %args, i64 %nargsf, ptr %kwnames)
+  call void %decref(ptr %bound)
+  ret ptr %result
+none:
+  ret ptr null
+}}"""
+
+
+def _new() -> str:
+    """A new array; large ones under the pool's memory handler, which is a context variable and so per thread."""
+    return f"""
+define ptr @new(ptr %api, ptr %descr, i32 %rank, ptr %dims, i64 %bytes) {{
+{_api("ndarray", "new_array", "incref", "decref", "handler", "set_handler")}
+  call void %incref(ptr %descr)
+  %large = icmp sge i64 %bytes, {POOLED_BYTES}
+  %pool = icmp ne ptr %handler, null
+  %pooled = and i1 %large, %pool
+  br i1 %pooled, label %swap, label %plain
+plain:
+  %small = call ptr %new_array(ptr %ndarray, ptr %descr, i32 %rank, ptr %dims, ptr null, ptr null, i32 0, ptr null)
+  ret ptr %small
+swap:
+  %before = call ptr %set_handler(ptr %handler)
+  %refused = icmp eq ptr %before, null
+  br i1 %refused, label %unset, label %make
+unset:
+  call void %decref(ptr %descr)
+  ret ptr null
+make:
+  %big = call ptr %new_array(ptr %ndarray, ptr %descr, i32 %rank, ptr %dims, ptr null, ptr null, i32 0, ptr null)
+  %pushed = call ptr %set_handler(ptr %before)
+  call void %decref(ptr %before)
+  %stuck = icmp eq ptr %pushed, null
+  br i1 %stuck, label %lost, label %restored
+restored:
+  call void %decref(ptr %pushed)
+  ret ptr %big
+lost:
+  %half = icmp eq ptr %big, null
+  br i1 %half, label %failed, label %drop
+drop:
+  call void %decref(ptr %big)
+  br label %failed
+failed:
+  ret ptr null
+}}"""
+
+
+def _release() -> str:
+    """Give up the references in a list of pointers, some of which may be null."""
+    return f"""
+define void @release(ptr %api, ptr %objects, i64 %count) {{
+{_api("decref")}  br label %head
+head:
+  %k = phi i64 [0, %0], [%next, %step]
+  %more = icmp slt i64 %k, %count
+  br i1 %more, label %body, label %done
+body:
+  %at = getelementptr ptr, ptr %objects, i64 %k
+  %object = load ptr, ptr %at
+  %empty = icmp eq ptr %object, null
+  br i1 %empty, label %step, label %drop
+drop:
+  call void %decref(ptr %object)
+  br label %step
+step:
+  %next = add i64 %k, 1
+  br label %head
+done:
+  ret void
+}}"""
+
+
+def _pack() -> str:
+    """A tuple or a list of leaves, whose references it takes over whatever happens."""
+    return f"""
+define ptr @pack(ptr %api, ptr %leaves, i64 %count, i1 %is_list) {{
+{_api("tuple_new", "tuple_set", "list_new", "list_set")}
+  %make = select i1 %is_list, ptr %list_new, ptr %tuple_new
+  %set = select i1 %is_list, ptr %list_set, ptr %tuple_set
+  %result = call ptr %make(i64 %count)
+  %failed = icmp eq ptr %result, null
+  br i1 %failed, label %drop, label %head
+head:
+  %k = phi i64 [0, %0], [%next, %body]
+  %more = icmp slt i64 %k, %count
+  br i1 %more, label %body, label %done
+body:
+  %at = getelementptr ptr, ptr %leaves, i64 %k
+  %leaf = load ptr, ptr %at
+  %status = call i32 %set(ptr %result, i64 %k, ptr %leaf)
+  %next = add i64 %k, 1
+  br label %head
+drop:
+  call void @release(ptr %api, ptr %leaves, i64 %count)
+  br label %done
+done:
+  ret ptr %result
+}}"""
+
+
+def _build() -> str:
+    """``unflatten([*leaves])``; takes over the leaves."""
+    return f"""
+define ptr @build(ptr %api, ptr %leaves, i64 %count, ptr %unflatten) {{
+{_api("call_one", "decref")}
+  %list = call ptr @pack(ptr %api, ptr %leaves, i64 %count, i1 true)
+  %failed = icmp eq ptr %list, null
+  br i1 %failed, label %none, label %apply
+apply:
+  %result = call ptr %call_one(ptr %unflatten, ptr %list)
+  call void %decref(ptr %list)
+  ret ptr %result
+none:
+  ret ptr null
+}}"""
+
+
+def _fail() -> str:
+    """Raise for a kernel that returned ``code``: ``fail(code, *values)``, a Python function, does it."""
+    values = "".join(
+        f"  %v{k}.at = getelementptr i8, ptr %context, i64 {CONTEXT_VALUES + 8 * k}\n  %v{k} = load i64, ptr %v{k}.at\n"
+        f"  %o{k} = call ptr %int_new(i64 %v{k})\n  %s{k} = getelementptr ptr, ptr %objects, i64 {k + 1}\n"
+        f"  store ptr %o{k}, ptr %s{k}\n  %n{k} = icmp eq ptr %o{k}, null\n"
+        for k in range(4)
+    )
+    return f"""
+define void @fail(ptr %api, ptr %table, i32 %code, ptr %context) {{
+  %objects = alloca [5 x ptr]
+{_load("function", "%table", TABLE_FAIL)}{_api("int_new", "vectorcall", "decref")}
+  %wide = sext i32 %code to i64
+  %first = call ptr %int_new(i64 %wide)
+  store ptr %first, ptr %objects
+  %n = icmp eq ptr %first, null
+{values}
+  %n01 = or i1 %n0, %n1
+  %n23 = or i1 %n2, %n3
+  %n03 = or i1 %n01, %n23
+  %bad = or i1 %n, %n03
+  br i1 %bad, label %done, label %raise
+raise:
+  %result = call ptr %vectorcall(ptr %function, ptr %objects, i64 5, ptr null)
+  %raised = icmp eq ptr %result, null
+  br i1 %raised, label %done, label %drop
+drop:
+  call void %decref(ptr %result)
+  br label %done
+done:
+  call void @release(ptr %api, ptr %objects, i64 5)
+  ret void
+}}"""
+
+
+def _released() -> str:
+    """Run a kernel without the GIL."""
+    return f"""
+define i32 @released(ptr %api, ptr %kernel, ptr %data, ptr %sizes, ptr %context) {{
+{_api("save_thread", "restore_thread")}
+  %state = call ptr %save_thread()
+  %code = call i32 %kernel(ptr %data, ptr %sizes, ptr %context)
+  call void %restore_thread(ptr %state)
+  ret i32 %code
+}}"""

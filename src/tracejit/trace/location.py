@@ -1,0 +1,54 @@
+"""Where in the user's code we are: the innermost frame that belongs neither to tracejit nor to NumPy."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import TracebackType
+
+import numpy as np
+
+from tracejit.ir.core import Location
+
+__all__ = ["describe", "traceback_location", "user_location"]
+
+_INTERNAL_FOLDERS = tuple(
+    os.path.join(folder, "")
+    for folder in (os.path.dirname(os.path.dirname(os.path.abspath(__file__))), os.path.dirname(np.__file__))
+)
+_internal: dict[str, bool] = {}
+
+
+def is_internal(filename: str) -> bool:
+    """Whether a file is part of tracejit or NumPy."""
+    known = _internal.get(filename)
+    if known is None:
+        known = _internal[filename] = filename.startswith(_INTERNAL_FOLDERS)
+    return known
+
+
+def user_location() -> Location | None:
+    """File and line of the user's code that is running now."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        if not (_internal[filename] if filename in _internal else is_internal(filename)):
+            return filename, frame.f_lineno
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def traceback_location(traceback: TracebackType | None) -> Location | None:
+    """File and line of the user's innermost frame in a traceback."""
+    found = None
+    while traceback is not None:
+        filename = traceback.tb_frame.f_code.co_filename
+        if not is_internal(filename):
+            found = filename, traceback.tb_lineno
+        traceback = traceback.tb_next
+    return found
+
+
+def describe(location: Location | None) -> str:
+    """``file.py:12`` for messages."""
+    return "unknown place" if location is None else f"{location[0]}:{location[1]}"

@@ -1,0 +1,42 @@
+"""Which implementation stands for which NumPy function while tracing.
+
+Methods and operators of tracers reach their implementation through this table, so that the classes of tracers need not
+know the functions and the functions may use the classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+__all__ = ["CREATION", "FUNCTIONS", "call", "creates", "implements"]
+
+Implementation = TypeVar("Implementation", bound=Callable[..., Any])
+
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+"""NumPy function (or ``numpy.ufunc``, or a function of ``operator``) to what does its work on tracers."""
+
+CREATION: set[Any] = set()
+"""Functions taken over even when no argument is traced: what they make must be writable by the trace."""
+
+
+def implements(*functions: Any) -> Callable[[Implementation], Implementation]:
+    """Register the decorated function for NumPy functions."""
+
+    def register(implementation: Implementation) -> Implementation:
+        for function in functions:
+            FUNCTIONS[function] = implementation
+        return implementation
+
+    return register
+
+
+def creates(*functions: Any) -> Callable[[Implementation], Implementation]:
+    """Register the decorated function for NumPy functions that make arrays from no array."""
+    CREATION.update(functions)
+    return implements(*functions)
+
+
+def call(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call the implementation of a NumPy function."""
+    return FUNCTIONS[function](*args, **kwargs)

@@ -1,0 +1,368 @@
+"""Memory while tracing: a cell with the current value of an array, and views that read and write parts of it.
+
+A write makes a new value of the whole cell; every view computes its part anew from the cell when it is read next. So
+in-place programs become pure ones, with NumPy's sharing of memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tracejit.ir.core import Operand
+from tracejit.ir.dims import DimLike
+from tracejit.trace.context import Trace, current_trace, require_owner
+from tracejit.trace.dtypes import INT64
+from tracejit.trace.values import Dims, dim_value, emit, reshape, transpose
+
+__all__ = [
+    "BroadcastView",
+    "DiagonalView",
+    "IndexView",
+    "PartView",
+    "ReshapeView",
+    "SliceView",
+    "Storage",
+    "TransposeView",
+    "View",
+    "compose",
+]
+
+Strides = tuple[int, ...]  # in elements, for the sizes of the traced call
+
+
+class Storage:
+    """The memory of one array: its current value, and where it came from.
+
+    origin: position of the argument or capture whose memory this is, or None for memory made by the traced function.
+    """
+
+    __slots__ = ("layout_used", "origin", "strides", "trace", "value", "version", "writeable", "written")
+
+    def __init__(
+        self, value: Operand, trace: Trace, *, origin: Any = None, writeable: bool = True, strides: Strides | None = None
+    ) -> None:
+        self.value = value
+        self.trace = trace
+        self.origin = origin
+        self.writeable = writeable
+        self.strides = strides
+        self.version = 0
+        self.written = False
+        self.layout_used = False
+
+    def read(self) -> Operand:
+        """The value of the whole memory, in the current trace."""
+        trace = current_trace()
+        return self.value if self.trace is trace else trace.lift(self.value, self.trace)
+
+    def write(self, views: Sequence[View], part: Operand) -> None:
+        """Replace the part that a chain of views shows."""
+        require_owner(self.trace)
+        values = [self.value]
+        for view in views[:-1]:
+            values.append(view.read(values[-1]))
+        for view, value in zip(reversed(views), reversed(values), strict=True):
+            part = view.write(value, part)
+        self.value = part
+        self.version += 1
+        self.written = True
+
+
+class View:
+    """One step from an array to a part or another arrangement of it; ``dims`` are those of the result."""
+
+    __slots__ = ("dims",)
+    dims: Dims
+    writeable = True
+    replayable = True  # can be repeated by NumPy on the real array
+
+    def read(self, x: Operand) -> Operand:
+        """The value seen through the view."""
+        raise NotImplementedError
+
+    def write(self, x: Operand, part: Operand) -> Operand:
+        """The value ``x`` with the part seen through the view replaced."""
+        raise NotImplementedError
+
+    def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
+        """The strides seen through the view; None when unknown."""
+        return None
+
+    def replay(self) -> tuple[Any, ...]:
+        """A description from which the run time repeats the view: a name, then dims and ints."""
+        raise NotImplementedError
+
+
+class SliceView(View):
+    """Elements ``start + i * step`` of each axis; axes in ``dropped`` have one element and are left out."""
+
+    __slots__ = ("dropped", "source", "starts", "steps", "sizes")
+
+    def __init__(self, source: Dims, starts: Dims, sizes: Dims, steps: Dims, dropped: tuple[int, ...] = ()) -> None:
+        self.source = source
+        self.starts = starts
+        self.sizes = sizes
+        self.steps = steps
+        self.dropped = dropped
+        self.dims = tuple(size for axis, size in enumerate(sizes) if axis not in dropped)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every element is shown at its own place."""
+        return (
+            self.sizes == self.source
+            and not self.dropped
+            and all(start == 0 for start in self.starts)
+            and all(step == 1 for step in self.steps)
+        )
+
+    def read(self, x: Operand) -> Operand:
+        part = emit("slice", x, starts=self.starts, sizes=self.sizes, steps=self.steps)
+        return reshape(part, self.dims) if self.dropped else part
+
+    def write(self, x: Operand, part: Operand) -> Operand:
+        part = reshape(part, self.sizes)
+        if self.sizes == self.source and all(step == 1 for step in self.steps):
+            return part
+        return emit("update_slice", x, part, starts=self.starts, steps=self.steps)
+
+    def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
+        hint = current_trace().sizes.hint
+        every = [stride * hint(step) for stride, step in zip(strides, self.steps, strict=True)]
+        return tuple(stride for axis, stride in enumerate(every) if axis not in self.dropped)
+
+    def replay(self) -> tuple[Any, ...]:
+        return "slice", self.starts, self.sizes, self.steps, self.dropped
+
+
+class ReshapeView(View):
+    """The same elements in row-major order under other dims."""
+
+    __slots__ = ("result_strides", "source")
+
+    def __init__(self, source: Dims, dims: Dims, strides: Strides | None = None) -> None:
+        self.source = source
+        self.dims = dims
+        self.result_strides = strides
+
+    def read(self, x: Operand) -> Operand:
+        return reshape(x, self.dims)
+
+    def write(self, x: Operand, part: Operand) -> Operand:
+        return reshape(part, self.source)
+
+    def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
+        return self.result_strides
+
+    def replay(self) -> tuple[Any, ...]:
+        return "reshape", self.dims
+
+
+class TransposeView(View):
+    """Axis k of the result is axis ``perm[k]``."""
+
+    __slots__ = ("perm",)
+
+    def __init__(self, source: Dims, perm: tuple[int, ...]) -> None:
+        self.perm = perm
+        self.dims = tuple(source[axis] for axis in perm)
+
+    def read(self, x: Operand) -> Operand:
+        return transpose(x, self.perm)
+
+    def write(self, x: Operand, part: Operand) -> Operand:
+        inverse = tuple(sorted(range(len(self.perm)), key=self.perm.__getitem__))
+        return transpose(part, inverse)
+
+    def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
+        return tuple(strides[axis] for axis in self.perm)
+
+    def replay(self) -> tuple[Any, ...]:
+        return "transpose", self.perm
+
+
+class PartView(View):
+    """The real or the imaginary part of complex numbers."""
+
+    __slots__ = ("part",)
+
+    def __init__(self, source: Dims, part: str) -> None:
+        self.part = part
+        self.dims = source
+
+    def read(self, x: Operand) -> Operand:
+        return emit(self.part, x)
+
+    def write(self, x: Operand, part: Operand) -> Operand:
+        if self.part == "real":
+            return emit("complex", part, emit("imag", x))
+        return emit("complex", emit("real", x), part)
+
+    def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
+        return tuple(2 * stride for stride in strides)
+
+    def replay(self) -> tuple[Any, ...]:
+        return (self.part,)
+
+
+class BroadcastView(View):
+    """Axes of size 1 repeated and axes put in front; read-only, as in NumPy."""
+
+    __slots__ = ("source",)
+    writeable = False
+
+    def __init__(self, source: Dims, dims: Dims) -> None:
+        self.source = source
+        self.dims = dims
+
+    def read(self, x: Operand) -> Operand:
+        rank = len(self.dims)
+        return emit("broadcast", x, dims=self.dims, axes=tuple(range(rank - len(self.source), rank)))
+
+    def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
+        offset = len(self.dims) - len(self.source)
+        own = [0 if a != b else s for a, b, s in zip(self.source, self.dims[offset:], strides, strict=True)]
+        return (0,) * offset + tuple(own)
+
+    def replay(self) -> tuple[Any, ...]:
+        return "broadcast", self.dims
+
+
+class DiagonalView(View):
+    """The diagonal of two axes, as a last axis; read-only, as in NumPy."""
+
+    __slots__ = ("axes", "offset")
+    writeable = False
+
+    def __init__(self, source: Dims, offset: int, axes: tuple[int, int], size: DimLike) -> None:
+        self.offset = offset
+        self.axes = axes
+        self.dims = (*(d for axis, d in enumerate(source) if axis not in axes), size)
+
+    def read(self, x: Operand) -> Operand:
+        rank = len(x.type.dims)
+        rest = tuple(axis for axis in range(rank) if axis not in self.axes)
+        step = emit("iota", dtype=INT64, dims=(self.dims[-1],), axis=0)
+        indices = [
+            emit("add", step, dim_value(start)) if start else step
+            for start in (max(-self.offset, 0), max(self.offset, 0))
+        ]
+        part = emit("gather", x, *indices, axes=self.axes)
+        return transpose(part, (*range(1, len(rest) + 1), 0))
+
+    def replay(self) -> tuple[Any, ...]:
+        return "diagonal", self.offset, self.axes
+
+
+class IndexView(View):
+    """One index known only at run time into each of some axes, which disappear."""
+
+    __slots__ = ("axes", "indices", "trace")
+    replayable = False
+
+    def __init__(self, source: Dims, axes: tuple[int, ...], indices: tuple[Operand, ...], trace: Trace) -> None:
+        self.axes = axes
+        self.indices = indices  # scalars, already wrapped into range
+        self.trace = trace
+        self.dims = tuple(d for axis, d in enumerate(source) if axis not in axes)
+
+    def _indices(self) -> list[Operand]:
+        trace = current_trace()
+        return [trace.lift(index, self.trace) for index in self.indices]
+
+    def read(self, x: Operand) -> Operand:
+        return emit("gather", x, *self._indices(), axes=self.axes)
+
+    def write(self, x: Operand, part: Operand) -> Operand:
+        return emit("scatter", x, part, *self._indices(), axes=self.axes)
+
+    def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
+        return tuple(stride for axis, stride in enumerate(strides) if axis not in self.axes)
+
+
+def compose(views: tuple[View, ...], view: View) -> tuple[View, ...]:
+    """A chain of views with one more step, in which slices of slices and the like are one step."""
+    last = views[-1] if views else None
+    if isinstance(view, SliceView):
+        if view.whole:
+            return views
+        if isinstance(last, SliceView):
+            return (*views[:-1], _slice_of_slice(last, view))
+    elif isinstance(view, TransposeView):
+        if view.perm == tuple(range(len(view.perm))):
+            return views
+        if isinstance(last, TransposeView):
+            perm = tuple(last.perm[axis] for axis in view.perm)
+            source = tuple(last.dims[last.perm.index(axis)] for axis in range(len(perm)))
+            return compose(views[:-1], TransposeView(source, perm))
+    elif isinstance(view, ReshapeView):
+        if view.dims == view.source:
+            return views
+        if isinstance(last, ReshapeView):
+            return compose(views[:-1], ReshapeView(last.source, view.dims, view.result_strides))
+    return (*views, view)
+
+
+def _slice_of_slice(outer: SliceView, inner: SliceView) -> SliceView:
+    starts, sizes, steps = list(outer.starts), list(outer.sizes), list(outer.steps)
+    dropped = list(outer.dropped)
+    kept = [axis for axis in range(len(starts)) if axis not in outer.dropped]
+    for position, axis in enumerate(kept):
+        starts[axis] = starts[axis] + steps[axis] * inner.starts[position]
+        steps[axis] = steps[axis] * inner.steps[position]
+        sizes[axis] = inner.sizes[position]
+        if position in inner.dropped:
+            dropped.append(axis)
+    return SliceView(outer.source, tuple(starts), tuple(sizes), tuple(steps), tuple(sorted(dropped)))
+
+
+def reshape_strides(shape: Sequence[int], strides: Strides, new_shape: Sequence[int]) -> Strides | None:
+    """The strides of a reshape without copying, or None when NumPy has to copy.
+
+    Example:
+        >>> reshape_strides((4, 6), (6, 1), (2, 2, 6))
+        (12, 6, 1)
+        >>> reshape_strides((4, 6), (1, 4), (24,)) is None
+        True
+    """
+    if 0 in shape:
+        return contiguous_strides(new_shape)
+    old = [(size, stride) for size, stride in zip(shape, strides, strict=True) if size != 1]
+    result = [0] * len(new_shape)
+    position = 0
+    axis = 0
+    while axis < len(new_shape):
+        if new_shape[axis] == 1:
+            axis += 1
+            continue
+        size, stride = old[position]
+        position += 1
+        have, group = size, [axis]
+        want = new_shape[axis]
+        while have != want:
+            if have < want:
+                if stride != old[position][0] * old[position][1]:
+                    return None
+                size, stride = old[position]
+                have *= size
+                position += 1
+            else:
+                axis += 1
+                group.append(axis)
+                want *= new_shape[axis]
+        for member in reversed(group):
+            result[member] = stride
+            stride *= new_shape[member]
+        axis += 1
+    return tuple(result)
+
+
+def contiguous_strides(shape: Sequence[int]) -> Strides:
+    """Row-major strides in elements."""
+    strides = [1] * len(shape)
+    for axis in range(len(shape) - 2, -1, -1):
+        strides[axis] = strides[axis + 1] * shape[axis + 1]
+    return tuple(strides)
+
+

@@ -1,0 +1,188 @@
+"""Emitting primitives on operands into the current trace: the vocabulary in which NumPy functions are composed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import tracejit.ir.ops  # noqa: F401  (declares the primitives)
+from tracejit.ir.core import Literal, Operand
+from tracejit.ir.dims import Dim, DimLike, product
+from tracejit.ir.primitive import PRIMITIVES
+from tracejit.ir.types import ArrayType
+from tracejit.trace.context import current_trace
+from tracejit.trace.dtypes import BOOL, INT64, DType
+from tracejit.trace.location import user_location
+
+__all__ = [
+    "Dims",
+    "broadcast_dims",
+    "broadcast_to",
+    "cast",
+    "dim_value",
+    "emit",
+    "full",
+    "iota",
+    "reshape",
+    "resolve_dims",
+    "select",
+    "slice_axis",
+    "squeeze",
+    "transpose",
+    "truth",
+]
+
+Dims = tuple[DimLike, ...]
+
+
+def emit(name: str, *operands: Operand, **attrs: Any) -> Operand:
+    """Append one operation with one result to the current trace, at the user's line."""
+    return current_trace().builder.emit(PRIMITIVES[name], operands, attrs, (), user_location())[0]
+
+
+def literal(value: Any, dtype: DType) -> Literal:
+    """A scalar constant."""
+    return Literal(value, ArrayType(dtype))
+
+
+def cast(x: Operand, dtype: DType) -> Operand:
+    """The values in another dtype, converted as ``astype`` does."""
+    if x.type.dtype == dtype:
+        return x
+    return emit("cast", x, dtype=dtype)
+
+
+def truth(x: Operand) -> Operand:
+    """Which elements are non-zero."""
+    return x if x.type.dtype == BOOL else emit("ne", x, literal(0, x.type.dtype))
+
+
+def resolve_dims(dims: Sequence[DimLike]) -> Dims:
+    """Dims in their canonical form."""
+    sizes = current_trace().sizes
+    return tuple([d if type(d) is int else sizes.resolve(d) for d in dims])
+
+
+def dim_value(dim: DimLike) -> Operand:
+    """A size as an i64 scalar."""
+    dim = current_trace().sizes.resolve(dim)
+    return emit("dim", dim=dim) if isinstance(dim, Dim) else literal(dim, INT64)
+
+
+def full(value: Operand, dims: Dims) -> Operand:
+    """A scalar repeated to dims."""
+    return emit("broadcast", value, dims=dims, axes=()) if dims else value
+
+
+def iota(dtype: DType, dims: Dims, axis: int) -> Operand:
+    """Each element is its index along an axis."""
+    return emit("iota", dtype=dtype, dims=dims, axis=axis)
+
+
+def reshape(x: Operand, dims: Dims) -> Operand:
+    """The same elements in row-major order; the sizes are known to be equal."""
+    if x.type.dims == dims:
+        return x
+    if isinstance(x, Literal):
+        return full(x, dims)
+    return emit("reshape", x, dims=dims)
+
+
+def squeeze(x: Operand, axes: Sequence[int]) -> Operand:
+    """Without some axes of size 1."""
+    return reshape(x, tuple(d for axis, d in enumerate(x.type.dims) if axis not in axes))
+
+
+def expand(x: Operand, axes: Sequence[int]) -> Operand:
+    """With axes of size 1 at these positions of the result."""
+    rest = iter(x.type.dims)
+    return reshape(x, tuple(1 if axis in axes else next(rest) for axis in range(len(x.type.dims) + len(axes))))
+
+
+def transpose(x: Operand, perm: tuple[int, ...]) -> Operand:
+    """Axis k of the result is axis ``perm[k]``."""
+    return x if perm == tuple(range(len(perm))) else emit("transpose", x, perm=perm)
+
+
+def slice_axis(x: Operand, axis: int, start: DimLike, size: DimLike, step: DimLike = 1) -> Operand:
+    """Elements ``start, start + step, ...`` along one axis."""
+    dims = x.type.dims
+    rank = len(dims)
+    starts = tuple(start if k == axis else 0 for k in range(rank))
+    sizes = tuple(size if k == axis else dims[k] for k in range(rank))
+    steps = tuple(step if k == axis else 1 for k in range(rank))
+    return emit("slice", x, starts=starts, sizes=sizes, steps=steps)
+
+
+def select(condition: Operand, a: Operand, b: Operand) -> Operand:
+    """``a`` where the condition holds, else ``b``; dims as for elementwise operations."""
+    return emit("select", condition, a, b)
+
+
+def broadcast_dims(shapes: Sequence[Dims]) -> Dims | None:
+    """The dims that these dims broadcast to, or None when NumPy would raise; equalities are learned."""
+    result: Dims = ()
+    for dims in shapes:
+        if dims is result or not dims:
+            continue
+        if not result:
+            result = dims
+            continue
+        joined = _join(result, dims)
+        if joined is None:
+            return None
+        result = joined
+    return resolve_dims(result)
+
+
+def _join(a: Dims, b: Dims) -> Dims | None:
+    if a == b:
+        return a
+    if len(a) < len(b):
+        a, b = b, a
+    sizes = current_trace().sizes
+    result = list(a[: len(a) - len(b)])
+    for left, right in zip(a[len(a) - len(b) :], b, strict=True):
+        size = sizes.broadcast(left, right)
+        if size is None:
+            return None
+        result.append(size)
+    return tuple(result)
+
+
+def broadcast_to(x: Operand, dims: Dims) -> Operand:
+    """The operand with exactly these dims, axes aligned at the end; the dims are known to fit."""
+    own = x.type.dims
+    if own == dims:
+        return x
+    resolved, target = resolve_dims(own), resolve_dims(dims)
+    if resolved == target:
+        return x
+    if any(a != b and a == 1 for a, b in zip(resolved, own, strict=True)):
+        x = reshape(x, resolved)  # a size that turned out to be 1 has to be 1 in the type, too
+    return emit("broadcast", x, dims=target, axes=tuple(range(len(target) - len(own), len(target))))
+
+
+def match(x: Operand, dims: Dims) -> Operand:
+    """Like :func:`broadcast_to`, but a scalar stays a scalar."""
+    return broadcast_to(x, dims) if x.type.dims else x
+
+
+def size_of(dims: Dims) -> DimLike:
+    """The number of elements, in canonical form."""
+    return product(resolve_dims(dims))
+
+
+def constant(array: np.ndarray[Any, Any]) -> Operand:
+    """A small array known while tracing."""
+    array = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("="), copy=False)
+    if array.ndim == 0 or (array.size and array.size <= 4096 and (array == array.flat[0]).all() and _plain(array)):
+        return full(Literal(array.flat[0]), array.shape)
+    return emit("constant", dtype=array.dtype, dims=array.shape, data=array.tobytes())
+
+
+def _plain(array: np.ndarray[Any, Any]) -> bool:
+    """Whether equal elements have equal bits: no zeros of both signs."""
+    return array.flat[0] != 0 or array.dtype.kind not in "fc" or not np.any(np.signbit(array.real) | np.signbit(array.imag))

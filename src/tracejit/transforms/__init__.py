@@ -1,0 +1,7 @@
+"""Differentiation and batching: functions of the IR to functions of the IR, in any order and composition."""
+
+from tracejit.transforms.jvp import jvp, jvp_function
+from tracejit.transforms.reverse import value_and_grad, vjp_function
+from tracejit.transforms.vmap import vmap, vmap_function
+
+__all__ = ["jvp", "jvp_function", "value_and_grad", "vjp_function", "vmap", "vmap_function"]

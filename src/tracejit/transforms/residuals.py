@@ -1,0 +1,107 @@
+"""What a linear region needs of the values computed before it: which to save, which to compute once more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tracejit.ir.builder import Builder
+from tracejit.ir.core import Eqn, Operand, Value
+from tracejit.transforms.reverse import linear_equations
+
+__all__ = ["Split", "split_region"]
+
+# Saving these instead of their operand would save the same information in more memory.
+_REPEATED = {"broadcast", "reshape", "transpose", "neg"}
+_CHEAP = _REPEATED | {"slice", "real", "imag"}
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The linear part of a region.
+
+    linear:     its equations, without those that no result needs.
+    saved:      known values to be carried over from the known part.
+    recomputed: known equations to be emitted again before the linear ones.
+    params:     params of the region that are read again.
+    """
+
+    linear: tuple[Eqn, ...]
+    saved: tuple[Value, ...]
+    recomputed: tuple[Eqn, ...]
+    params: tuple[Value, ...]
+
+    def emit(self, builder: Builder, environment: dict[Operand, Operand], results: Sequence[Operand]) -> list[Operand]:
+        """Emit the linear part; ``environment`` has the seeds, ``saved`` and ``params``."""
+        for eqn in (*self.recomputed, *self.linear):
+            operands = tuple(environment.get(o, o) for o in eqn.operands)
+            emitted = builder.emit(eqn.op, operands, eqn.attrs, eqn.regions, eqn.loc)
+            environment.update(zip(eqn.results, emitted, strict=True))
+        return [environment.get(r, r) for r in results]
+
+
+def split_region(
+    eqns: Sequence[Eqn], params: Sequence[Value], free: Sequence[Value], seeds: Sequence[Value], results: Sequence[Operand]
+) -> Split:
+    """Divide the equations of a region whose linear inputs are ``seeds`` and whose linear outputs are ``results``.
+
+    free: the params that the linear part can read without their being saved.
+    """
+    linear, wanted = _needed(linear_equations(eqns, seeds), seeds, results)
+    skip = {id(eqn) for eqn in linear_equations(eqns, seeds)}
+    known = [eqn for eqn in eqns if id(eqn) not in skip]
+    for eqn in reversed(known):
+        if eqn.op.name in _REPEATED and eqn.results[0] in wanted:
+            wanted.update(o for o in eqn.operands if isinstance(o, Value))
+    saved = _saved(known, params, free, wanted)
+    recomputed, used = _recomputed(known, saved, wanted)
+    return Split(linear, tuple(saved), recomputed, tuple(p for p in params if p in used and p not in saved))
+
+
+def _needed(
+    linear: Sequence[Eqn], seeds: Sequence[Value], results: Sequence[Operand]
+) -> tuple[tuple[Eqn, ...], set[Operand]]:
+    """The linear equations that results need, and the known values that those read."""
+    needed: set[Operand] = {r for r in results if isinstance(r, Value)}
+    kept = []
+    for eqn in reversed(linear):
+        if not needed.isdisjoint(eqn.results):
+            kept.append(eqn)
+            needed.update(o for o in eqn.operands if isinstance(o, Value))
+    needed.difference_update(seeds)
+    for eqn in linear:
+        needed.difference_update(eqn.results)
+    return tuple(reversed(kept)), needed
+
+
+def _saved(known: Sequence[Eqn], params: Sequence[Value], free: Sequence[Value], wanted: set[Operand]) -> list[Value]:
+    """A wanted value is saved unless it follows from free params, or cheaply from what is saved anyway."""
+    constant: set[Operand] = set(free)
+    saved = [p for p in params if p in wanted and p not in constant]
+    available = constant | set(saved)
+    for eqn in known:
+        operands = [o for o in eqn.operands if isinstance(o, Value)]
+        repeatable = not eqn.regions and eqn.op.effect is None
+        if repeatable and constant.issuperset(operands):
+            constant.update(eqn.results)
+            available.update(eqn.results)
+        elif repeatable and (eqn.op.elementwise or eqn.op.name in _CHEAP) and available.issuperset(operands):
+            available.update(eqn.results)
+        else:
+            found = [r for r in eqn.results if r in wanted]
+            saved.extend(found)
+            available.update(found)
+    return saved
+
+
+def _recomputed(
+    known: Sequence[Eqn], saved: Sequence[Value], wanted: set[Operand]
+) -> tuple[tuple[Eqn, ...], set[Operand]]:
+    """The equations that give the wanted values that are not saved, and everything they read."""
+    needed = wanted.difference(saved)
+    kept = []
+    for eqn in reversed(known):
+        if not needed.isdisjoint(eqn.results):
+            kept.append(eqn)
+            needed.update(o for o in eqn.operands if isinstance(o, Value) and o not in saved)
+    return tuple(reversed(kept)), needed
