@@ -28,7 +28,7 @@ COLOURS = {
     "torch": "#edae49",
     "pytensor": "#6a994e",
     "numexpr": "#8c8c8c",
-    "drjit": "#30638e",
+    "drjit": "#9c6644",
     "copy": "#bbbbbb",
     "copy_numba": "#bbbbbb",
 }
@@ -162,6 +162,8 @@ def plot(path: str, results: dict[str, list[Row]], threads: int) -> None:
     axes.grid(axis="x", color="#eeeeee", zorder=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    order = [peer for peer in COLOURS if peer in handles]
+    axes.legend([handles[peer] for peer in order], order, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     figure.savefig(path, dpi=150)
     plt.close(figure)

@@ -13,8 +13,10 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -22,11 +24,6 @@ from scipy.special import erf
 from side_by_side import readable, side_by_side
 
 import tracejit as tj
-
-matplotlib.use("agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the back end is chosen)
-from matplotlib.patheffects import withStroke  # noqa: E402
-from matplotlib.ticker import MaxNLocator  # noqa: E402
 
 RATE = 0.03
 NAMES = ("price", "delta", "gamma", "vega", "theta", "rho")
@@ -95,10 +92,7 @@ def options(count: int) -> tuple[np.ndarray, ...]:
 
 def deviations(ours: Any, theirs: Any) -> list[float]:
     """Largest difference of each quantity, relative to its largest value."""
-    return [
-        float(np.max(np.abs(a - b)) / np.max(np.abs(b)))
-        for a, b in zip(ours, theirs, strict=True)
-    ]
+    return [float(np.max(np.abs(a - b)) / np.max(np.abs(b))) for a, b in zip(ours, theirs, strict=True)]
 
 
 # -------------------------------------------------------------------------------------------- picture
@@ -108,6 +102,7 @@ def draw(path: str, evaluate: Callable[..., Any]) -> None:
     """The six quantities over spot and time to expiry, for a strike of 100."""
     spot, time = np.meshgrid(np.linspace(60.0, 140.0, 321), np.linspace(0.04, 1.5, 241))
     everything = evaluate(spot, np.full_like(spot, 100.0), time, np.full_like(spot, 0.25), RATE)
+    plt.switch_backend("agg")  # a file is wanted, whatever screen there is
     plt.rcParams.update({"text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "font.size": 11})
     figure, grid = plt.subplots(2, 3, figsize=(13, 7.6), layout="constrained", sharex=True, sharey=True)
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
@@ -158,9 +153,7 @@ def main() -> None:
     count = 10_000 if arguments.quick else 1_000_000
     inputs = (*options(count), RATE)
     few = tuple(array[: count // 100] for array in inputs[:4])
-    with Progress(
-        TextColumn("{task.description:28}"), BarColumn(), TimeElapsedColumn(), console=console
-    ) as progress:
+    with Progress(TextColumn("{task.description:28}"), BarColumn(), TimeElapsedColumn(), console=console) as progress:
         task = progress.add_task("price and Greeks", total=5)
 
         def advance(next_one: str) -> None:
@@ -173,7 +166,10 @@ def main() -> None:
         delta, by_time, vega, rho = one_by_one(*few, RATE)
         advance("timing")
         seconds = side_by_side(
-            lambda: price_and_greeks(*inputs), lambda: closed_forms(*inputs), repeat=1, rounds=3 if arguments.quick else 9
+            lambda: price_and_greeks(*inputs),
+            lambda: closed_forms(*inputs),
+            repeat=1,
+            rounds=3 if arguments.quick else 9,
         )
         advance("picture")
         draw(arguments.output, price_and_greeks)

@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -21,9 +21,6 @@ from side_by_side import readable, side_by_side
 from sklearn.datasets import load_digits
 
 import tracejit as tj
-
-matplotlib.use("agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the back end is chosen)
 
 BATCH = 64
 HIDDEN = 128
@@ -138,7 +135,12 @@ def perceptron_start(seed: int = 1) -> list[np.ndarray]:
 
 
 def train(
-    step: Callable[..., Any], parameters: list[np.ndarray], data: Data, rate: float, epochs: int, bar: Callable[..., Any]
+    step: Callable[..., Any],
+    parameters: list[np.ndarray],
+    data: Data,
+    rate: float,
+    epochs: int,
+    bar: Callable[..., Any],
 ) -> list[float]:
     """The mean loss of every epoch; `parameters` change in place."""
     generator = np.random.default_rng(2)
@@ -154,7 +156,14 @@ class Model:
     """What belongs to one classifier, and what became of it."""
 
     def __init__(self, name: str, step: Any, by_hand: Any, scores: Any, start: Any, rate: float) -> None:
-        self.name, self.step, self.by_hand, self.scores, self.start, self.rate = name, step, by_hand, scores, start, rate
+        self.name, self.step, self.by_hand, self.scores, self.start, self.rate = (
+            name,
+            step,
+            by_hand,
+            scores,
+            start,
+            rate,
+        )
         self.parameters: list[np.ndarray] = start()
         self.losses: list[float] = []
 
@@ -185,6 +194,7 @@ def draw(path: str, models: list[Model], data: Data) -> None:
     """Loss curves, the confusion matrix of the last model, and digits it takes for others."""
     last = models[-1]
     predicted = last.predictions(data.test_x)
+    plt.switch_backend("agg")  # a file is wanted, whatever screen there is
     plt.rcParams.update({"text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "font.size": 11})
     figure = plt.figure(figsize=(12, 8), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
@@ -263,10 +273,17 @@ def main() -> None:
     data = Data()
     models = [
         Model("logistic regression", linear_step, linear_step_by_hand, linear_scores, linear_start, 0.5),
-        Model("64-128-10 perceptron", perceptron_step, perceptron_step_by_hand, perceptron_scores, perceptron_start, 0.3),
+        Model(
+            "64-128-10 perceptron", perceptron_step, perceptron_step_by_hand, perceptron_scores, perceptron_start, 0.3
+        ),
     ]
     epochs = 4 if options.quick else 60
-    columns = (TextColumn("{task.description:22}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"))
+    columns = (
+        TextColumn("{task.description:22}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+    )
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         for model in models:
             task = progress.add_task(model.name, total=epochs, loss="")

@@ -12,16 +12,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from side_by_side import readable, side_by_side
 
 import tracejit as tj
-
-matplotlib.use("agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the back end is chosen)
 
 STEPS = 30
 RATIO = 0.24  # diffusivity × time step / spacing²; the scheme is stable up to 0.25
@@ -133,6 +130,7 @@ def show_plate(figure: Any, axes: Any, values: np.ndarray, title: str, colours: 
 
 def draw(path: str, plates: dict[str, np.ndarray], sensor: np.ndarray, misfits: list[float]) -> None:
     """Initial, final, sensitivity; recovered plate, its error, the misfit."""
+    plt.switch_backend("agg")  # a file is wanted, whatever screen there is
     plt.rcParams.update({"text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "font.size": 11})
     figure, grid = plt.subplots(2, 3, figsize=(13, 7.8), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
@@ -144,6 +142,8 @@ def draw(path: str, plates: dict[str, np.ndarray], sensor: np.ndarray, misfits: 
         axes.plot(column, row, marker="+", color="white", markersize=11, markeredgewidth=1.8)
     show_plate(figure, grid[0, 2], counts, "gradient of the sensor's reading", "cividis")
     grid[0, 2].contour(initial, levels=[30.0], colors="white", linewidths=0.8, alpha=0.7)
+    grid[0, 2].set_xlim(column - STEPS, column + STEPS)  # farther away nothing can count
+    grid[0, 2].set_ylim(row + STEPS, row - STEPS)
     show_plate(figure, grid[1, 0], recovered, "recovered from the measurement", vmin=0, vmax=100)
     worst = float(np.max(np.abs(recovered - initial)))
     show_plate(figure, grid[1, 1], recovered - initial, "recovered − initial", "RdBu_r", vmin=-worst, vmax=worst)

@@ -41,7 +41,7 @@ def same_dim(a: DimLike, b: DimLike) -> bool:
 
 def same_dims(a: Sequence[DimLike], b: Sequence[DimLike]) -> bool:
     """Whether two shapes are equal as far as the current builder knows."""
-    return a is b or (len(a) == len(b) and all(map(same_dim, a, b)))
+    return a is b or a == b or (len(a) == len(b) and all(map(same_dim, a, b)))
 
 
 class Builder:
@@ -91,15 +91,15 @@ class Builder:
                 if (known := scope._known.get(key)) is not None:
                     return known
                 scope = scope.parent
-            if op.elementwise and all(type(o) is Literal for o in operands):
+            if op.elementwise and type(operands[0]) is Literal and all(type(o) is Literal for o in operands):
                 folded = _fold(op, operands, attrs)
                 self._known[key] = folded
                 return folded
-        types = op.infer(*[o.type for o in operands], **({"regions": regions} if regions else {}), **attrs)
-        if isinstance(types, ArrayType):
-            types = (types,)
+        types = [o.type for o in operands]
+        inferred = op.infer(*types, regions=regions, **attrs) if regions else op.infer(*types, **attrs)
         loc = loc or self.loc
-        results = tuple(Value(t, loc) for t in types)
+        single = isinstance(inferred, ArrayType)
+        results = (Value(inferred, loc),) if single else tuple([Value(t, loc) for t in inferred])
         self.eqns.append(Eqn(op, operands, attrs, regions, results, loc))
         if key is not None:
             self._known[key] = results
@@ -120,7 +120,9 @@ class Builder:
         for eqn in reversed(self.eqns):
             if eqn.op.effect == "write" or not needed.isdisjoint(eqn.results):
                 kept.append(eqn)
-                needed.update(o for o in eqn.operands if isinstance(o, Value))
+                for operand in eqn.operands:
+                    if type(operand) is Value:
+                        needed.add(operand)
                 for region in eqn.regions:
                     needed.update(free_values(region))
         kept.reverse()

@@ -29,7 +29,7 @@ def interpret(
     """Run a function of either level; gives its results.
 
     args: one array (or number) a param. At loop level params are buffers: arrays of the param's dims, or flat and
-        C-contiguous; they are written in place. Trailing params without an argument are allocated and given back as results.
+        C-contiguous; they are written in place. Trailing params without an argument are allocated, and given back.
     sizes: values of the size symbols that no shape binds: by name, or in the order of ``function.sizes``.
     outputs: at loop level, the arguments of the trailing params; at array level, arrays that results are copied into.
 
@@ -100,7 +100,7 @@ def _fresh(type: ArrayType, sizes: Mapping[str, int]) -> Array:
 
 
 class _Interpreter:
-    """One run: the values of sizes and of everything computed so far. Values are unique, so one table serves all regions."""
+    """One run: the sizes and everything computed so far. Values are unique, so one table serves all regions."""
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
         self.sizes = sizes

@@ -1,4 +1,4 @@
-"""Reads the text form of functions. Types are taken as written and nothing is folded: the verifier checks, not the parser."""
+"""Reads the text form of functions. Types are taken as written, nothing is folded: checking is the verifier's."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class ParseError(ValueError):
 
 
 class Named:
-    """Stands for an attribute that only Python can hold, such as the function of a ``callback``: it has only its name."""
+    """Stands for an attribute that only Python can hold, such as the function of a ``callback``, by its name."""
 
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __call__(self, *_: Any) -> Any:
+    def __call__(self, *_: object) -> Any:
         raise TypeError(f"{self.name} was read from text: the function itself is not known")
 
     def __eq__(self, other: object) -> bool:

@@ -96,12 +96,15 @@ class Primitive:
     def __call__(self, *operands: Any, **attrs: Any) -> Any:
         """Emit into the current builder (or make a pattern, when an operand is one). One result, or a tuple of them.
 
-        Python numbers among the operands take the dtype of the first operand that has one.
+        Python numbers among the operands take the dtype of the last operand that has one.
         """
         for operand in operands:
-            if isinstance(operand, Pattern):
-                return Pattern.node(self, operands, attrs)
-        results = current_builder().emit(self, as_operands(operands), attrs)
+            if type(operand) is not Value and type(operand) is not Literal:
+                if any(isinstance(o, Pattern) for o in operands):
+                    return Pattern.node(self, operands, attrs)
+                operands = as_operands(operands)
+                break
+        results = current_builder().emit(self, operands, attrs)
         return results[0] if len(results) == 1 else results
 
     def __repr__(self) -> str:
@@ -109,13 +112,13 @@ class Primitive:
 
 
 def as_operands(operands: Sequence[Any]) -> tuple[Operand, ...]:
-    """Turn Python numbers into literals of the dtype of the first real operand."""
+    """Turn Python numbers into literals of the dtype of the last real operand (the first of a select is its condition)."""
     for operand in operands:
         if not isinstance(operand, (Value, Literal)):
             break
     else:
         return tuple(operands)
-    dtype = next((o.type.dtype for o in operands if isinstance(o, (Value, Literal))), None)
+    dtype = next((o.type.dtype for o in reversed(operands) if isinstance(o, (Value, Literal))), None)
     return tuple(
         o
         if isinstance(o, (Value, Literal))

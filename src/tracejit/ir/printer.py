@@ -102,7 +102,7 @@ def format_eqn(eqn: Eqn, names: Names | None = None) -> str:
 
 
 def format_context(function: Function, body: Sequence[Eqn], bad: Eqn, around: int = 5) -> str:
-    """An equation of a function marked by ``>``, between its neighbours in the same body, numbered as in the function."""
+    """An equation of a function marked by ``>``, between its neighbours in the body, numbered as in the function."""
     names: Names = {}
     _header(function, names, arrow=False)
     _print_body(function, names, [], "", "return", locations=False)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal as Choice
+from typing import Any
+from typing import Literal as Choice
 
 from tracejit.errors import VerifyError
 from tracejit.ir.core import Eqn, Function, Literal, Operand, Value, walk
@@ -94,7 +95,7 @@ class _Verifier:
 
     def scope(self, function: Function) -> None:
         """Check a body, with what is visible now; afterwards its own values are visible no more."""
-        own: list[Value] = list(function.params)
+        own = list(function.params)
         for param in function.params:
             self.define(param)
         outer_body, outer_eqn = self.body, self.eqn
@@ -140,7 +141,6 @@ class _Verifier:
     def check_operand(self, operand: Operand, what: str) -> None:
         if isinstance(operand, Literal):
             return
-        self.require(isinstance(operand, Value), f"{what} is {operand!r}, which is no value")
         if operand not in self.visible:
             reason = "belongs to another region" if operand in self.defined else "is not defined before its use"
             raise self.error(f"{what} of type {operand.type} {reason}")
@@ -190,7 +190,7 @@ class _Verifier:
         uses = [operand for inner in walk(body) for operand in inner.operands]
         uses += [result for inner in walk(body) for region in inner.regions for result in region.results]
         for carry, yielded, op in zip(carries, body.results, eqn.attrs["ops"], strict=True):
-            maker = makers.get(yielded) if isinstance(yielded, Value) else None
+            maker = None if isinstance(yielded, Literal) else makers.get(yielded)
             combines = maker is not None and maker.op.name in _COMBINERS[op] and carry in maker.operands
             self.require(combines, f"a reduction by {op} must yield {_COMBINERS[op][0]} of its carry and a new term")
             self.require(

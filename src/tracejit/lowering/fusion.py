@@ -29,13 +29,17 @@ LOOK_BACK = 8  # groups that a root may still join
 
 @dataclass(eq=False)
 class Member:
-    """A root inside a group: a map over ``space``, or a reduction of its operand over ``space[kept:]``."""
+    """A root inside a group: a map over ``space``, or a reduction of its operand over ``space[kept:]``.
+
+    A column reduction reduces the leading dims instead and keeps the last ``columns`` of them.
+    """
 
     eqn: Eqn
     value: Value
     space: tuple[DimLike, ...]
     kept: int
     reads: Reads
+    columns: int = 0
     phase: int = 0
     stored: bool = False
 
@@ -106,6 +110,10 @@ def as_member(program: Program, eqn: Eqn) -> Member | None:
         if order != sorted(order):
             reads.flat = False
         return Member(eqn, eqn.results[0], space, len(kept), reads)
+    if mode == "outer" and sorted(eqn.attrs["axes"]) == list(range(len(eqn.attrs["axes"]))):
+        operand = eqn.operands[0]
+        reads = reads_of(program, [(operand, identity_tags(operand.dims))], operand.dims)
+        return Member(eqn, eqn.results[0], operand.dims, 0, reads, eqn.results[0].rank)
     if mode is None and (not (eqn.op.elementwise or eqn.op.load) or eqn.op.name == "concatenate"):
         return None
     dims = eqn.results[0].dims
@@ -143,8 +151,10 @@ def _join(group: Group, member: Member) -> bool:
     for source, access in dependencies:
         together = access.identity and not source.is_reduction and source.space == member.space
         phase = max(phase, source.phase + (0 if together else 1))
-    if prefix == 0 and not (same_space and phase == 0 and member.space):
-        return False
+    if prefix == 0:
+        styles = {m.columns for m in (*group.members, member) if m.is_reduction}
+        if not (same_space and phase == 0 and member.space and len(styles) == 1):
+            return False
     if not _worthwhile(group, member, prefix, same_space, bool(dependencies)):
         return False
     member.phase = phase

@@ -82,6 +82,7 @@ class Lowering:
         self._assign_homes()
         for step in self.steps:
             self.position = step.position
+            self._claimed: set[Value] = set()
             if isinstance(step, Group):
                 emit_group(self.reader, step, lambda member, group=step: self.target(member, group))  # type: ignore[misc]
             else:
@@ -127,6 +128,21 @@ class Lowering:
                         self.home[old] = self.home[new]
                     if new in self.alias_home:
                         self.alias_home[old] = self.alias_home[new]
+            elif isinstance(step, Group):
+                self._lend_homes(step)
+
+    def _lend_homes(self, group: Group) -> None:
+        """Let what a result is computed from, element for element, be made in the result's own memory."""
+        for member in group.members:
+            home = self.home.get(member.value)
+            if home is None or member.is_reduction:
+                continue
+            for source in member.reads.sources:
+                fits = source in self.program.roots and source.type == member.value.type
+                if fits and source not in self.home and source not in self.alias_home:
+                    if self._dies(source, group.position) and self._may_overwrite(source, member, group):
+                        self.home[source] = home
+                        break
 
     def _keep_given(self, result: Operand, slot: Value, aliased: bool) -> None:
         """A result that is a param or a literal: copied before anything is overwritten."""
@@ -153,10 +169,21 @@ class Lowering:
             if self._may_overwrite(param, member, group):
                 return buffer
         else:
-            shared = self._later_result(member, group)
+            shared = self._later_result(member, group) or self._dying_source(member, group)
             if shared is not None:
                 return shared
         return self.temporary(value)
+
+    def _dying_source(self, member: Member, group: Group) -> Value | None:
+        """The memory of something that this nest reads for the last time, element for element."""
+        for source in member.reads.sources:
+            buffer = self.reader.storage.get(source)
+            if buffer not in self._owned or source.type != member.value.type or buffer in self._claimed:
+                continue
+            if self._dies(source, group.position) and self._may_overwrite(source, member, group):
+                self._claimed.add(buffer)
+                return buffer
+        return None
 
     def temporary(self, value: Value) -> Value:
         """A scratch buffer of a value's type, used again where an earlier one is free."""
@@ -230,7 +257,8 @@ class Lowering:
         if value.rank == 0:
             store(self.reader.read(value, ()), buffer, ())
         else:
-            map_loops(buffer.dims, body, flat=True, cost=1, reader=self.reader)
+            held = isinstance(value, Value) and value in self.reader.storage
+            map_loops(buffer.dims, body, flat=held, cost=1, reader=self.reader)
 
     def _settle(self, step: Step) -> None:
         """After a step: note results that ended up elsewhere, and free what nobody reads any more."""

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tracejit.ir.core import Operand, Value
+from tracejit.ir.core import Literal, Operand, Value
 from tracejit.ir.dims import DimLike, floordiv, product
 from tracejit.ir.ops import PRIMITIVES
 from tracejit.ir.primitive import Index
 from tracejit.ir.types import scalar
-from tracejit.ir.core import Literal
 from tracejit.lowering.analysis import REDUCTIONS
 from tracejit.lowering.fusion import Group, Member
-from tracejit.lowering.loops import allocate, for_loop, size_operand, store
-from tracejit.lowering.reader import Reader, flattened, reduce_loops
+from tracejit.lowering.loops import allocate, for_loop, identity_element, size_operand, store
+from tracejit.lowering.reader import Reader, combined, flattened, reduce_loops
 
 __all__ = ["Target", "emit_group", "map_loops"]
 
 BLOCK = 16384  # elements of one partial result of a whole reduction: the split does not depend on the thread count
+ROWS = 256  # rows of one partial result of a column reduction
 
 Target = Callable[[Member], Value]  # the buffer that a stored member is written to
 
@@ -26,6 +26,8 @@ def emit_group(reader: Reader, group: Group, target: Target) -> None:
     """Emit the nest of a group; afterwards the reader knows where its values are."""
     if not group.members[0].space:
         _scalars(reader, group, target)
+    elif group.prefix == 0 and any(m.columns for m in group.members):
+        _column_reduction(reader, group, target)
     elif group.prefix == 0:
         _whole_reduction(reader, group, target)
     elif all(m.kept == group.prefix and not m.is_reduction for m in group.members):
@@ -246,6 +248,74 @@ def _whole_reduction(reader: Reader, group: Group, target: Target) -> None:
         _keep_scalar(reader, member, total, target)
 
 
+def _column_reduction(reader: Reader, group: Group, target: Target) -> None:
+    """Reductions over the leading dims, row after row as memory lies: blocks of rows in parallel, then their results."""
+    members = group.members
+    reductions = [m for m in members if m.is_reduction]
+    buffers = {m: target(m) for m in members if m.stored and not m.is_reduction}
+    dims = members[0].space
+    columns = dims[len(dims) - reductions[0].columns :]
+    blocks = floordiv(dims[0] + (ROWS - 1), ROWS)
+    partial = [allocate(m.value.dtype, (blocks, *columns)) for m in reductions]
+    combine = [REDUCTIONS[m.eqn.op.name] for m in reductions]
+
+    def block(b: Value, _: list[Operand]) -> list[Operand]:
+        def clear(index: Index) -> list[Operand]:
+            for op, buffer in zip(combine, partial, strict=True):
+                store(identity_element(op, buffer.dtype), buffer, (b, *index))
+            return []
+
+        def add_row(index: Index) -> list[Operand]:
+            for member in members:
+                if not member.is_reduction:
+                    reader.compute(member.value, index)
+            at = (b, *index[len(dims) - len(columns) :])
+            for member, op, buffer in zip(reductions, combine, partial, strict=True):
+                found = reader.read(member.eqn.operands[0], index)
+                store(combined(op, Reader.load(buffer, at), found), buffer, at)
+            _compute_and_store_known(reader, [m for m in members if not m.is_reduction], index, buffers)
+            return []
+
+        with reader:
+            reduce_loops(reader, columns, [], [], clear)
+            first, last = block_bounds(b, ROWS, dims[0])
+            reduce_loops(reader, (last, *dims[1:]), [], [], add_row, lower=first)
+        return []
+
+    for_loop(blocks, block, kind="parallel", cost=work(members, (ROWS, *dims[1:])))
+    for member, buffer in buffers.items():
+        reader.storage[member.value] = buffer
+    _combine_blocks(reader, reductions, partial, blocks, {m: target(m) for m in reductions})
+
+
+def _combine_blocks(
+    reader: Reader, reductions: Sequence[Member], partial: Sequence[Value], blocks: DimLike, buffers: dict[Member, Value]
+) -> None:
+    ops = [REDUCTIONS[m.eqn.op.name] for m in reductions]
+
+    def column(index: Index) -> None:
+        totals = reduce_loops(
+            reader,
+            (blocks,),
+            ops,
+            [m.eqn.operands[0] for m in reductions],
+            lambda b: [Reader.load(buffer, (*b, *index)) for buffer in partial],
+        )
+        for member, total in zip(reductions, totals, strict=True):
+            store(total, buffers[member], index)
+
+    map_loops(reductions[0].value.dims, column, flat=False, cost=1, reader=reader)
+    for member in reductions:
+        reader.storage[member.value] = buffers[member]
+
+
+def block_bounds(block: Operand, length: int, size: DimLike) -> tuple[Operand, Operand]:
+    """Where a block of at most ``length`` iterations begins and ends."""
+    step = Literal(length, scalar("i64"))
+    lower = PRIMITIVES["mul"](block, step)
+    return lower, PRIMITIVES["minimum"](PRIMITIVES["add"](lower, step), size_operand(size))
+
+
 def _block_loop(
     reader: Reader, members: Sequence[Member], block: Value, size: DimLike, buffers: dict[Member, Value]
 ) -> list[Operand]:
@@ -253,9 +323,7 @@ def _block_loop(
     maps = [m for m in members if not m.is_reduction]
     reductions = [m for m in members if m.is_reduction]
     combine = [REDUCTIONS[m.eqn.op.name] for m in reductions]
-    length = Literal(BLOCK, scalar("i64"))
-    lower = PRIMITIVES["mul"](block, length)
-    upper = PRIMITIVES["minimum"](PRIMITIVES["add"](lower, length), size_operand(size))
+    lower, upper = block_bounds(block, BLOCK, size)
 
     def body(index: Index) -> list[Operand]:
         for member in maps:

@@ -15,6 +15,7 @@ from tracejit.ir.ops import PRIMITIVES
 from tracejit.ir.ops.common import index_add, index_mul
 from tracejit.ir.primitive import Index
 from tracejit.ir.types import scalar
+from tracejit.lowering.analysis import identity_tags, reads_of
 from tracejit.lowering.loops import allocate, for_loop, size_operand, store
 from tracejit.lowering.matrix import emit_dot
 from tracejit.lowering.nests import map_loops
@@ -75,10 +76,8 @@ def _update_slice(lowering: Lowering, eqn: Eqn) -> None:
             map_loops(value.dims, body, flat=False, cost=cost, reader=reader)
 
     if _reads_elsewhere(buffer, emit):
-        scratch = allocate(value.type.dtype, value.dims)
-        lowering.copy(value, scratch)
-        lowering.program.roots.add(value)  # type: ignore[arg-type]
-        reader.storage[value] = scratch  # type: ignore[index]
+        assert isinstance(value, Value)
+        _materialise(lowering, value)
         emit()
     lowering.place(eqn.results[0], buffer)
 
@@ -142,17 +141,21 @@ def _scatter(lowering: Lowering, eqn: Eqn) -> None:
 
 def _settle_operands(lowering: Lowering, operands: tuple[Operand, ...], buffer: Value) -> None:
     """Materialise what would read the buffer that is about to change."""
+    reader = lowering.reader
     for operand in operands:
-        if not isinstance(operand, Value) or operand in lowering.reader.storage:
-            held = lowering.reader.storage.get(operand) if isinstance(operand, Value) else None
-            if held is not buffer:
-                continue
         if not isinstance(operand, Value) or operand.rank == 0:
             continue
-        scratch = allocate(operand.type.dtype, operand.dims)
-        lowering.copy(operand, scratch)
-        lowering.program.roots.add(operand)
-        lowering.reader.storage[operand] = scratch
+        sources = reads_of(lowering.program, [(operand, identity_tags(operand.dims))], operand.dims).sources
+        if any(reader.storage.get(source) is buffer for source in sources):
+            _materialise(lowering, operand)
+
+
+def _materialise(lowering: Lowering, operand: Value) -> None:
+    """Compute an inlined operand into memory of its own, from where it is read from now on."""
+    scratch = allocate(operand.dtype, operand.dims)
+    lowering.copy(operand, scratch)
+    lowering.program.roots.add(operand)
+    lowering.reader.storage[operand] = scratch
 
 
 def _concatenate(lowering: Lowering, eqn: Eqn) -> None:

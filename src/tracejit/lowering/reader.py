@@ -14,7 +14,7 @@ from tracejit.ir.types import scalar
 from tracejit.lowering.analysis import REDUCTIONS, Program
 from tracejit.lowering.loops import for_loop, identity_element
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "combined", "flattened", "reduce_loops"]
 
 Key: TypeAlias = tuple[Value, Index]
 
@@ -121,7 +121,7 @@ class Reader:
         if isinstance(count, int) and 0 < count <= 4 and len(axes) == 1:
             total = at((Literal(0, scalar("i64")),))
             for k in range(1, count):
-                total = PRIMITIVES[_SCALAR[combine]](total, at((Literal(k, scalar("i64")),)))
+                total = combined(combine, total, at((Literal(k, scalar("i64")),)))
             return total
         (total,) = reduce_loops(self, dims, [combine], [operand], lambda inner: [at(inner)], vector=False)
         return total
@@ -136,6 +136,12 @@ _SCALAR = {
     "and": "bitwise_and",
     "or": "bitwise_or",
 }
+
+
+def combined(combine: str, a: Operand, b: Operand) -> Operand:
+    """One step of a reduction."""
+    result: Operand = PRIMITIVES[_SCALAR[combine]](a, b)
+    return result
 
 
 def _elementwise(eqn: Eqn, index: Index) -> Loader:
@@ -184,7 +190,7 @@ def reduce_loops(
                 if not last:
                     return level(depth + 1, (*outer, i), inner)
                 given = body((*outer, i))
-                return [PRIMITIVES[_SCALAR[c]](a, v) for c, a, v in zip(combine, inner, given, strict=True)]
+                return [combined(c, a, v) for c, a, v in zip(combine, inner, given, strict=True)]
 
         if not last:
             kind = "serial"
@@ -193,6 +199,7 @@ def reduce_loops(
         else:
             kind = "vector" if vector else "serial"
         ops = tuple(combine) if kind == "reduce" else ()
-        return for_loop(dims[depth], inside, carries, lower=lower, kind=kind, ops=ops)
+        start = 0 if depth else lower
+        return for_loop(dims[depth], inside, carries, lower=start, kind=kind, ops=ops)
 
     return level(0, (), inits)

@@ -178,7 +178,7 @@ class DiskCache:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             info = directory.stat()
-        except OSError as problem:
+        except (OSError, ValueError) as problem:  # ValueError: not a path at all
             _log.info("no cache on disk: %s", problem)
             return None
         if not stat.S_ISDIR(info.st_mode) or not _only_ours(info):

@@ -36,9 +36,6 @@ _TP_CALL, _TP_MEMBERS, _MEMBER_SSIZE, _MEMBER_READONLY = 50, 72, 19, 1
 
 # ------------------------------------------------------------------------------------------------ machine code
 
-# Entries are straight lines of loads and compares: quick code generation (2 ms instead of 8) makes them just as fast.
-_LEVEL = 0
-
 _lock = threading.Lock()
 _codes: dict[str, engine.LoadedCode] = {}
 
@@ -59,9 +56,10 @@ def _load(text: str, symbols: tuple[str, ...]) -> engine.LoadedCode:
     if stored is not None:
         try:
             return engine.load_object(stored["object"], *symbols)
-        except (KeyError, RuntimeError):  # whole, yet not loadable: compiled again below
-            pass
-    code = engine.compile_object(text, level=_LEVEL)
+        except (KeyError, engine.LoadError):
+            pass  # whole, yet not loadable: compiled again below
+    # Straight lines of loads and compares: quick code generation, 2 ms instead of 8, makes them just as fast.
+    code = engine.compile_object(text, level=engine.LEVEL_QUICK)
     disk.store(name, {"object": code})
     return engine.load_object(code, *symbols)
 
@@ -72,22 +70,21 @@ class _Shared(NamedTuple):
     dispatch: int
     api: ctypes.Array[ctypes.c_uint64]
     last: ctypes.Array[ctypes.c_uint64]
-    keepalive: tuple[object, ...]
+    keepalive: object
 
 
 @functools.cache
 def _shared() -> _Shared:
     support = _code(support_text(), *map(symbol_of, EXPORTS))
-    template, handler = memory.context_template(), memory.memory_handler()
     pointers = layout.foreign_pointers() | {name: support.addresses[symbol_of(name)] for name in EXPORTS}
     pointers |= {
         "slow_name": id(_SLOW_NAME),
-        "handler": 0 if handler is None else id(handler),
-        "context": ctypes.addressof(template),
+        "context": memory.context_template_address(),
+        "new_result": memory.new_result_address(),
     }
-    api = _words([pointers[name] for name in layout.API_FIELDS if name in pointers])
+    api = _words([pointers[name] for name in layout.API_FIELDS])
     last = _words([pointers["slow"], 0, ctypes.addressof(api)])
-    return _Shared(pointers["dispatch"], api, last, (support, template, handler))
+    return _Shared(pointers["dispatch"], api, last, support)
 
 
 def _words(values: Sequence[int]) -> ctypes.Array[ctypes.c_uint64]:

@@ -268,7 +268,7 @@ class _EntryWriter(_Writer):
         return self._arguments[source[1]].dims[source[2]] if source[0] == "dim" else self._arguments[source[1]].value
 
     def _check_sizes(self, dims: DimWriter) -> None:
-        for k, j, dim in self._program.requirements():
+        for k, j, dim in self._program.requirements:
             self._demand(self._emit(f"icmp eq i64 {self._arguments[k].dims[j]}, {dims.write(dim)}"))
         for dim, relation in self._program.guards:
             self._demand(self._emit(f"icmp {_RELATIONS[relation]} i64 {dims.write(dim)}, 0"))

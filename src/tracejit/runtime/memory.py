@@ -1,45 +1,61 @@
-"""What the call path needs of the pool of buffers: a context for a kernel, NumPy arrays with the pool's memory."""
+"""What calls need of the pool of buffers: contexts for kernels, and results with the pool's memory.
+
+This module owns the way to ``codegen_llvm.buffers`` for the call path, and that its machine code comes from the disk
+cache. It knows nothing of programs.
+"""
 
 from __future__ import annotations
 
 import ctypes
-from functools import cache
+import functools
+import math
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Context", "context_template", "memory_handler", "new_array", "new_context"]
+from tracejit.codegen_llvm import buffers, engine, support
+from tracejit.runtime import cache
+
+__all__ = ["context_template_address", "load_support", "new_array", "new_context", "new_result_address"]
+
+_POOLED_BYTES = 1 << 16  # smaller results come from NumPy's own allocator, which is quicker for them
 
 
-class Context(ctypes.Structure):
-    """The kernel's context (``docs/architecture.md``, section 3)."""
-
-    _fields_ = [
-        ("parallel_for", ctypes.c_void_p),
-        ("allocate", ctypes.c_void_p),
-        ("release", ctypes.c_void_p),
-        ("thread_count", ctypes.c_int64),
-        ("error_code", ctypes.c_int64),
-        ("error_values", ctypes.c_int64 * 4),
-    ]
+@functools.cache
+def load_support() -> None:
+    """Load the pools' machine code, from disk where an earlier process left it."""
+    disk, name = cache.default_cache(), cache.key("support", support.support_text(), engine.host_target().key)
+    stored = disk.load(name)
+    if stored is None or not support.provide_object(stored["object"]):
+        disk.store(name, {"object": support.support_object()})
 
 
-@cache
-def context_template() -> Context:
-    """The context whose shared fields every call copies."""
-    return Context()
+def context_template_address() -> int:
+    """The address of the context whose first four words every call copies."""
+    load_support()
+    return buffers.context_template_address()
 
 
-def new_context() -> Context:
-    """A context for one call."""
-    return Context.from_buffer_copy(context_template())
+def new_context() -> tuple[int, buffers.Context]:
+    """A context for one call: its address, and the object that owns it."""
+    load_support()
+    return buffers.make_context()
 
 
-def memory_handler() -> object | None:
-    """The NEP-49 capsule for large arrays."""
-    return None
+def new_result_address() -> int:
+    """The address of ``codegen_llvm.buffers``'s allocator of results, or 0 where NumPy's arrays are laid out otherwise."""
+    load_support()
+    return buffers.new_result_address() if buffers.results_are_native() else 0
 
 
 def new_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """An array for a result."""
-    return np.empty(shape, dtype)
+    """A new array; a large one with memory from the pool."""
+    if math.prod(shape) * dtype.itemsize < _POOLED_BYTES:
+        return np.empty(shape, dtype)
+    load_support()
+    switch = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(buffers.set_handler_address())
+    before = switch(buffers.memory_handler())
+    try:
+        return np.empty(shape, dtype)
+    finally:
+        switch(before)

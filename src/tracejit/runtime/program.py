@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import builtins
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from tracejit import errors
-from tracejit.ir.dims import Atom, Dim, DimLike, symbol
+from tracejit.ir.dims import Atom, Dim, DimLike
 from tracejit.ir.types import dtype_name, dtype_named
 
 __all__ = [
@@ -113,8 +113,7 @@ class Program:
     list of leaves to the object to return. ``release_gil`` is ``"large"`` (only for calls that touch much memory) or
     ``"always"``, for kernels whose work is not bounded by the memory that they touch.
 
-    The last four fields belong to this process: ``address`` of the kernel, ``keepalive`` (whatever owns the code), and
-    ``objects``, by argument number: the value of a ``"static"`` argument, or of another the ``cell``, the
+    ``address`` of the kernel, ``keepalive`` (whatever owns the code) and ``objects`` belong to this process: by argument number: the value of a ``"static"`` argument, or of another the ``cell``, the
     ``(dict, name)`` or the array itself.
     """
 
@@ -131,6 +130,11 @@ class Program:
     keepalive: object = None
     objects: Mapping[int, Any] = field(default_factory=dict)
 
+    positional: tuple[int, ...] = field(init=False)
+    """The numbers of the arguments that come from the call, not from a closure or a module."""
+    requirements: tuple[tuple[int, int, DimLike], ...] = field(init=False)
+    """``(argument, axis, dim)`` for every axis that must equal a dim rather than define a symbol."""
+
     def __post_init__(self) -> None:
         ranks = [spec.rank for spec in self.arguments]
         if [len(dims) for dims in self.argument_dims] != ranks:
@@ -140,21 +144,16 @@ class Program:
         for name, source in self.symbols:
             if source[0] == "int" and self.arguments[source[1]].kind != "int":
                 raise ValueError(f"the size {name} is bound by argument {source[1]}, which is not an int")
+        object.__setattr__(self, "positional", tuple(k for k, s in enumerate(self.arguments) if s.source == "call"))
+        object.__setattr__(self, "requirements", tuple(self._requirements()))
 
-    @property
-    def positional(self) -> tuple[int, ...]:
-        """The numbers of the arguments that come from the call, not from a closure or a module."""
-        return tuple(k for k, spec in enumerate(self.arguments) if spec.source == "call")
-
-    def requirements(self) -> tuple[tuple[int, int, DimLike], ...]:
-        """``(argument, axis, dim)`` for every axis that must equal a dim rather than define a symbol."""
+    def _requirements(self) -> Iterator[tuple[int, int, DimLike]]:
         defined = {(source[1], source[2]): name for name, source in self.symbols if source[0] == "dim"}
-        return tuple(
-            (k, j, dim)
-            for k, dims in enumerate(self.argument_dims)
-            for j, dim in enumerate(dims)
-            if not (isinstance(dim, Dim) and dim.as_symbol is not None and defined.get((k, j)) == dim.as_symbol)
-        )
+        for k, dims in enumerate(self.argument_dims):
+            for j, dim in enumerate(dims):
+                name = defined.get((k, j))
+                if name is None or not isinstance(dim, Dim) or dim.as_symbol != name:
+                    yield k, j, dim
 
 
 # ------------------------------------------------------------------------------------------------ text form
@@ -165,8 +164,7 @@ def to_json(program: Program) -> str:
 
     Example:
         >>> x = ArgumentSpec("array", np.dtype("f8"), 1)
-        >>> source = ("dim", 0, 0)
-        >>> p = Program("f", (x,), ((symbol("n"),),), (("n", source),), (ResultSpec("argument", argument=0),))
+        >>> p = Program("f", (x,), ((3,),), (), (ResultSpec("array", np.dtype("f8"), (3,)),))
         >>> to_json(from_json(to_json(p))) == to_json(p)
         True
     """
@@ -180,7 +178,9 @@ def to_json(program: Program) -> str:
             ],
             "argument_dims": [[_dim_data(dim) for dim in dims] for dims in program.argument_dims],
             "symbols": program.symbols,
-            "results": [[r.kind, _dtype_text(r.dtype), [_dim_data(d) for d in r.dims], r.argument] for r in program.results],
+            "results": [
+                [r.kind, _dtype_text(r.dtype), [_dim_data(d) for d in r.dims], r.argument] for r in program.results
+            ],
             "guards": [[_dim_data(dim), relation] for dim, relation in program.guards],
             "result_tree": "custom" if callable(tree) else tree,
             "messages": [[_exception_name(m.exception), m.text, m.location] for m in program.messages],

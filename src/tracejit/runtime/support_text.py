@@ -17,10 +17,9 @@ from tracejit.runtime.layout import (
     api_offset,
 )
 
-__all__ = ["EXPORTS", "POOLED_BYTES", "support_text", "symbol_of"]
+__all__ = ["EXPORTS", "support_text", "symbol_of"]
 
 EXPORTS = ("dispatch", "slow", "new", "release", "pack", "build", "fail", "released")
-POOLED_BYTES = 1 << 20  # results from this size on come from the pool of warm pages: page faults dominate there
 
 
 def _load(name: str, base: str, offset: int) -> str:
@@ -73,42 +72,19 @@ none:
 
 
 def _new() -> str:
-    """A new array; large ones under the pool's memory handler, which is a context variable and so per thread."""
+    """A new array, by the pool's allocator where there is one."""
     return f"""
 define ptr @new(ptr %api, ptr %descr, i32 %rank, ptr %dims, i64 %bytes) {{
-{_api("ndarray", "new_array", "incref", "decref", "handler", "set_handler")}
+{_api("ndarray", "new_array", "new_result", "incref")}
   call void %incref(ptr %descr)
-  %large = icmp sge i64 %bytes, {POOLED_BYTES}
-  %pool = icmp ne ptr %handler, null
-  %pooled = and i1 %large, %pool
-  br i1 %pooled, label %swap, label %plain
+  %none = icmp eq ptr %new_result, null
+  br i1 %none, label %plain, label %pool
 plain:
-  %small = call ptr %new_array(ptr %ndarray, ptr %descr, i32 %rank, ptr %dims, ptr null, ptr null, i32 0, ptr null)
-  ret ptr %small
-swap:
-  %before = call ptr %set_handler(ptr %handler)
-  %refused = icmp eq ptr %before, null
-  br i1 %refused, label %unset, label %make
-unset:
-  call void %decref(ptr %descr)
-  ret ptr null
-make:
-  %big = call ptr %new_array(ptr %ndarray, ptr %descr, i32 %rank, ptr %dims, ptr null, ptr null, i32 0, ptr null)
-  %pushed = call ptr %set_handler(ptr %before)
-  call void %decref(ptr %before)
-  %stuck = icmp eq ptr %pushed, null
-  br i1 %stuck, label %lost, label %restored
-restored:
-  call void %decref(ptr %pushed)
-  ret ptr %big
-lost:
-  %half = icmp eq ptr %big, null
-  br i1 %half, label %failed, label %drop
-drop:
-  call void %decref(ptr %big)
-  br label %failed
-failed:
-  ret ptr null
+  %array = call ptr %new_array(ptr %ndarray, ptr %descr, i32 %rank, ptr %dims, ptr null, ptr null, i32 0, ptr null)
+  ret ptr %array
+pool:
+  %result = call ptr %new_result(ptr %descr, i32 %rank, ptr %dims, i64 %bytes)
+  ret ptr %result
 }}"""
 
 

@@ -77,7 +77,7 @@ def _argument_mismatch(program: Program, k: int, spec: ArgumentSpec, value: obje
 def _size_mismatch(program: Program, values: Sequence[Any]) -> str | None:
     sizes = _sizes(program, values)
     try:
-        for k, axis, dim in program.requirements():
+        for k, axis, dim in program.requirements:
             size, wanted = np.shape(values[k])[axis], evaluate(dim, sizes)
             if size != wanted:
                 return f"axis {axis} of argument {k} has size {size}, not {dim} = {wanted}"
@@ -223,8 +223,8 @@ def _run(program: Program, arrays: Iterable[np.ndarray[Any, Any]], sizes: Sequen
     addresses = [array.ctypes.data for array in arrays]
     data = (ctypes.c_void_p * max(len(addresses), 1))(*addresses)
     symbols = (ctypes.c_int64 * max(len(sizes), 1))(*sizes)
-    context = memory.new_context()
-    code = Kernel(program.address)(ctypes.addressof(data), ctypes.addressof(symbols), ctypes.addressof(context))
+    address, context = memory.new_context()
+    code = Kernel(program.address)(ctypes.addressof(data), ctypes.addressof(symbols), address)
     if code:
         raise_failure(program, code, *context.error_values)
 

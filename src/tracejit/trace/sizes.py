@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tracejit.errors import TracejitError
 from tracejit.ir.builder import Builder
-from tracejit.ir.core import Guard, Location
+from tracejit.ir.core import Guard
 from tracejit.ir.dims import Atom, Dim, DimLike, Monomial, evaluate, substitute, symbol, symbols_of
 from tracejit.trace.location import user_location
 

@@ -13,7 +13,7 @@ from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike
 from tracejit.trace.context import Trace, current_trace, require_owner
 from tracejit.trace.dtypes import INT64
-from tracejit.trace.values import Dims, dim_value, emit, reshape, transpose
+from tracejit.trace.values import Dims, broadcast_to, dim_value, emit, reshape, transpose
 
 __all__ = [
     "BroadcastView",
@@ -97,7 +97,7 @@ class View:
 class SliceView(View):
     """Elements ``start + i * step`` of each axis; axes in ``dropped`` have one element and are left out."""
 
-    __slots__ = ("dropped", "source", "starts", "steps", "sizes")
+    __slots__ = ("dropped", "sizes", "source", "starts", "steps")
 
     def __init__(self, source: Dims, starts: Dims, sizes: Dims, steps: Dims, dropped: tuple[int, ...] = ()) -> None:
         self.source = source
@@ -217,8 +217,7 @@ class BroadcastView(View):
         self.dims = dims
 
     def read(self, x: Operand) -> Operand:
-        rank = len(self.dims)
-        return emit("broadcast", x, dims=self.dims, axes=tuple(range(rank - len(self.source), rank)))
+        return broadcast_to(x, self.dims)
 
     def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
         offset = len(self.dims) - len(self.source)

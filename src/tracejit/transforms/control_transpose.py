@@ -72,7 +72,7 @@ def _transpose_fori(eqn: Eqn, cotangents: Sequence[Tangent], operands: Sequence[
     lower, upper, *rest = operands
     constants = rest[carries:]
     (body,) = eqn.regions
-    last = index_sub(index_add(upper, lower), index_literal(1))
+    last = index_add(upper, index_sub(lower, index_literal(1)))
 
     def back(mask: Mask) -> tuple[Mask, Function]:
         return _back_body(body, mask, [is_unknown(c) for c in constants])
@@ -89,9 +89,7 @@ def _transpose_fori(eqn: Eqn, cotangents: Sequence[Tangent], operands: Sequence[
     known = [c for c in constants if not is_unknown(c)]
     given = (lower, upper, *start, *sums, *known, last)
     results = iter(
-        current_builder().emit(
-            PRIMITIVES["fori_loop"], given, {"carries": len(start) + len(sums)}, (region,), eqn.loc
-        )
+        current_builder().emit(PRIMITIVES["fori_loop"], given, {"carries": len(start) + len(sums)}, (region,), eqn.loc)
     )
     of_carries = [next(results) if m else None for m in mask]
     return [None, None, *of_carries, *[next(results) if is_unknown(c) else None for c in constants]]

@@ -5,8 +5,8 @@ A tangent that is zero is never emitted: it is absent. Values that are no floats
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from tracejit.ir.builder import Builder
 from tracejit.ir.core import Eqn, Function, Operand, Value
@@ -15,7 +15,22 @@ from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType
 from tracejit.transforms.ranges import Ranges
 
-__all__ = ["CONTROL", "Push", "differentiable", "jvp", "jvp_function", "same_guards"]
+__all__ = [
+    "CONTROL",
+    "Push",
+    "chosen",
+    "differentiable",
+    "emit_as",
+    "filled",
+    "fixpoint",
+    "jvp",
+    "jvp_function",
+    "placed",
+    "same_guards",
+    "tangent_values",
+]
+
+Mask: TypeAlias = tuple[bool, ...]
 
 Rule: TypeAlias = Callable[["Push", Eqn, list[Operand], list[Tangent]], tuple[Sequence[Operand], list[Tangent]]]
 
@@ -33,10 +48,12 @@ class Push:
 
     split: known and linear equations are kept apart, as reverse differentiation needs it; otherwise a loop computes
     values and tangents together.
+    cuts: how often a split loop of unknown length is cut into segments.
     """
 
-    def __init__(self, builder: Builder, *, split: bool, ranges: Ranges) -> None:
+    def __init__(self, builder: Builder, *, split: bool, ranges: Ranges, cuts: int = 2) -> None:
         self.builder = builder
+        self.cuts = cuts
         self.split = split
         self.ranges = ranges
         self.values: dict[Operand, Operand] = {}
@@ -80,6 +97,43 @@ class Push:
     def outcome(self, results: Sequence[Operand]) -> tuple[list[Operand], list[Tangent]]:
         """The new operands and the tangents of the function's results."""
         return [self.values.get(r, r) for r in results], [self.tangents.get(r) for r in results]
+
+
+def chosen(items: Sequence[Any], mask: Sequence[bool]) -> list[Any]:
+    """The items where the mask is True."""
+    return [item for item, m in zip(items, mask, strict=True) if m]
+
+
+def placed(items: Sequence[Operand], mask: Sequence[bool]) -> list[Tangent]:
+    """The inverse of choosing: None where the mask is False."""
+    remaining = iter(items)
+    return [next(remaining) if m else None for m in mask]
+
+
+def filled(tangents: Sequence[Tangent], mask: Sequence[bool], like: Sequence[Operand]) -> list[Operand]:
+    """The tangents where the mask is True, zeros for those that are absent."""
+    return [
+        zeros(value.type) if tangent is None else tangent
+        for tangent, m, value in zip(tangents, mask, like, strict=True)
+        if m
+    ]
+
+
+def fixpoint(mask: Mask, step: Callable[[Mask], tuple[Mask, Any]]) -> tuple[Mask, Any]:
+    """Grow the mask of active carries until an iteration adds none."""
+    while True:
+        after, made = step(mask)
+        grown = tuple(a or b for a, b in zip(mask, after, strict=True))
+        if grown == mask:
+            return mask, made
+        mask = grown
+
+
+def emit_as(
+    eqn: Eqn, builder: Builder, operands: Sequence[Operand], attrs: Mapping[str, Any], *regions: Function
+) -> list[Operand]:
+    """Emit the operation of an equation with other operands and regions."""
+    return list(builder.emit(eqn.op, tuple(operands), attrs, regions, eqn.loc))
 
 
 def same_guards(builder: Builder, results: Sequence[Operand], function: Function, name: str) -> Function:

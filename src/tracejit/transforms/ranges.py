@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from tracejit.ir.core import Literal, Operand, Value
@@ -11,11 +11,11 @@ from tracejit.ir.primitive import Primitive
 
 __all__ = ["Range", "Ranges"]
 
-Range: TypeAlias = tuple[DimLike, DimLike]
+Range: TypeAlias = tuple[DimLike | None, DimLike | None]  # the smallest and the largest value, None where unknown
 
 
 class Ranges:
-    """The smallest and largest value of integers of one function, as far as they follow from dims and loop bounds.
+    """Bounds of integers of one function, as far as they follow from dims and loop bounds.
 
     signed: names of the size symbols that can be negative (Python ints of the call; sizes of arrays cannot).
     """
@@ -30,14 +30,16 @@ class Ranges:
         """An empty table for a region."""
         return Ranges(self.signed)
 
-    def __getitem__(self, operand: Operand) -> Range | None:
+    def __getitem__(self, operand: Operand) -> Range:
         if isinstance(operand, Literal):
+            if operand.dtype.kind not in "iu":
+                return None, None
             value = int(operand.value)
             return value, value
-        return self._known.get(operand)
+        return self._known.get(operand, (None, None))
 
-    def __setitem__(self, value: Value, bounds: Range | None) -> None:
-        if bounds is not None:
+    def __setitem__(self, value: Value, bounds: Range) -> None:
+        if bounds != (None, None):
             self._known[value] = bounds
 
     def note(self, op: Primitive, attrs: Mapping[str, Any], operands: Sequence[Operand], result: Operand) -> None:
@@ -47,25 +49,20 @@ class Ranges:
         if op.name == "dim":
             self[result] = attrs["dim"], attrs["dim"]
             return
-        bounds = [self[operand] for operand in operands]
-        (a, b) = bounds
-        if a is None or b is None:
-            return
+        a, b = (self[operand] for operand in operands)
         if op.name == "add":
-            self[result] = a[0] + b[0], a[1] + b[1]
+            self[result] = _both(_add, a[0], b[0]), _both(_add, a[1], b[1])
         elif op.name == "sub":
-            self[result] = a[0] - b[1], a[1] - b[0]
+            self[result] = _both(_subtract, a[0], b[1]), _both(_subtract, a[1], b[0])
+        elif op.name == "minimum":
+            self[result] = _both(minimum, a[0], b[0]), _either(minimum, a[1], b[1])
         else:
-            choose = minimum if op.name == "minimum" else maximum
-            self[result] = choose(a[0], b[0]), choose(a[1], b[1])
+            self[result] = _either(maximum, a[0], b[0]), _both(maximum, a[1], b[1])
 
     def trip(self, lower: Operand, upper: Operand) -> DimLike | None:
         """The largest number of iterations from ``lower`` to ``upper``, or None when nothing bounds it."""
-        low, high = self[lower], self[upper]
-        if low is None or high is None:
-            return None
-        count = high[1] - low[0]
-        return count if self._is_natural(count) else maximum(count, 0)
+        count = _both(_subtract, self[upper][1], self[lower][0])
+        return count if count is None or self._is_natural(count) else maximum(count, 0)
 
     def _is_natural(self, dim: DimLike) -> bool:
         if not isinstance(dim, Dim):
@@ -77,3 +74,20 @@ class Ranges:
 
 
 _TRACKED = {"dim", "add", "sub", "minimum", "maximum"}
+Combine = Callable[[DimLike, DimLike], DimLike]
+
+
+def _both(combine: Combine, a: DimLike | None, b: DimLike | None) -> DimLike | None:
+    return None if a is None or b is None else combine(a, b)
+
+
+def _either(choose: Combine, a: DimLike | None, b: DimLike | None) -> DimLike | None:
+    return b if a is None else a if b is None else choose(a, b)
+
+
+def _add(a: DimLike, b: DimLike) -> DimLike:
+    return a + b
+
+
+def _subtract(a: DimLike, b: DimLike) -> DimLike:
+    return a - b

@@ -41,19 +41,29 @@ class Split:
 
 
 def split_region(
-    eqns: Sequence[Eqn], params: Sequence[Value], free: Sequence[Value], seeds: Sequence[Value], results: Sequence[Operand]
+    eqns: Sequence[Eqn],
+    params: Sequence[Value],
+    free: Sequence[Value],
+    seeds: Sequence[Value],
+    results: Sequence[Operand],
+    *,
+    recompute: bool = False,
 ) -> Split:
     """Divide the equations of a region whose linear inputs are ``seeds`` and whose linear outputs are ``results``.
 
     free: the params that the linear part can read without their being saved.
+    recompute: save only params, and compute everything else again.
     """
     linear, wanted = _needed(linear_equations(eqns, seeds), seeds, results)
     skip = {id(eqn) for eqn in linear_equations(eqns, seeds)}
     known = [eqn for eqn in eqns if id(eqn) not in skip]
-    for eqn in reversed(known):
-        if eqn.op.name in _REPEATED and eqn.results[0] in wanted:
-            wanted.update(o for o in eqn.operands if isinstance(o, Value))
-    saved = _saved(known, params, free, wanted)
+    if recompute:
+        recomputed, used = _recomputed(known, (), wanted)
+        saved = [p for p in params if p in used and p not in free]
+        return Split(linear, tuple(saved), recomputed, tuple(p for p in free if p in used))
+    constant = _constant(known, free)
+    _prefer_sources(known, params, constant, wanted)
+    saved = _saved(known, params, constant, wanted)
     recomputed, used = _recomputed(known, saved, wanted)
     return Split(linear, tuple(saved), recomputed, tuple(p for p in params if p in used and p not in saved))
 
@@ -74,18 +84,49 @@ def _needed(
     return tuple(reversed(kept)), needed
 
 
-def _saved(known: Sequence[Eqn], params: Sequence[Value], free: Sequence[Value], wanted: set[Operand]) -> list[Value]:
-    """A wanted value is saved unless it follows from free params, or cheaply from what is saved anyway."""
+def _values(eqn: Eqn) -> list[Value]:
+    return [o for o in eqn.operands if isinstance(o, Value)]
+
+
+def _constant(known: Sequence[Eqn], free: Sequence[Value]) -> set[Operand]:
+    """The values that follow from free params alone."""
     constant: set[Operand] = set(free)
+    for eqn in known:
+        if not eqn.regions and eqn.op.effect is None and constant.issuperset(_values(eqn)):
+            constant.update(eqn.results)
+    return constant
+
+
+def _prefer_sources(
+    known: Sequence[Eqn], params: Sequence[Value], constant: set[Operand], wanted: set[Operand]
+) -> None:
+    """Want ``x`` too where its repetition, or several functions of it alone (``sin(x)`` and ``cos(x)``), are wanted."""
+    bytes_of: dict[Operand, int] = {}  # for each source, of what would be saved in its place
+    for eqn in reversed(known):
+        for result in eqn.results:
+            if bytes_of.get(result, 0) > result.dtype.itemsize:
+                wanted.add(result)
+        result = eqn.results[0]
+        sources = {o for o in _values(eqn) if o not in constant}
+        if result not in wanted or len(sources) != 1 or result in constant:
+            continue
+        (source,) = sources
+        if eqn.op.name in _REPEATED:
+            wanted.add(source)
+        elif eqn.op.elementwise and source.rank <= result.rank:
+            bytes_of[source] = bytes_of.get(source, 0) + result.dtype.itemsize
+    wanted.update(p for p in params if bytes_of.get(p, 0) > p.dtype.itemsize)
+
+
+def _saved(known: Sequence[Eqn], params: Sequence[Value], constant: set[Operand], wanted: set[Operand]) -> list[Value]:
+    """A wanted value is saved unless it follows from free params, or cheaply from what is saved anyway."""
     saved = [p for p in params if p in wanted and p not in constant]
     available = constant | set(saved)
     for eqn in known:
-        operands = [o for o in eqn.operands if isinstance(o, Value)]
-        repeatable = not eqn.regions and eqn.op.effect is None
-        if repeatable and constant.issuperset(operands):
-            constant.update(eqn.results)
-            available.update(eqn.results)
-        elif repeatable and (eqn.op.elementwise or eqn.op.name in _CHEAP) and available.issuperset(operands):
+        if constant.issuperset(eqn.results):
+            continue
+        repeatable = not eqn.regions and (eqn.op.elementwise or eqn.op.name in _CHEAP)
+        if repeatable and available.issuperset(_values(eqn)):
             available.update(eqn.results)
         else:
             found = [r for r in eqn.results if r in wanted]

@@ -315,6 +315,20 @@ class Builder:
         p, e = self.product(a, b)
         return (c - p) - e
 
+    def divide_pairs(self, a: tuple[Value, Value | None], d: Pair) -> Pair:
+        """The quotient of two unevaluated sums, to nearly twice the precision, with one division."""
+        inverse = 1.0 / d[0]
+        quotient = a[0] * inverse
+        rest = self.residue(quotient, d[0], a[0])
+        if a[1] is not None:
+            rest = rest + a[1]
+        return quotient, self.fma(-quotient, d[1], rest) * inverse
+
+    def square_root_of_pair(self, high: Value, low: Value) -> Pair:
+        """The square root of an unevaluated sum, to nearly twice the precision."""
+        root = self.square_root(high)
+        return root, (self.residue(root, root, high) + low) / (root * 2.0)
+
     # -- control -----------------------------------------------------------------------------------------------------
 
     def when_any(self, mask: Value, slow: Definition, x: Value, fast: Value) -> Value:

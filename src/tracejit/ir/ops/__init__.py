@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-import importlib.util
-from typing import Any
-
 import numpy as np
 
+from tracejit.ir.ops import (
+    compare,
+    control,
+    elementwise,
+    floating,
+    index,
+    integer,
+    linalg,
+    loops,
+    reduce,
+    shape,
+)
 from tracejit.ir.primitive import PRIMITIVES, Primitive
 
-for _module in ("elementwise", "compare", "integer", "floating", "shape", "index", "reduce", "linalg", "control", "loops"):
-    if importlib.util.find_spec(f"{__name__}.{_module}"):
-        importlib.import_module(f"{__name__}.{_module}")
+__all__ = [
+    "UFUNCS",
+    "compare",
+    "control",
+    "elementwise",
+    "floating",
+    "index",
+    "integer",
+    "linalg",
+    "loops",
+    "reduce",
+    "shape",
+]
+
+UFUNCS: dict[np.ufunc, Primitive] = {declared.ufunc: declared for declared in PRIMITIVES.values() if declared.ufunc}
+"""The primitive that a ufunc is, once operands have the dtype that NumPy's resolver gives them."""
+UFUNCS[np.fabs] = PRIMITIVES["abs"]

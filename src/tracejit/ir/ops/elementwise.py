@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 _ALL = (BOOL, *INTEGERS, *FLOATS, *COMPLEXES)
-_PARTS = {np.dtype("F"): np.dtype("f"), np.dtype("D"): np.dtype("d")}
+_PARTS: dict[np.dtype[Any], np.dtype[Any]] = {np.dtype("F"): np.dtype("f"), np.dtype("D"): np.dtype("d")}
 _JOINED = {part: whole for whole, part in _PARTS.items()}
 
 # ------------------------------------------------------------------------------------------------- arithmetic
@@ -138,20 +138,21 @@ def _from_imag(ct: Any, x: Any) -> Any:
     return complex(literal_like(0, ct), -ct) if kind_of(x.type.dtype) == "c" else None
 
 
-real = _part("real", np.real, lambda d, out, x: real(d), _from_real)
-imag = _part("imag", np.imag, lambda d, out, x: imag(d) if kind_of(x.dtype) == "c" else None, _from_imag)
-conj = unary("conj", np.conjugate, lambda d, out, x: conj(d), transpose=lambda ct, x: conj(ct))
+real: Primitive = _part("real", np.real, lambda d, out, x: real(d), _from_real)
+imag: Primitive = _part("imag", np.imag, lambda d, out, x: imag(d) if kind_of(x.dtype) == "c" else None, _from_imag)
+conj: Primitive = unary("conj", np.conjugate, lambda d, out, x: conj(d), transpose=lambda ct, x: conj(ct))
 
 
 def _complex_reference(x: Any, y: Any) -> Any:
     """``x + i*y`` without arithmetic, which would turn infinite parts into NaN."""
-    result = np.empty(np.broadcast_shapes(np.shape(x), np.shape(y)), _JOINED[np.asarray(x).dtype])
+    joined: np.dtype[Any] = _JOINED[np.asarray(x).dtype]
+    result = np.empty(np.broadcast_shapes(np.shape(x), np.shape(y)), joined)
     result.real = x
     result.imag = y
     return result
 
 
-complex = binary(
+complex: Primitive = binary(
     "complex",
     _complex_reference,
     (
@@ -181,7 +182,7 @@ def _cast_tangent(d: Any, out: Any, x: Any, *, dtype: np.dtype[Any]) -> Any:
     return cast(d, dtype=dtype)
 
 
-cast = elementwise(
+cast: Primitive = elementwise(
     "cast",
     _cast_infer,
     _cast_reference,
@@ -204,7 +205,7 @@ def _select_reference(condition: Any, a: Any, b: Any) -> Any:
     return np.where(condition, a, b)
 
 
-select = elementwise(
+select: Primitive = elementwise(
     "select",
     _select_infer,
     _select_reference,

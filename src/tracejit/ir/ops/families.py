@@ -39,7 +39,8 @@ __all__ = [
 ]
 
 DType: TypeAlias = "np.dtype[Any]"
-Tangent: TypeAlias = Callable[..., Any]  # (tangent of the operand, out, *primals, **attrs) -> its share, or None for zero
+# (tangent of the operand, out, *primals, **attrs) -> its share of the result's tangent, or None for zero
+Tangent: TypeAlias = Callable[..., Any]
 
 BOOL = np.dtype(np.bool_)
 INTEGERS = tuple(map(np.dtype, "bhilBHIL")) if np.dtype("l").itemsize == 8 else tuple(map(np.dtype, "bhiqBHIQ"))
@@ -167,10 +168,10 @@ def transpose_rule(*rules: Callable[..., Any] | None) -> Callable[..., list[Any]
         (cotangent,) = cotangents
         answer: list[Operand | None] = []
         for rule, operand in zip(rules, operands, strict=True):
-            if cotangent is None or rule is None or not isinstance(operand, Unknown):
-                answer.append(None)
-            else:
-                answer.append(sum_to(rule(cotangent, *operands), operand.type))
+            found = None
+            if cotangent is not None and rule is not None and isinstance(operand, Unknown):
+                found = rule(cotangent, *operands)
+            answer.append(None if found is None else sum_to(found, operand.type))
         return answer
 
     return transpose

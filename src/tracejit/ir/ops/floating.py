@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import log as _ln, pi, sqrt as _root
+from math import log as _ln
+from math import pi
+from math import sqrt as _root
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import numpy as np
 from tracejit.ir.ops.compare import eq
 from tracejit.ir.ops.elementwise import select, sign
 from tracejit.ir.ops.families import FLOATS, binary, common_dims, elementwise, same_type, unary, unsupported
-from tracejit.ir.primitive import literal_like
+from tracejit.ir.primitive import Primitive, literal_like
 from tracejit.ir.types import ArrayType
 
 _LN2 = _ln(2)
@@ -52,13 +54,13 @@ logaddexp2 = binary(
 # ---------------------------------------------------------------------------------------------- trigonometry
 
 sin = unary("sin", np.sin, lambda d, out, x: d * cos(x))
-cos = unary("cos", np.cos, lambda d, out, x: d * -sin(x))
+cos: Primitive = unary("cos", np.cos, lambda d, out, x: d * -sin(x))
 tan = unary("tan", np.tan, lambda d, out, x: d * (1 + out * out))
 arcsin = unary("arcsin", np.arcsin, lambda d, out, x: d / (sqrt(1 - x) * sqrt(1 + x)))
 arccos = unary("arccos", np.arccos, lambda d, out, x: d / -(sqrt(1 - x) * sqrt(1 + x)))
 arctan = unary("arctan", np.arctan, lambda d, out, x: d / (1 + x * x))
 sinh = unary("sinh", np.sinh, lambda d, out, x: d * cosh(x))
-cosh = unary("cosh", np.cosh, lambda d, out, x: d * sinh(x))
+cosh: Primitive = unary("cosh", np.cosh, lambda d, out, x: d * sinh(x))
 tanh = unary("tanh", np.tanh, lambda d, out, x: d * ((1 - out) * (1 + out)))
 arcsinh = unary("arcsinh", np.arcsinh, lambda d, out, x: d / sqrt(x * x + 1))
 arccosh = unary("arccosh", np.arccosh, lambda d, out, x: d / (sqrt(x - 1) * sqrt(x + 1)))
@@ -90,7 +92,7 @@ trunc = unary("trunc", np.trunc, None)
 rint = unary("rint", np.rint, None)
 spacing = unary("spacing", np.spacing, None)
 nextafter = binary("nextafter", np.nextafter, (lambda d, out, x, y: d, None))
-copysign = binary(
+copysign: Primitive = binary(
     "copysign", np.copysign, (lambda d, out, x, y: d * (sign(x) * copysign(literal_like(1, y), y)), None)
 )
 heaviside = binary(
@@ -107,7 +109,7 @@ def _ldexp_infer(x: ArrayType, exponent: ArrayType) -> ArrayType:
     return x if dims is x.dims else ArrayType(x.dtype, dims)
 
 
-ldexp = elementwise(
+ldexp: Primitive = elementwise(
     "ldexp",
     _ldexp_infer,
     np.ldexp,
@@ -123,7 +125,7 @@ def _unscale(d: Any, out: Any, x: Any) -> Any:
 
 # NumPy's frexp and modf have two results; each result is an operation here, and the whole part of modf is trunc.
 frexp_mantissa = unary("frexp_mantissa", lambda x: np.frexp(x)[0], _unscale, loops=same_type(*FLOATS))
-frexp_exponent = unary("frexp_exponent", lambda x: np.frexp(x)[1], None, loops=dict.fromkeys(FLOATS, _INT32))
+frexp_exponent: Primitive = unary("frexp_exponent", lambda x: np.frexp(x)[1], None, loops=dict.fromkeys(FLOATS, _INT32))
 modf_fraction = unary("modf_fraction", lambda x: np.modf(x)[0], lambda d, out, x: d, loops=same_type(*FLOATS))
 
 # ------------------------------------------------------------------------------------------ special functions
@@ -162,11 +164,11 @@ _SPECIAL = same_type(*FLOATS)
 
 erf = unary("erf", _special("erf"), lambda d, out, x: d * (2 / _root(pi) * exp(-(x * x))), loops=_SPECIAL)
 erfc = unary("erfc", _special("erfc"), lambda d, out, x: d * (-2 / _root(pi) * exp(-(x * x))), loops=_SPECIAL)
-sigmoid = unary("sigmoid", _special("expit"), lambda d, out, x: d * (out * (1 - out)), loops=_SPECIAL)
+sigmoid: Primitive = unary("sigmoid", _special("expit"), lambda d, out, x: d * (out * (1 - out)), loops=_SPECIAL)
 softplus = unary("softplus", _softplus, lambda d, out, x: d * sigmoid(x), loops=_SPECIAL)
 lgamma = unary("lgamma", _special("gammaln"), lambda d, out, x: d * digamma(x), loops=_SPECIAL)
-digamma = unary("digamma", _special("psi"), lambda d, out, x: d * polygamma(x, order=1), loops=_SPECIAL)
-polygamma = elementwise(
+digamma: Primitive = unary("digamma", _special("psi"), lambda d, out, x: d * polygamma(x, order=1), loops=_SPECIAL)
+polygamma: Primitive = elementwise(
     "polygamma",
     _polygamma_infer,
     _polygamma_reference,

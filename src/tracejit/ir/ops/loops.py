@@ -1,7 +1,7 @@
 """The loop level: loops over scalars, memory, and matrix products on memory. Regions see enclosing values.
 
-References receive each region as a callable ``region(*values) -> sequence of values``, and buffers as arrays of their dims.
-Bounds are checked here, so that a wrong index is an error in the interpreter and never silently another element.
+References receive each region as a callable ``region(*values) -> sequence of values``, and buffers as arrays of their
+dims. Bounds are checked here: a wrong index is an error in the interpreter, never silently another element.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _for_infer(
     _check("for", "parameters of the body", _types(body.params), (index, *inits))
     _check("for", "results of the body", _types(body.results), inits)
     require(kind in KINDS, "for", f"{kind!r} is no kind of loop: {', '.join(KINDS)}")
-    require(kind in ("serial", "reduce") or not inits, "for", f"iterations of a {kind} loop are independent: no carries")
+    require(kind in ("serial", "reduce") or not inits, "for", f"a {kind} loop has no carries")
     fits = len(ops) == len(inits) if kind == "reduce" else not ops
     require(fits and all(o in REDUCTIONS for o in ops), "for", f"ops {ops} of a {kind} loop with {len(inits)} carries")
     return inits
@@ -178,9 +178,7 @@ alloc = primitive("alloc", infer=_alloc_infer, reference=_alloc_reference, level
 # ------------------------------------------------------------------------------------------------ matrix products
 
 
-def _gemm_infer(
-    *types: ArrayType, transpose_a: bool, transpose_b: bool, accumulate: bool
-) -> tuple[()]:
+def _gemm_infer(*types: ArrayType, transpose_a: bool, transpose_b: bool, accumulate: bool) -> tuple[()]:
     require(len(types) == 12, "gemm", f"{len(types)} operands, not 12")
     buffers = types[0:9:3]
     for buffer in buffers:

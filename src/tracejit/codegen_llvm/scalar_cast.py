@@ -1,0 +1,93 @@
+"""Conversions between dtypes as C, and hence NumPy, performs them.
+
+Numbers outside the range of an integer type give what the processor's conversion gives, as in NumPy's own loops.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracejit.codegen_llvm.registers import Register, named_register
+from tracejit.codegen_llvm.scalar_float import compare, round_half
+from tracejit.codegen_llvm.writer import Writer
+
+__all__ = ["cast", "truth"]
+
+
+def truth(w: Writer, k: Register, x: Any) -> str:
+    """Whether a value is not zero (NaN is not)."""
+    if k.part is not None:
+        return w.op(f"or {k.mask} {truth(w, k.part, x[0])}, {truth(w, k.part, x[1])}")
+    if k.group == "b":
+        return str(x)
+    if k.group in "fh":
+        return compare(w, k, "une", x, k.number(0.0))
+    return w.op(f"icmp ne {k.type} {x}, {k.number(0)}")
+
+
+def _narrow_to_half(w: Writer, k: Register, r: Register, x: str) -> str:
+    """A double to half precision with one rounding: by way of a float rounded to odd."""
+    single = named_register("f32", k.lanes)
+    i = named_register("i32", k.lanes)
+    near = w.op(f"fptrunc {k.type} {x} to {single.type}")
+    if r.name == "bf16":
+        return round_half(w, r, near)
+    back = w.op(f"fpext {single.type} {near} to {k.type}")
+    bits = w.op(f"bitcast {single.type} {near} to {i.type}")
+    beyond = compare(w, k, "ogt", w.intrinsic("fabs", k, back), w.intrinsic("fabs", k, x))
+    lower = w.op(f"add {i.type} {bits}, {w.op(f'sext {k.mask} {beyond} to {i.type}')}")
+    odd = w.op(f"or {i.type} {lower}, {i.number(1)}")
+    inexact = compare(w, k, "one", back, x)
+    chosen = w.select(i, inexact, odd, bits)
+    return round_half(w, r, w.op(f"bitcast {i.type} {chosen} to {single.type}"))
+
+
+def _float_to_float(w: Writer, k: Register, r: Register, x: str) -> str:
+    if k.name == r.name:
+        return x
+    if k.bits == 64 and r.group == "h":
+        return _narrow_to_half(w, k, r, x)
+    if k.bits != r.bits:
+        return w.op(f"{'fpext' if r.bits == 64 else 'fptrunc'} {k.type} {x} to {r.type}")
+    return round_half(w, r, x) if r.group == "h" else x
+
+
+def _float_to_integer(w: Writer, k: Register, r: Register, x: str) -> str:
+    if r.bits == 64:
+        return w.op(f"fpto{'u' if r.group == 'u' else 's'}i {k.type} {x} to {r.type}")
+    # C compilers convert to the next larger signed type and cut off the upper bits.
+    bits = 64 if r.name == "u32" else 32
+    wide = named_register(f"i{bits}", k.lanes)
+    whole = w.op(f"fptosi {k.type} {x} to {wide.type}")
+    return whole if r.bits == bits else w.op(f"trunc {wide.type} {whole} to {r.type}")
+
+
+def _integer_to_float(w: Writer, k: Register, r: Register, x: str) -> str:
+    if k.group == "b":
+        return w.select(r, x, r.number(1.0), r.number(0.0))
+    single = w.op(f"{'u' if k.group == 'u' else 's'}itofp {k.type} {x} to {r.type}")
+    return round_half(w, r, single) if r.group == "h" else single
+
+
+def _integer_to_integer(w: Writer, k: Register, r: Register, x: str) -> str:
+    if k.bits == r.bits:
+        return x
+    name = "trunc" if k.bits > r.bits else "sext" if k.group == "s" else "zext"
+    return w.op(f"{name} {k.type} {x} to {r.type}")
+
+
+def cast(w: Writer, k: Register, r: Register, x: Any) -> Any:
+    """Convert values of ``k`` to the dtype of ``r``; the real part of complex values, unless to complex or bool."""
+    if k.name == r.name:
+        return x
+    if r.part is not None:
+        if k.part is not None:
+            return _float_to_float(w, k.part, r.part, x[0]), _float_to_float(w, k.part, r.part, x[1])
+        return cast(w, k, r.part, x), r.part.number(0.0)
+    if r.group == "b":
+        return truth(w, k, x)
+    if k.part is not None:
+        return cast(w, k.part, r, x[0])
+    if k.group in "fh":
+        return (_float_to_float if r.group in "fh" else _float_to_integer)(w, k, r, x)
+    return (_integer_to_float if r.group in "fh" else _integer_to_integer)(w, k, r, x)

@@ -1,0 +1,149 @@
+"""pow and cbrt.
+
+pow(x, y) = e**(y * log|x|) with the logarithm and the product carried as unevaluated sums of two floats (some 66 bits for f64, 40 for
+f32), since the exponential turns absolute error into relative error; then the sign and the special cases of C99.
+"""
+
+from __future__ import annotations
+
+from tracejit.codegen_llvm.vector_math.builder import Builder, Pair, Value
+from tracejit.codegen_llvm.vector_math.exponential import EXP_RANGE, clamp, exp_minus_one_of_rest, reduce_by_ln2
+from tracejit.codegen_llvm.vector_math.logarithm import decompose
+
+INFINITY = float("inf")
+NAN = float("nan")
+
+# (log((1+s)/(1-s)) - 2 s - 2/3 s**3) / s**5 in s**2 on |s| <= 0.1717: relative error of the logarithm 2**-73.4 and 2**-43.6.
+LOG_TAIL = {
+    "f64": (
+        0.3999999999999998,
+        0.2857142857144386,
+        0.22222222217782678,
+        0.18181818845147804,
+        0.1538455833385012,
+        0.13336268649233354,
+        0.11675687745684225,
+        0.11982590183909414,
+    ),
+    "f32": (0.3999999761581421, 0.28571972250938416, 0.22179733216762543, 0.19556200504302979),
+}
+TWO_THIRDS = {"f64": (0.6666666666666666, 3.700743415417188e-17), "f32": (0.6666666865348816, -1.9868215517249155e-08)}
+# ln2 with a high part so short that n times it is exact, and the rest to full precision.
+LN2 = {"f64": (0.6931471805598903, 5.497923018708371e-14), "f32": (0.693145751953125, 1.428606765330187e-06)}
+
+# cbrt(m) on sqrt(1/2) <= m <= sqrt(2): relative error 2**-22.4 and 2**-16.7, to start an iteration.
+CBRT_START = {
+    "f64": (
+        0.3983593201103052,
+        1.1970410886753242,
+        -1.1869743572550226,
+        0.971033937355977,
+        -0.5148227016910936,
+        0.15574324893446292,
+        -0.02038065900380593,
+    ),
+    "f32": (
+        0.45166912436254164,
+        0.9048139003422592,
+        -0.5356291973071738,
+        0.21693981510775764,
+        -0.037789396988354144,
+    ),
+}
+CBRT_2 = 1.2599210498948732
+CBRT_HALF = 0.7937005259840998
+
+
+def pow(b: Builder, x: Value, y: Value) -> Value:
+    """x**y."""
+    size = b.absolute(x)
+    high, low = _log(b, size)
+    # At 0, infinity and nan the logarithm is what it is, and the product with y decides.
+    high = b.select(b.compare("uge", "sge", size, INFINITY), size, b.select(b.equal(size, 0.0), -INFINITY, high))
+    product, error = b.product(high, y)
+    error = b.fma(low, y, error)
+    lowest, highest = EXP_RANGE[b.format.name]
+    # Out of range the error term may be nan.
+    inside = (product < highest) & (product > lowest)
+    magnitude = _exp(b, clamp(b, product, (lowest, highest)), b.select(inside, error, b.lift(0.0)))
+    return _special(b, x, y, size, magnitude)
+
+
+def cbrt(b: Builder, x: Value) -> Value:
+    """Cube root."""
+    size = b.absolute(x)
+    m, n = decompose(b, size)
+    third, raw = b.round_to_integer(n, 1.0 / 3.0, b.format.bias)
+    rest = n - third * 3.0
+    up, down = rest > 0.5, rest < -0.5
+    value = b.select(up, m * 2.0, b.select(down, m * 0.5, m))
+    start = b.polynomial(m, CBRT_START[b.format.name])
+    root = start * b.select(up, CBRT_2, b.select(down, CBRT_HALF, b.lift(1.0)))
+    # Newton's correction with the slope of the start: its error is some e**2, then e**3, for a start's error e.
+    slope = 1.0 / (root * root * 3.0)
+    if b.format.bits == 64:
+        root = b.fma(b.residue(root * root, root, value), slope, root)
+    square, square_low = b.product(root, root)
+    residue = b.fma(-square_low, root, b.residue(square, root, value))
+    root = b.fma(residue, slope, root)
+    finite = b.copy_sign(root * b.power_of_two(raw), x)
+    return b.select(b.equal(x, 0.0) | b.compare("uge", "sge", size, INFINITY), x, finite)
+
+
+# -- parts ------------------------------------------------------------------------------------------------------------
+
+
+def _log(b: Builder, size: Value) -> Pair:
+    """log(size) as an unevaluated sum, for finite size > 0."""
+    name = b.format.name
+    m, n = decompose(b, size)
+    f = m - 1.0
+    # s = f / (2 + f), one division and one correction.
+    divisor, divisor_low = b.sum_ordered(2.0, f)
+    inverse = 1.0 / divisor
+    s = f * inverse
+    s_low = b.fma(-s, divisor_low, b.residue(s, divisor, f)) * inverse
+    square, square_low = b.product(s, s)
+    square_low = b.fma(s * 2.0, s_low, square_low)
+    # s**3 * (2/3 + tail), where 2/3 + tail, s**2 and s have two parts each.
+    third, third_low = TWO_THIRDS[name]
+    tail = square * b.polynomial(square, LOG_TAIL[name])
+    factor, factor_low = b.sum_ordered(third, tail)
+    cube, cube_low = _multiply(b, (square, square_low), (s, s_low))
+    cubic, cubic_low = _multiply(b, (cube, cube_low), (factor, factor_low + third_low))
+    long, short = LN2[name]
+    high, carry = b.sum_ordered(n * long, s * 2.0)
+    high, carry2 = b.sum_ordered(high, cubic)
+    low = (carry + carry2) + b.fma(n, short, b.fma(s_low, 2.0, cubic_low))
+    return b.sum_ordered(high, low)
+
+
+def _multiply(b: Builder, x: Pair, y: Pair) -> Pair:
+    """The product of two unevaluated sums."""
+    product, error = b.product(x[0], y[0])
+    return product, b.fma(x[0], y[1], b.fma(x[1], y[0], error))
+
+
+def _exp(b: Builder, x: Value, low: Value) -> Value:
+    """e**(x + low)."""
+    r, raw = reduce_by_ln2(b, x, 2 * b.format.bias)
+    return b.scale(exp_minus_one_of_rest(b, r + low) + 1.0, raw)
+
+
+def _is_integer(b: Builder, x: Value) -> Value:
+    """Mask of whole numbers; all numbers from 2**mantissa_bits on are."""
+    whole = 2.0**b.format.mantissa_bits
+    size = b.absolute(x)
+    return (size >= whole) | b.equal((size + whole) - whole, size)
+
+
+def _special(b: Builder, x: Value, y: Value, size: Value, magnitude: Value) -> Value:
+    """Sign and special cases of x**y, given |x|**y."""
+    integer = _is_integer(b, y)
+    # Half of an odd integer is not an integer.
+    odd_sign = b.select(integer ^ _is_integer(b, y * 0.5), b.lift(b.format.sign_bit, "i"), 0)
+    result = b.from_bits(b.bits_of(magnitude) ^ (b.bits_of(x) & odd_sign))
+    negative = (x < 0.0) & (size < INFINITY)
+    result = b.select(integer, result, b.select(negative, NAN, result))
+    one = b.equal(x, 1.0) | b.equal(y, 0.0) | (b.equal(size, 1.0) & b.equal(b.absolute(y), INFINITY))
+    return b.select(one, 1.0, result)

@@ -1,0 +1,341 @@
+"""Traced arrays and traced NumPy scalars: the attributes and methods of ``numpy.ndarray``.
+
+An array is a view chain on a storage; a NumPy scalar is a value. The work is done by the functions in the registry.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tracejit.errors import UnsupportedError
+from tracejit.ir.core import Operand
+from tracejit.trace.base import Tracer
+from tracejit.trace.context import Trace, current_trace
+from tracejit.trace.dtypes import DType
+from tracejit.trace.location import describe, user_location
+from tracejit.trace.registry import call
+from tracejit.trace.scalar import python_size
+from tracejit.trace.storage import (
+    PartView,
+    ReshapeView,
+    Storage,
+    TransposeView,
+    View,
+    compose,
+    contiguous_strides,
+    reshape_strides,
+)
+from tracejit.trace.values import Dims, reshape, resolve_dims, size_of
+
+__all__ = ["TracedArray", "TracedScalar", "new_array", "wrap"]
+
+
+def _method(function: Any) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return call(function, self, *args, **kwargs)
+
+    return method
+
+
+def _attribute(function: Any) -> property:
+    return property(lambda self: call(function, self))
+
+
+def _in_place(function: Any) -> Callable[[Any, Any], Any]:
+    def method(self: Any, other: Any) -> Any:
+        call(np.ufunc, function, (self, other), out=(self,))
+        return self
+
+    return method
+
+
+class NumpyValue(Tracer):
+    """What arrays and NumPy scalars have in common."""
+
+    __slots__ = ()
+    dtype: DType
+
+    @property
+    def kind(self) -> DType:
+        return self.dtype
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return tuple([d if type(d) is int else python_size(d) for d in resolve_dims(self.dims)])
+
+    @property
+    def ndim(self) -> int:
+        return len(self.dims)
+
+    @property
+    def size(self) -> Any:
+        return python_size(size_of(self.dims))
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> Any:
+        return self.size * self.dtype.itemsize
+
+    @property
+    def flat(self) -> Any:
+        return call(np.ravel, self)
+
+    imag: property
+    T = _attribute(np.transpose)
+    mT = _attribute(np.matrix_transpose)
+
+    all, any = _method(np.all), _method(np.any)
+    argmax, argmin = _method(np.argmax), _method(np.argmin)
+    clip, cumprod, cumsum = _method(np.clip), _method(np.cumprod), _method(np.cumsum)
+    diagonal, dot, trace = _method(np.diagonal), _method(np.dot), _method(np.trace)
+    max, min, mean, prod = _method(np.max), _method(np.min), _method(np.mean), _method(np.prod)
+    std, sum, var = _method(np.std), _method(np.sum), _method(np.var)
+    conj = conjugate = _method(np.conjugate)
+    ravel, repeat, round = _method(np.ravel), _method(np.repeat), _method(np.round)
+    squeeze, swapaxes, take = _method(np.squeeze), _method(np.swapaxes), _method(np.take)
+    astype, copy, flatten, item = _method("astype"), _method("copy"), _method("flatten"), _method("item")
+    tolist = _method("tolist")
+    nonzero, argsort, searchsorted = _method(np.nonzero), _method(np.argsort), _method(np.searchsorted)
+    __getitem__ = _method(operator.getitem)
+    __copy__ = _method("copy")
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return call("copy", self)
+
+    def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
+        """``ndarray.reshape``."""
+        target = shape[0] if len(shape) == 1 else shape
+        return call(np.reshape, self, target, order=order, copy=copy)
+
+    def transpose(self, *axes: Any) -> Any:
+        """``ndarray.transpose``."""
+        return call(np.transpose, self, axes[0] if len(axes) == 1 else (axes or None))
+
+    def __len__(self) -> int:
+        if not self.dims:
+            raise TypeError("len() of unsized object")
+        return current_trace().sizes.concrete(self.dims[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.dims:
+            raise TypeError("iteration over a 0-d array")
+        return iter([self[k] for k in range(len(self))])
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(call(np.any, self == value))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"'numpy.ndarray' object has no attribute {name!r}")
+        raise UnsupportedError(
+            f"ndarray.{name} is not compiled by tracejit ({describe(user_location())}); "
+            "use it before or after the traced function"
+        )
+
+
+class TracedArray(NumpyValue):
+    """Stands for a ``numpy.ndarray``: a chain of views on a storage."""
+
+    __slots__ = ("_cached", "_version", "dtype", "storage", "views", "writeable")
+
+    def __init__(self, storage: Storage, views: tuple[View, ...] = (), dtype: DType | None = None) -> None:
+        self.storage = storage
+        self.views = views
+        self.dtype = storage.value.type.dtype if dtype is None else dtype
+        self.writeable = storage.writeable and all(view.writeable for view in views)
+        self._version = -1
+        self._cached: Operand | None = None
+
+    @property
+    def dims(self) -> Dims:
+        return self.views[-1].dims if self.views else self.storage.value.type.dims
+
+    def operand(self) -> Operand:
+        storage = self.storage
+        if not self.views:
+            return storage.read()
+        trace = current_trace()
+        if trace is storage.trace and self._version == storage.version and self._cached is not None:
+            return self._cached
+        value = storage.read()
+        for view in self.views:
+            value = view.read(value)
+        if trace is storage.trace:
+            self._version, self._cached = storage.version, value
+        return value
+
+    def view(self, view: Any = None, *args: Any) -> TracedArray:
+        """A new array that shares memory. (``ndarray.view`` with a dtype is refused.)"""
+        if view is None:
+            return TracedArray(self.storage, self.views, self.dtype)
+        if not isinstance(view, View):
+            raise UnsupportedError("ndarray.view with a dtype or type is not compiled; use .astype for conversions")
+        dtype = np.empty(0, self.dtype).real.dtype if isinstance(view, PartView) else self.dtype
+        return TracedArray(self.storage, compose(self.views, view), dtype)
+
+    def write(self, part: Operand) -> None:
+        """Replace all elements; the value has this array's dims and dtype."""
+        if not self.views:
+            part = reshape(part, self.dims)
+        self.storage.write(self.views, part)
+
+    def shares_place(self, other: Any) -> bool:
+        """Whether another array shows the same elements of the same memory."""
+        return isinstance(other, TracedArray) and other.storage is self.storage and other.views == self.views
+
+    # ---------------------------------------------------------------------------------------------------------- layout
+
+    def hint_shape(self) -> tuple[int, ...]:
+        """The shape in the traced call."""
+        hint = self.storage.trace.sizes.hint
+        return tuple([hint(d) for d in self.dims])
+
+    def hint_strides(self) -> tuple[int, ...] | None:
+        """The strides in elements in the traced call, or None when unknown."""
+        hint = self.storage.trace.sizes.hint
+        shape = tuple(hint(d) for d in self.storage.value.type.dims)
+        strides = self.storage.strides or contiguous_strides(shape)
+        for view in self.views:
+            following = view.strides(strides, shape)
+            if following is None:
+                return None
+            shape, strides = tuple(hint(d) for d in view.dims), following
+        return strides
+
+    def reshaped(self, dims: Dims) -> TracedArray:
+        """A view under other dims where NumPy gives one, else a copy."""
+        hint = self.storage.trace.sizes.hint
+        if self.storage.origin is not None:
+            self.storage.layout_used = True
+        strides = self.hint_strides()
+        target = tuple(hint(d) for d in dims)
+        result = None if strides is None else reshape_strides(self.hint_shape(), strides, target)
+        if result is None:
+            return new_array(reshape(self.operand(), dims))
+        return self.view(ReshapeView(self.dims, dims, result))
+
+    # ------------------------------------------------------------------------------------------------------ attributes
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return NumpyValue.shape.__get__(self)  # type: ignore[no-any-return]
+
+    @shape.setter
+    def shape(self, value: Any) -> None:
+        result = call(np.reshape, self, value)
+        if result.storage is not self.storage:
+            raise AttributeError(
+                "Incompatible shape for in-place modification. Use `.reshape()` to make a copy with the desired shape."
+            )
+        self.views = result.views
+
+    @property
+    def real(self) -> Any:
+        return self.view(PartView(self.dims, "real")) if self.dtype.kind == "c" else self
+
+    @real.setter
+    def real(self, value: Any) -> None:
+        call(operator.setitem, self.real, Ellipsis, value)
+
+    @property
+    def imag(self) -> Any:
+        if self.dtype.kind == "c":
+            return self.view(PartView(self.dims, "imag"))
+        return call(np.zeros_like, self)
+
+    @imag.setter
+    def imag(self, value: Any) -> None:
+        if self.dtype.kind != "c":
+            raise TypeError("array does not have imaginary part to set")
+        call(operator.setitem, self.imag, Ellipsis, value)
+
+    @property
+    def base(self) -> Any:
+        return TracedArray(self.storage) if self.views else None
+
+    def setflags(self, write: bool | None = None, align: Any = None, uic: Any = None) -> None:
+        """``ndarray.setflags``; only ``write`` has an effect."""
+        if write is not None:
+            self.writeable = bool(write)
+
+    # ---------------------------------------------------------------------------------------------------------- writing
+
+    __setitem__ = _method(operator.setitem)
+    fill = _method("fill")
+
+    __iadd__, __isub__, __imul__ = _in_place(np.add), _in_place(np.subtract), _in_place(np.multiply)
+    __itruediv__, __ifloordiv__ = _in_place(np.divide), _in_place(np.floor_divide)
+    __imod__, __imatmul__ = _in_place(np.remainder), _in_place(np.matmul)
+    __iand__, __ior__, __ixor__ = _in_place(np.bitwise_and), _in_place(np.bitwise_or), _in_place(np.bitwise_xor)
+    __ilshift__, __irshift__ = _in_place(np.left_shift), _in_place(np.right_shift)
+
+    def __ipow__(self, other: Any) -> TracedArray:
+        return call("in-place power", self, other)  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"traced array of shape {shape_text(self.dims)} and dtype {self.dtype}"
+
+
+class TracedScalar(NumpyValue):
+    """Stands for a NumPy scalar such as ``numpy.float64``: immutable, without dims."""
+
+    __slots__ = ("_operand", "dtype", "owner")
+    dims: Dims = ()
+
+    def __init__(self, operand: Operand) -> None:
+        self._operand = operand
+        self.dtype = operand.type.dtype
+        self.owner = current_trace()
+
+    def operand(self) -> Operand:
+        return current_trace().lift(self._operand, self.owner)
+
+    @property
+    def real(self) -> Any:
+        return call(np.real, self)
+
+    @property
+    def imag(self) -> Any:
+        return call(np.imag, self)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError(f"'numpy.{self.dtype.name}' object does not support item assignment")
+
+    def is_integer(self) -> Any:
+        """``float.is_integer`` of a NumPy float."""
+        return call(np.equal, call(np.floor, self), self)
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return call(round, self, digits)
+
+    def __repr__(self) -> str:
+        return f"traced NumPy scalar of dtype {self.dtype}"
+
+
+def shape_text(dims: Dims) -> str:
+    """``(n=5, 3)``: a shape with the sizes of the traced call."""
+    sizes = current_trace().sizes
+    parts = [str(d) if type(d) is int else f"{d}={sizes.hint(d)}" for d in resolve_dims(dims)]
+    return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+
+
+def new_array(value: Operand, trace: Trace | None = None) -> TracedArray:
+    """An array in memory of its own with this value."""
+    return TracedArray(Storage(value, trace or current_trace()))
+
+
+def wrap(value: Operand) -> Any:
+    """A result of a NumPy function: an array, or a NumPy scalar where it has no axes."""
+    return TracedArray(Storage(value, current_trace())) if value.type.dims else TracedScalar(value)
+
+
+def transposed(x: TracedArray, perm: tuple[int, ...]) -> TracedArray:
+    """A transposed view."""
+    return x.view(TransposeView(x.dims, perm))

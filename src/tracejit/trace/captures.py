@@ -1,0 +1,253 @@
+"""What a traced function reads besides its arguments: arrays become inputs that are read again at each call, anything else
+is remembered and compared, so that nothing stale stays in compiled code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CellType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracejit.ir.core import Value
+from tracejit.ir.types import ArrayType
+from tracejit.trace.array import TracedArray
+from tracejit.trace.dtypes import check_dtype
+from tracejit.trace.storage import Storage
+
+if TYPE_CHECKING:
+    from tracejit.trace.context import Trace
+
+__all__ = ["Capture", "CaptureTable", "freeze"]
+
+Getter = Callable[[], Any]
+_NUMBERS = (int, float, complex, str, bytes, np.generic, np.dtype, type(None), type(Ellipsis))
+_MAX_ENTRIES = 1000
+
+
+@dataclass(frozen=True)
+class GlobalName:
+    """Reads a name of a module (or builtin namespace)."""
+
+    namespace: dict[str, Any]
+    name: str
+
+    def __call__(self) -> Any:
+        return self.namespace[self.name]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class ClosureCell:
+    """Reads a variable of an enclosing function."""
+
+    cell: CellType
+    name: str
+
+    def __call__(self) -> Any:
+        return self.cell.cell_contents
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """One object, whatever happens to the names that it had."""
+
+    value: Any
+
+    def __call__(self) -> Any:
+        return self.value
+
+    def __str__(self) -> str:
+        return f"<{type(self.value).__name__}>"
+
+
+@dataclass(frozen=True)
+class AttributeOf:
+    """Reads an attribute of what another getter reads."""
+
+    parent: Getter
+    name: str
+
+    def __call__(self) -> Any:
+        return getattr(self.parent(), self.name)
+
+    def __str__(self) -> str:
+        return f"{self.parent}.{self.name}"
+
+
+@dataclass(frozen=True)
+class ItemOf:
+    """Reads an entry of the container that another getter reads."""
+
+    parent: Getter
+    key: Any
+
+    def __call__(self) -> Any:
+        return self.parent()[self.key]
+
+    def __str__(self) -> str:
+        return f"{self.parent}[{self.key!r}]"
+
+
+class Capture:
+    """Something outside that the program depends on.
+
+    kind: "array" (the array that ``getter()`` gives is param number ``param``; it must have this dtype and rank),
+        "value" (``freeze(getter())`` must be ``key``), or "alias" (``getter()`` must be the object that ``other()`` gives).
+    """
+
+    __slots__ = ("dtype", "getter", "key", "kind", "other", "param", "rank", "storage")
+
+    def __init__(self, kind: str, getter: Getter, *, key: Any = None, other: Getter | None = None) -> None:
+        self.kind = kind
+        self.getter = getter
+        self.key = key
+        self.other = other
+        self.dtype: np.dtype[Any] | None = None
+        self.rank = 0
+        self.param: Value | None = None
+        self.storage: Storage | None = None
+
+    @property
+    def written(self) -> bool:
+        """Whether the program writes into the array."""
+        return self.storage is not None and self.storage.written
+
+    @property
+    def layout_used(self) -> bool:
+        """Whether the program depends on the array being C-contiguous or not, as it is in the traced call."""
+        return self.storage is not None and self.storage.layout_used
+
+    def holds(self) -> bool:
+        """Whether the outside is still as the trace found it (the sizes of arrays apart)."""
+        try:
+            value = self.getter()
+        except (AttributeError, IndexError, KeyError, NameError, TypeError, ValueError):
+            return False
+        if self.kind == "array":
+            return type(value) is np.ndarray and value.dtype == self.dtype and value.ndim == self.rank
+        if self.kind == "alias":
+            assert self.other is not None
+            return value is self.other()
+        return freeze(value) == self.key  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"<capture of {self.kind} {self.getter}>"
+
+
+class CaptureTable:
+    """All captures of one outermost trace."""
+
+    def __init__(self) -> None:
+        self.trace: Trace | None = None  # the outermost trace, whose params captured arrays are
+        self.captures: list[Capture] = []
+        self._arrays: dict[int, tuple[Capture, TracedArray]] = {}
+        self._paths: dict[int, tuple[Any, Getter]] = {}  # the objects are kept, so that ids stay theirs
+        self._seen: set[Any] = set()
+
+    def path_of(self, value: Any) -> Getter | None:
+        """How an outside object was reached, if the trace saw that."""
+        found = self._paths.get(id(value))
+        return None if found is None else found[1]
+
+    def array(self, array: np.ndarray[Any, Any], getter: Getter | None = None) -> TracedArray:
+        """The tracer of an outside array."""
+        known = self._arrays.get(id(array))
+        if known is not None:
+            capture, tracer = known
+            if getter is not None and getter != capture.getter and ("alias", getter) not in self._seen:
+                self._seen.add(("alias", getter))
+                self.captures.append(Capture("alias", getter, other=capture.getter))
+            return tracer
+        assert self.trace is not None
+        check_dtype(array.dtype, f"the array {getter or 'used in a traced function'}")
+        capture = Capture("array", getter or self.path_of(array) or Fixed(array))
+        name = "".join(c if c.isalnum() else "_" for c in str(capture.getter)) if getter else "captured"
+        dtype = array.dtype.newbyteorder("=")
+        dims = tuple(self.trace.sizes.fresh(f"{name}{axis}", size) for axis, size in enumerate(array.shape))
+        capture.dtype, capture.rank = array.dtype, array.ndim
+        capture.param = self.trace.builder.param(ArrayType(dtype, dims))
+        strides = tuple(stride // dtype.itemsize for stride in array.strides)
+        capture.storage = Storage(
+            capture.param, self.trace, origin=capture, writeable=array.flags.writeable, strides=strides
+        )
+        tracer = TracedArray(capture.storage)
+        self.captures.append(capture)
+        self._arrays[id(array)] = (capture, tracer)
+        self._paths.setdefault(id(array), (array, capture.getter))
+        return tracer
+
+    def read(self, value: Any, getter: Getter) -> Any:
+        """What the program sees where it reads an outside object: arrays as tracers, the rest as it is, remembered."""
+        if type(value) is np.ndarray:
+            return self.array(value, getter)
+        if isinstance(value, (ModuleType, type)):
+            return value
+        if isinstance(value, _NUMBERS) or callable(value):
+            self._remember(value, getter)
+        elif isinstance(value, (list, tuple, dict)):
+            self._remember(value, getter)
+            self._enter(value, getter, 0)
+        else:
+            self._remember(value, getter)
+            self._paths.setdefault(id(value), (value, getter))
+        return value
+
+    def _remember(self, value: Any, getter: Getter) -> None:
+        try:
+            if getter in self._seen:
+                return
+            self._seen.add(getter)
+        except TypeError:  # an unhashable key or object on the way
+            pass
+        if not callable(value):
+            self._paths.setdefault(id(value), (value, getter))
+        self.captures.append(Capture("value", getter, key=freeze(value)))
+
+    def _enter(self, value: Any, getter: Getter, depth: int) -> None:
+        """Note how the arrays inside a container are reached."""
+        self._paths.setdefault(id(value), (value, getter))
+        if depth > 8 or len(value) > _MAX_ENTRIES:
+            return
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(item, (list, tuple, dict)):
+                self._enter(item, ItemOf(getter, key), depth + 1)
+            elif isinstance(item, np.ndarray) or hasattr(item, "__dict__"):
+                self._paths.setdefault(id(item), (item, ItemOf(getter, key)))
+
+
+def freeze(value: Any, depth: int = 0) -> Any:
+    """A key that is equal for values which a program cannot tell apart; arrays count by dtype and rank."""
+    if isinstance(value, (float, complex, np.floating, np.complexfloating)):
+        return type(value), repr(value)  # NaN is equal to itself, -0.0 is not 0.0
+    if isinstance(value, _NUMBERS):
+        return type(value), value
+    if isinstance(value, np.ndarray):
+        return "array", value.dtype, value.ndim
+    if isinstance(value, (list, tuple)) and depth <= 8 and len(value) <= _MAX_ENTRIES:
+        return type(value), tuple(freeze(item, depth + 1) for item in value)
+    if isinstance(value, dict) and depth <= 8 and len(value) <= _MAX_ENTRIES:
+        return dict, tuple((key, freeze(item, depth + 1)) for key, item in value.items())
+    return _Same(value)
+
+
+class _Same:
+    """Equal only for the same object, which is kept."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)

@@ -1,0 +1,442 @@
+"""Functions that make arrays from no array: their sizes may be symbolic, and what they make belongs to the trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tracejit.errors import UnsupportedError
+from tracejit.ir.core import Operand
+from tracejit.ir.dims import DimLike
+from tracejit.trace.array import NumpyValue, TracedArray, new_array
+from tracejit.trace.base import Tracer, refuse
+from tracejit.trace.context import current_trace
+from tracejit.trace.dtypes import FLOAT64, INT64, DType, Kind, check_dtype, kind_dtype, result_type
+from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
+from tracejit.trace.registry import call, creates, implements
+from tracejit.trace.scalar import PythonNumber, SymbolicInt, as_dim, python_size
+from tracejit.trace.values import (
+    Dims,
+    broadcast_to,
+    cast,
+    constant,
+    dim_value,
+    emit,
+    expand,
+    full,
+    iota,
+    literal,
+    reshape,
+    resolve_dims,
+)
+
+__all__ = ["as_dtype", "make_array", "shape_dims", "wrap_constant"]
+
+
+def as_dtype(dtype: Any, default: DType = FLOAT64) -> DType:
+    """The dtype that a ``dtype=`` argument means."""
+    if dtype is None:
+        return default
+    result = np.dtype(dtype).newbyteorder("=")
+    check_dtype(result, "the array to be made")
+    return result
+
+
+def shape_dims(shape: Any) -> Dims:
+    """The dims that a ``shape`` argument means: an int or a sequence of ints."""
+    if isinstance(shape, (list, tuple)):
+        dims = tuple(as_dim(size, "a shape") for size in shape)
+    elif isinstance(shape, np.ndarray):
+        dims = tuple(int(size) for size in np.atleast_1d(shape))
+    else:
+        dims = (as_dim(shape, "a shape"),)
+    sizes = current_trace().sizes
+    for dim in dims:
+        if not sizes.decide(dim, ">= 0"):
+            raise ValueError("negative dimensions are not allowed")
+    return resolve_dims(dims)
+
+
+def _filled(value: Any, dtype: DType, dims: Dims) -> TracedArray:
+    return new_array(full(materialize(value, dtype), dims))
+
+
+def _check_like(like: Any) -> None:
+    if like is not None and not isinstance(like, (Tracer, np.ndarray)):
+        raise TypeError("The `like` argument must be an array-like that implements the `__array_function__` protocol.")
+
+
+@creates(np.zeros)
+def zeros(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None) -> TracedArray:
+    """``np.zeros``."""
+    _check_like(like)
+    return _filled(0, as_dtype(dtype), shape_dims(shape))
+
+
+@creates(np.ones)
+def ones(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None) -> TracedArray:
+    """``np.ones``."""
+    _check_like(like)
+    return _filled(1, as_dtype(dtype), shape_dims(shape))
+
+
+@creates(np.empty, np.ndarray)
+def empty(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None) -> TracedArray:
+    """``np.empty``."""
+    _check_like(like)
+    return new_array(emit("empty", dtype=as_dtype(dtype), dims=shape_dims(shape)))
+
+
+@creates(np.full)
+def full_array(
+    shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None
+) -> TracedArray:
+    """``np.full``."""
+    value = make_array(fill_value)
+    return _full(value, as_dtype(dtype, value.dtype), shape_dims(shape))
+
+
+def _full(value: TracedArray, dtype: DType, dims: Dims) -> TracedArray:
+    result = new_array(emit("empty", dtype=dtype, dims=dims))
+    call("assign", result, value)
+    return result
+
+
+def _like(array: Any, dtype: Any, shape: Any) -> tuple[DType, Dims]:
+    array = as_array(array)
+    return as_dtype(dtype, array.dtype), resolve_dims(array.dims) if shape is None else shape_dims(shape)
+
+
+@implements(np.zeros_like)
+def zeros_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any) -> Any:
+    """``np.zeros_like``."""
+    return _filled(0, *_like(a, dtype, shape))
+
+
+@implements(np.ones_like)
+def ones_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any) -> Any:
+    """``np.ones_like``."""
+    return _filled(1, *_like(a, dtype, shape))
+
+
+@implements(np.empty_like)
+def empty_like(
+    prototype: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any
+) -> Any:
+    """``np.empty_like``."""
+    loop, dims = _like(prototype, dtype, shape)
+    return new_array(emit("empty", dtype=loop, dims=dims))
+
+
+@implements(np.full_like)
+def full_like(
+    a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any
+) -> Any:
+    """``np.full_like``."""
+    return _full(make_array(fill_value), *_like(a, dtype, shape))
+
+
+@creates(np.eye)
+def eye(
+    N: Any,  # noqa: N803  (NumPy's name)
+    M: Any = None,  # noqa: N803
+    k: Any = 0,
+    dtype: Any = float,
+    order: str = "C",
+    *,
+    device: Any = None,
+    like: Any = None,
+) -> TracedArray:
+    """``np.eye``."""
+    rows = shape_dims(N)
+    dims = rows + (rows if M is None else shape_dims(M))
+    return new_array(cast(_diagonal_mask(dims, as_dim(k), "eq"), as_dtype(dtype)))
+
+
+def _diagonal_mask(dims: Dims, offset: DimLike, relation: str) -> Operand:
+    """Where ``column <relation> row + offset`` holds."""
+    row, column = iota(INT64, dims, 0), iota(INT64, dims, 1)
+    if offset != 0:
+        row = emit("add", row, dim_value(offset))
+    return emit(relation, column, row)
+
+
+@creates(np.identity)
+def identity(n: Any, dtype: Any = None, *, like: Any = None) -> TracedArray:
+    """``np.identity``."""
+    return eye(n, dtype=dtype)
+
+
+@creates(np.tri)
+def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, *, like: Any = None) -> TracedArray:  # noqa: N803
+    """``np.tri``."""
+    rows = shape_dims(N)
+    dims = rows + (rows if M is None else shape_dims(M))
+    return new_array(cast(_diagonal_mask(dims, as_dim(k), "le"), as_dtype(dtype)))
+
+
+# --------------------------------------------------------------------------------------------------------------- ranges
+
+
+@creates(np.arange)
+def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, **named: Any) -> TracedArray:
+    """``np.arange``: of ints with any sizes, of floats that are known while tracing."""
+    start, stop, step = _range_arguments(args, named)
+    if len(args) > 3:
+        dtype = args[3]
+    values = (start, stop, step)
+    if not contains_tracer(values):
+        return _constant_range(values, dtype)
+    if not all(isinstance(value, (int, np.integer, SymbolicInt)) for value in values):
+        traced = next(value for value in values if isinstance(value, Tracer))
+        refuse("the length of np.arange", traced, "Use start + step * np.arange(count), or np.linspace.")
+    first, last, stride = (as_dim(value) for value in values)
+    sizes = current_trace().sizes
+    if sizes.decide(stride, "== 0"):
+        raise ZeroDivisionError("division by zero")
+    forward = sizes.decide(stride, ">= 0")
+    distance = last - first if forward else first - last
+    width = stride if forward else -stride
+    count = (distance + width - 1) // width if sizes.decide(distance, ">= 0") else 0
+    position = iota(INT64, (sizes.resolve(count),), 0)
+    if stride != 1:
+        position = emit("mul", position, dim_value(stride))
+    if first != 0:
+        position = emit("add", position, dim_value(first))
+    return new_array(cast(position, as_dtype(dtype, INT64)))
+
+
+def _range_arguments(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any, Any]:
+    values = dict(zip(("start", "stop", "step"), args, strict=False)) | named
+    start, stop, step = values.get("start"), values.get("stop"), values.get("step", 1)
+    if stop is None and start is None:
+        raise TypeError("arange() requires stop to be specified.")
+    if stop is None:
+        start, stop = 0, start
+    return 0 if start is None else start, stop, 1 if step is None else step
+
+
+def _constant_range(values: tuple[Any, Any, Any], dtype: Any) -> TracedArray:
+    """A range whose bounds are known: small ones are stored, longer ones are computed as NumPy does."""
+    start, stop, step = values
+    if np.size(values) == 3 and step != 0 and abs((stop - start) / step) <= 64:
+        return new_array(constant(np.arange(start, stop, step, dtype=dtype)))
+    first = np.arange(start, start + 2 * step, step, dtype=dtype)[:2]
+    count = len(np.arange(start, stop, step, dtype=dtype))
+    kind = first.dtype
+    if kind.kind not in "iuf":
+        return new_array(constant(np.arange(start, stop, step, dtype=dtype)))
+    result = iota(kind, (count,), 0)
+    if (delta := first[1] - first[0]) != 1:
+        result = emit("mul", result, literal(delta, kind))
+    if first[0] != 0:
+        result = emit("add", result, literal(first[0], kind))
+    return new_array(result)
+
+
+@implements(np.linspace)
+def linspace(
+    start: Any,
+    stop: Any,
+    num: Any = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+    *,
+    device: Any = None,
+) -> Any:
+    """``np.linspace``, with bounds and count that may be traced."""
+    count = as_dim(num, "the number of points")
+    sizes = current_trace().sizes
+    if not sizes.decide(count, ">= 0"):
+        raise ValueError(f"Number of samples, {sizes.hint(count)}, must be non-negative.")
+    gaps = count - 1 if endpoint else count
+    kinds = (describe_input(start)[0], describe_input(stop)[0])
+    loop = result_type(*kinds, FLOAT64 if all(kind_dtype(k).kind in "iub" for k in kinds) else float)
+    first, last = call(np.multiply, start, 1.0), call(np.multiply, stop, 1.0)
+    delta = call(np.subtract, last, first)
+    steps = call("expanded", new_array(iota(FLOAT64 if loop.kind != "c" else FLOAT64, (count,), 0)), delta.ndim)
+    if sizes.decide(gaps - 1, ">= 0"):
+        step = call(np.divide, delta, python_size(gaps))
+        points = call(np.add, call(np.multiply, steps, step), first)
+    else:
+        step = float("nan")
+        points = call(np.add, call(np.multiply, steps, delta), first)
+    if endpoint and sizes.decide(count - 2, ">= 0"):
+        call("set item", points, -1, last)
+    points = call("astype", points, loop)
+    if axis != 0:
+        points = call(np.moveaxis, points, 0, axis)
+    final = as_dtype(dtype, loop)
+    if final.kind in "iu":
+        points = call(np.floor, points)
+    points = call("astype", points, final)
+    return (points, step) if retstep else points
+
+
+@implements("expanded")
+def expanded(x: TracedArray, axes: int) -> TracedArray:
+    """An array with axes of size 1 appended."""
+    rank = len(x.dims)
+    return new_array(expand(x.operand(), range(rank, rank + axes)))
+
+
+@implements(np.logspace)
+def logspace(
+    start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
+) -> Any:
+    """``np.logspace``."""
+    points = linspace(start, stop, num, endpoint, axis=axis)
+    result = call("power", base, points)
+    return result if dtype is None else call("astype", result, dtype)
+
+
+@creates(np.meshgrid)
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
+    """``np.meshgrid``."""
+    if indexing not in ("xy", "ij"):
+        raise ValueError("Valid values for `indexing` are 'xy' and 'ij'.")
+    arrays = [call(np.ravel, make_array(x, copy=False)) for x in xi]
+    rank = len(arrays)
+    order = list(range(rank))
+    if indexing == "xy" and rank > 1:
+        order[:2] = [1, 0]
+    dims: Dims = tuple(arrays[order[axis]].dims[0] for axis in range(rank))
+    result = []
+    for position, array in enumerate(arrays):
+        own = tuple(dims[axis] if order[axis] == position else 1 for axis in range(rank))
+        value = reshape(array.operand(), own)
+        result.append(new_array(value if sparse else broadcast_to(value, dims)))
+    return tuple(result)
+
+
+@creates(np.indices)
+def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
+    """``np.indices``."""
+    dims = shape_dims(dimensions if isinstance(dimensions, (list, tuple)) else tuple(dimensions))
+    loop = as_dtype(dtype)
+    if sparse:
+        axes = range(len(dims))
+        return tuple(
+            new_array(iota(loop, tuple(d if axis == k else 1 for k, d in enumerate(dims)), axis)) for axis in axes
+        )
+    parts = [reshape(iota(loop, dims, axis), (1, *dims)) for axis in range(len(dims))]
+    return new_array(emit("concatenate", *parts, axis=0))
+
+
+@creates(np.fromfunction)
+def fromfunction(function: Any, shape: Any, *, dtype: Any = float, like: Any = None, **kwargs: Any) -> Any:
+    """``np.fromfunction``."""
+    return function(*indices(shape, dtype=dtype), **kwargs)
+
+
+# ------------------------------------------------------------------------------------------------- arrays from values
+
+
+@creates(np.array, np.asarray, np.asanyarray, np.ascontiguousarray)
+def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, **_: Any) -> TracedArray:
+    """``np.asarray``: the array itself where it can be."""
+    return make_array(a, dtype, copy=bool(copy))
+
+
+@creates(np.array)
+def array(
+    object: Any,
+    dtype: Any = None,
+    *,
+    copy: bool | None = True,
+    order: str = "K",
+    subok: bool = False,
+    ndmin: int = 0,
+    ndmax: int = 0,
+    like: Any = None,
+) -> TracedArray:
+    """``np.array``: a new array from arrays, numbers and nested lists of them."""
+    result = make_array(object, dtype, copy=bool(copy))
+    if (missing := ndmin - result.ndim) > 0:
+        result = new_array(reshape(result.operand(), (1,) * missing + result.dims))
+    return result
+
+
+@creates(np.copy)
+def copy(a: Any, order: str = "K", subok: bool = False) -> TracedArray:
+    """``np.copy``."""
+    return make_array(a)
+
+
+def make_array(value: Any, dtype: Any = None, *, copy: bool = True) -> TracedArray:
+    """An array from an array, a number, or nested sequences of them."""
+    if isinstance(value, (NumpyValue, np.ndarray)):
+        source = as_array(value)
+        target = as_dtype(dtype, source.dtype)
+        if not copy and target == source.dtype and isinstance(value, (TracedArray, np.ndarray)):
+            return source
+        return new_array(cast(source.operand(), target))
+    if isinstance(value, PythonNumber):
+        return new_array(cast(operand_of(value), as_dtype(dtype, kind_dtype(value.kind))))
+    if not contains_tracer(value) and not _holds_arrays(value):
+        plain = np.array(value, dtype=dtype)
+        check_dtype(plain.dtype, "the array to be made")
+        return wrap_constant(plain)
+    leaves: list[Any] = []
+    dims = _nested_dims(value, leaves)
+    kinds = [describe_input(leaf) for leaf in leaves]
+    # Python numbers are not weak here: an array made of them has their own dtype.
+    target = as_dtype(dtype, np.result_type(*[_own_dtype(kind) for kind, _ in kinds]) if kinds else FLOAT64)
+    if not leaves:
+        return new_array(emit("empty", dtype=target, dims=dims))
+    return new_array(_stacked([materialize(content, target) for _, content in kinds], dims))
+
+
+def _own_dtype(kind: Kind) -> DType:
+    return kind_dtype(kind)
+
+
+def _holds_arrays(value: Any) -> bool:
+    """Whether a list holds arrays, which may be outside arrays that change from call to call."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_arrays, value))
+    return isinstance(value, np.ndarray)
+
+
+def _nested_dims(value: Any, leaves: list[Any]) -> Dims:
+    """The dims of a nested list, whose leaves (numbers and arrays) are appended in order."""
+    if not isinstance(value, (list, tuple)):
+        leaves.append(value)
+        return as_array(value).dims if isinstance(value, (NumpyValue, np.ndarray)) else ()
+    if not value:
+        return (0,)
+    inner = [_nested_dims(item, leaves) for item in value]
+    sizes = current_trace().sizes
+    for dims in inner[1:]:
+        fits = len(dims) == len(inner[0]) and all(map(sizes.require_equal, dims, inner[0]))
+        if not fits:
+            raise_as_numpy(np.array, value)
+    return (len(value), *inner[0])
+
+
+def _stacked(parts: list[Operand], dims: Dims) -> Operand:
+    """The parts one after the other, in row-major order."""
+    if len(parts) == 1:
+        return reshape(parts[0], dims)
+    own = parts[0].type.dims
+    rows = [reshape(part, (1, *own)) for part in parts]
+    return reshape(emit("concatenate", *rows, axis=0), dims)
+
+
+def wrap_constant(array: np.ndarray[Any, Any]) -> TracedArray:
+    """An array that exists only while tracing, as an array of the trace: small ones become part of the program."""
+    check_dtype(array.dtype, "an array made while tracing")
+    if array.size <= 65536:
+        return new_array(constant(array))
+    return new_array(current_trace().captures.array(array).operand())
+
+
+@creates(np.frombuffer, np.fromiter, np.fromstring, np.fromfile, np.loadtxt, np.genfromtxt)
+def from_outside(*args: Any, **kwargs: Any) -> Any:
+    """Not compiled: what it reads would be frozen into the program."""
+    raise UnsupportedError("reading data inside a traced function is not compiled; read it before and pass it as an argument")
+
+

@@ -1,0 +1,476 @@
+"""Traced Python numbers: ints that serve as sizes, and numbers known only at run time.
+
+A :class:`SymbolicInt` is a polynomial in the sizes of the call; questions about it are answered by the traced call's value
+under a guard. A :class:`TracedNumber` is computed by the program. Both are weak beside arrays, as Python numbers are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracejit.errors import ConcretizationError
+from tracejit.ir.core import Literal, Operand
+from tracejit.ir.dims import Dim, DimLike
+from tracejit.trace.base import Tracer, refuse
+from tracejit.trace.context import Trace, current_trace
+from tracejit.trace.dtypes import BOOL, PYTHON_DTYPES, Kind
+from tracejit.trace.registry import call
+from tracejit.trace.sizes import SizeEnvironment, leaked
+from tracejit.trace.values import Dims, cast, dim_value, emit, literal, truth
+
+__all__ = ["SymbolicBool", "SymbolicInt", "TracedNumber", "as_dim", "number", "python_size"]
+
+_RANK = {bool: 0, int: 1, float: 2, complex: 3}
+_PLAIN = (bool, int, float, complex)
+_OPS = {
+    "add": "add",
+    "sub": "sub",
+    "mul": "mul",
+    "truediv": "div",
+    "floordiv": "floordiv",
+    "mod": "mod",
+    "pow": "pow",
+    "lt": "lt",
+    "le": "le",
+    "gt": "gt",
+    "ge": "ge",
+    "eq": "eq",
+    "ne": "ne",
+}
+_COMPARISONS = frozenset(("lt", "le", "gt", "ge", "eq", "ne"))
+_UFUNCS: dict[str, np.ufunc] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "truediv": np.divide,
+    "floordiv": np.floor_divide,
+    "mod": np.remainder,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+}
+
+
+def _is_array_like(value: Any) -> bool:
+    return isinstance(value, (np.ndarray, np.generic)) or (
+        isinstance(value, Tracer) and not isinstance(value, PythonNumber)
+    )
+
+
+def _arithmetic(name: str) -> Callable[[Any, Any], Any]:
+    def method(self: Any, other: Any) -> Any:
+        return self._combine(name, self, other, other)
+
+    return method
+
+
+def _reflected(name: str) -> Callable[[Any, Any], Any]:
+    def method(self: Any, other: Any) -> Any:
+        return self._combine(name, other, self, other)
+
+    return method
+
+
+class PythonNumber(Tracer):
+    """Base of traced Python numbers: Python's arithmetic among themselves, NumPy's beside arrays."""
+
+    __slots__ = ()
+    dims: Dims = ()
+    shape: tuple[int, ...] = ()
+    ndim = 0
+    python_type: type
+
+    @property
+    def kind(self) -> Kind:
+        return BOOL if self.python_type is bool else self.python_type
+
+    def _combine(self, name: str, left: Any, right: Any, other: Any) -> Any:
+        if _is_array_like(other):
+            if name == "pow":
+                return call("power", left, right)
+            return call(np.ufunc, _UFUNCS[name], (left, right))
+        if not isinstance(other, (*_PLAIN, PythonNumber)):
+            return NotImplemented
+        return combine_numbers(name, left, right)
+
+    __add__, __radd__ = _arithmetic("add"), _reflected("add")
+    __sub__, __rsub__ = _arithmetic("sub"), _reflected("sub")
+    __mul__, __rmul__ = _arithmetic("mul"), _reflected("mul")
+    __truediv__, __rtruediv__ = _arithmetic("truediv"), _reflected("truediv")
+    __floordiv__, __rfloordiv__ = _arithmetic("floordiv"), _reflected("floordiv")
+    __mod__, __rmod__ = _arithmetic("mod"), _reflected("mod")
+    __lt__, __le__ = _arithmetic("lt"), _arithmetic("le")
+    __gt__, __ge__ = _arithmetic("gt"), _arithmetic("ge")
+
+    def __pow__(self, other: Any, modulus: Any = None) -> Any:
+        return NotImplemented if modulus is not None else self._combine("pow", self, other, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return self._combine("pow", other, self, other)
+
+    def __eq__(self, other: object) -> Any:
+        return self._combine("eq", self, other, other)
+
+    def __ne__(self, other: object) -> Any:
+        return self._combine("ne", self, other, other)
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
+    def __pos__(self) -> Any:
+        return +0 + self if self.python_type is bool else self
+
+    def conjugate(self) -> Any:
+        """``float.conjugate`` and the like."""
+        return call(np.conjugate, self) if self.python_type is complex else self
+
+
+class TracedNumber(PythonNumber):
+    """A Python bool, int, float or complex that the compiled program is given or computes."""
+
+    __slots__ = ("_operand", "owner", "python_type")
+
+    def __init__(self, operand: Operand, python_type: type) -> None:
+        self._operand = operand
+        self.python_type = python_type
+        self.owner: Trace = current_trace()
+
+    def operand(self) -> Operand:
+        return current_trace().lift(self._operand, self.owner)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __neg__(self) -> Any:
+        return number(emit("neg", _as(self, _arithmetic_type(self))), _arithmetic_type(self))
+
+    def __abs__(self) -> Any:
+        kind = _arithmetic_type(self)
+        return number(emit("abs", _as(self, kind)), float if kind is complex else kind)
+
+    def __invert__(self) -> Any:
+        return number(emit("bitwise_not", _as(self, int)), int)
+
+    @property
+    def real(self) -> Any:
+        return number(emit("real", self.operand()), float) if self.python_type is complex else self
+
+    @property
+    def imag(self) -> Any:
+        return number(emit("imag", self.operand()), float) if self.python_type is complex else 0 * self
+
+    def is_integer(self) -> Any:
+        """``float.is_integer``."""
+        return number(emit("eq", emit("floor", self.operand()), self.operand()), bool)
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return call(round, self, digits)
+
+    def __floor__(self) -> Any:
+        return call(math.floor, self)
+
+    def __ceil__(self) -> Any:
+        return call(math.ceil, self)
+
+    def __trunc__(self) -> Any:
+        return call(int, self)
+
+    def __repr__(self) -> str:
+        return f"traced Python {self.python_type.__name__}"
+
+
+class SymbolicInt(PythonNumber):
+    """A Python int of the call, the size of an axis, or a polynomial of such."""
+
+    __slots__ = ("dim", "sizes")
+    python_type = int
+
+    def __init__(self, dim: DimLike, sizes: SizeEnvironment) -> None:
+        self.dim = dim
+        self.sizes = sizes
+
+    def operand(self) -> Operand:
+        self._check()
+        return dim_value(self.dim)
+
+    def _check(self) -> None:
+        if not self.sizes.active:
+            raise leaked("a size")
+
+    def value(self) -> int:
+        """The plain int of the traced call, guarded."""
+        self._check()
+        return self.sizes.concrete(self.dim)
+
+    __index__ = __int__ = __trunc__ = __floor__ = __ceil__ = value
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return self if digits is None or digits >= 0 else round(self.value(), digits)
+
+    def __float__(self) -> float:
+        return float(self.value())
+
+    def __complex__(self) -> complex:
+        return complex(self.value())
+
+    def __bool__(self) -> bool:
+        return not self.sizes.decide(self.dim, "== 0")
+
+    def __hash__(self) -> int:
+        return hash(self.value())
+
+    def __str__(self) -> str:
+        return str(self.value())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value(), spec)
+
+    def __neg__(self) -> Any:
+        return python_size(-self.dim)
+
+    def __abs__(self) -> Any:
+        return self if self >= 0 else -self
+
+    def __invert__(self) -> Any:
+        return python_size(-self.dim - 1)
+
+    def bit_length(self) -> int:
+        """``int.bit_length``."""
+        return self.value().bit_length()
+
+    @property
+    def real(self) -> Any:
+        return self
+
+    @property
+    def imag(self) -> int:
+        return 0
+
+    @property
+    def numerator(self) -> Any:
+        return self
+
+    @property
+    def denominator(self) -> int:
+        return 1
+
+    def is_integer(self) -> bool:
+        """``int.is_integer``."""
+        return True
+
+    def __repr__(self) -> str:
+        return f"size {self.dim} ({self.sizes.hint(self.dim)} in this call)"
+
+
+def _bits(name: str) -> None:
+    """Bit operations need the value itself: polynomials have no bits."""
+
+    def method(self: SymbolicInt, other: Any) -> Any:
+        if _is_array_like(other):
+            return call(np.ufunc, _BITS[name], (self, other))
+        return getattr(self.value(), name)(int(other) if isinstance(other, SymbolicInt) else other)
+
+    def reflected(self: SymbolicInt, other: Any) -> Any:
+        if _is_array_like(other):
+            return call(np.ufunc, _BITS[name], (other, self))
+        return getattr(int(other), name)(self.value())
+
+    setattr(SymbolicInt, name, method)
+    setattr(SymbolicInt, name.replace("__", "__r", 1), reflected)
+
+
+_BITS = {
+    "__and__": np.bitwise_and,
+    "__or__": np.bitwise_or,
+    "__xor__": np.bitwise_xor,
+    "__lshift__": np.left_shift,
+    "__rshift__": np.right_shift,
+}
+for _name in _BITS:
+    _bits(_name)
+
+
+class SymbolicBool(SymbolicInt):
+    """A Python bool of the call: the size 0 or 1."""
+
+    __slots__ = ()
+    python_type = bool
+
+    def operand(self) -> Operand:
+        return cast(super().operand(), BOOL)
+
+    def value(self) -> int:
+        return bool(self)
+
+    __index__ = __int__ = value
+
+    def __str__(self) -> str:
+        return str(bool(self))
+
+    def __format__(self, spec: str) -> str:
+        return format(bool(self), spec)
+
+    def __hash__(self) -> int:
+        return hash(bool(self))
+
+    def __repr__(self) -> str:
+        return f"bool {self.dim}"
+
+
+def python_size(dim: DimLike) -> Any:
+    """A dim as the Python int that the user sees: plain where it is known."""
+    if type(dim) is int:
+        return dim
+    sizes = current_trace().sizes
+    dim = sizes.resolve(dim)
+    return SymbolicInt(dim, sizes) if isinstance(dim, Dim) else dim
+
+
+def as_dim(value: Any, what: str = "a size") -> DimLike:
+    """The dim of a Python int, a NumPy integer or a size; other traced numbers are refused."""
+    if type(value) is int:
+        return value
+    if isinstance(value, SymbolicInt):
+        value._check()
+        return value.sizes.resolve(value.dim)
+    if isinstance(value, Tracer):
+        if isinstance(value, PythonNumber) and value.python_type in (float, complex):
+            raise TypeError(f"'{value.python_type.__name__}' object cannot be interpreted as an integer")
+        refuse(what, value, "Sizes come from Python ints, shapes and len(), not from computed data.")
+    index: int = value.__index__() if hasattr(value, "__index__") else _not_an_int(value)
+    return int(index)
+
+
+def _not_an_int(value: Any) -> int:
+    raise TypeError(f"'{type(value).__name__}' object cannot be interpreted as an integer")
+
+
+# ------------------------------------------------------------------------------------------ arithmetic of Python numbers
+
+
+def number(operand: Operand, python_type: type) -> Any:
+    """The Python number of a computed scalar; a constant becomes a plain number."""
+    if isinstance(operand, Literal):
+        return python_type(operand.value)
+    return TracedNumber(operand, python_type)
+
+
+def _type_of(value: Any) -> type:
+    if isinstance(value, PythonNumber):
+        return value.python_type
+    return type(value) if type(value) in _RANK else next(kind for kind in _PLAIN if isinstance(value, kind))
+
+
+def _arithmetic_type(value: Any) -> type:
+    kind = _type_of(value)
+    return int if kind is bool else kind
+
+
+def _as(value: Any, kind: type) -> Operand:
+    """A Python number as an operand of another Python number type's dtype."""
+    dtype = PYTHON_DTYPES[kind]
+    if isinstance(value, PythonNumber):
+        return cast(value.operand(), dtype)
+    return literal(value, dtype)
+
+
+def combine_numbers(name: str, left: Any, right: Any) -> Any:
+    """Python's arithmetic or comparison of two Python numbers, of which one is traced."""
+    kind = max((_type_of(left), _type_of(right)), key=_RANK.__getitem__)
+    if kind in (int, bool) and not isinstance(left, TracedNumber) and not isinstance(right, TracedNumber):
+        result = _combine_sizes(name, as_dim(left), as_dim(right))
+        if result is not NotImplemented:
+            return result
+    if name in _COMPARISONS:
+        return number(emit(_OPS[name], _as(left, kind), _as(right, kind)), bool)
+    if kind is bool:
+        kind = int
+    if name == "truediv" and kind is int:
+        kind = float
+    if name in ("truediv", "floordiv", "mod") and not isinstance(right, TracedNumber) and not right:
+        raise ZeroDivisionError(_ZERO_DIVISION[name, kind] if (name, kind) in _ZERO_DIVISION else "division by zero")
+    if name == "pow":
+        return _power(left, right, kind)
+    return number(emit(_OPS[name], _as(left, kind), _as(right, kind)), kind)
+
+
+_ZERO_DIVISION = {
+    ("floordiv", int): "integer division or modulo by zero",
+    ("mod", int): "integer modulo by zero",
+    ("floordiv", float): "float floor division by zero",
+    ("mod", float): "float modulo",
+    ("truediv", float): "division by zero",
+    ("truediv", complex): "complex division by zero",
+}
+
+
+def _power(left: Any, right: Any, kind: type) -> Any:
+    if kind is int:
+        if not isinstance(right, TracedNumber):
+            if right < 0:
+                kind = float
+        else:
+            raise ConcretizationError(
+                "the type of an int to the power of a computed int depends on its sign; convert one of them with float()"
+            )
+    elif kind is float and type(right) is int and right == 2:
+        base = _as(left, float)
+        return number(emit("mul", base, base), float)
+    return number(emit("pow", _as(left, kind), _as(right, kind)), kind)
+
+
+def _combine_sizes(name: str, a: DimLike, b: DimLike) -> Any:
+    """The result where it is a size again, or an answer under a guard."""
+    sizes = current_trace().sizes
+    if name in _COMPARISONS:
+        return _compare_sizes(sizes, name, a, b)
+    if name == "pow":
+        exponent = b if isinstance(b, int) else sizes.concrete(b)
+        if not 0 <= exponent <= 16:
+            return NotImplemented if exponent < 0 else sizes.concrete(a) ** exponent
+        result: DimLike = 1
+        for _ in range(exponent):
+            result = result * a
+        return python_size(result)
+    if name == "truediv":
+        return NotImplemented
+    if name in ("floordiv", "mod"):
+        if sizes.decide(b, "== 0"):
+            raise ZeroDivisionError(_ZERO_DIVISION[name, int])
+        return python_size(a // b if name == "floordiv" else a % b)
+    return python_size(a + b if name == "add" else a - b if name == "sub" else a * b)
+
+
+def _compare_sizes(sizes: SizeEnvironment, name: str, a: DimLike, b: DimLike) -> bool:
+    if name == "lt":
+        return not sizes.decide(a - b, ">= 0")
+    if name == "le":
+        return sizes.decide(b - a, ">= 0")
+    if name == "gt":
+        return not sizes.decide(b - a, ">= 0")
+    if name == "ge":
+        return sizes.decide(a - b, ">= 0")
+    equal = sizes.decide(a - b, "== 0")
+    return equal if name == "eq" else not equal
+
+
+def to_number(value: Any, kind: type) -> Any:
+    """``float(value)`` and the like of a traced number or of a traced array with one element."""
+    operand = value.operand()
+    if kind is bool:
+        return number(truth(operand), bool)
+    dtype = PYTHON_DTYPES[kind]
+    if operand.type.dtype.kind == "c" and kind is not complex:
+        raise TypeError(f"{kind.__name__}() argument must be a string or a real number, not 'complex'")
+    return number(cast(operand, dtype), kind)
+
+

@@ -1,0 +1,390 @@
+"""NumPy's universal functions on tracers: dtypes and casting as NumPy decides them, broadcasting, ``out=`` and ``where=``."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracejit.errors import UnsupportedError
+from tracejit.ir.core import Operand
+from tracejit.ir.primitive import PRIMITIVES
+from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
+from tracejit.trace.base import Tracer, unknown_function
+from tracejit.trace.dtypes import BOOL, DType, loop_dtypes
+from tracejit.trace.inputs import Input, as_array, describe_input, materialize, operand_of, raise_as_numpy
+from tracejit.trace.registry import call, implements
+from tracejit.trace.scalar import SymbolicInt
+from tracejit.trace.values import (
+    broadcast_dims,
+    broadcast_to,
+    cast,
+    emit,
+    full,
+    literal,
+    match,
+    resolve_dims,
+    select,
+    truth,
+)
+
+__all__ = ["apply_ufunc", "binary_operator", "power_operator", "write_out"]
+
+Results = Operand | tuple[Operand, ...]
+
+_COMPARISONS = frozenset((np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal))
+_PRIMITIVE_OF: dict[Any, str] = {p.ufunc: p.name for p in PRIMITIVES.values() if p.ufunc is not None}
+_SPECIAL = {"expit": "sigmoid", "erf": "erf", "erfc": "erfc", "gammaln": "lgamma", "psi": "digamma"}
+
+
+def _logical(name: str) -> Callable[[Operand, Operand], Operand]:
+    return lambda x, y: emit(name, truth(x), truth(y))
+
+
+def _scaled(factor: float) -> Callable[[Operand], Operand]:
+    return lambda x: emit("mul", x, literal(factor, x.type.dtype))
+
+
+def _square(x: Operand) -> Operand:
+    return emit("mul", x, x)
+
+
+def _multiply(x: Operand, y: Operand) -> Operand:
+    return emit("bitwise_and" if x.type.dtype == BOOL else "mul", x, y)
+
+
+def _add(x: Operand, y: Operand) -> Operand:
+    return emit("bitwise_or" if x.type.dtype == BOOL else "add", x, y)
+
+
+_COMPOSED: dict[Any, Callable[..., Results]] = {
+    np.add: _add,
+    np.multiply: _multiply,
+    np.square: _square,
+    np.positive: lambda x: x,
+    np.fabs: lambda x: emit("abs", x),
+    np.float_power: lambda x, y: emit("pow", x, y),
+    np.logical_and: _logical("bitwise_and"),
+    np.logical_or: _logical("bitwise_or"),
+    np.logical_xor: _logical("bitwise_xor"),
+    np.deg2rad: _scaled(np.pi / 180),
+    np.radians: _scaled(np.pi / 180),
+    np.rad2deg: _scaled(180 / np.pi),
+    np.degrees: _scaled(180 / np.pi),
+    np.divmod: lambda x, y: (emit("floordiv", x, y), emit("mod", x, y)),
+    np.modf: lambda x: (emit("modf_fraction", x), emit("trunc", x)),
+    np.frexp: lambda x: (emit("frexp_mantissa", x), emit("frexp_exponent", x)),
+}
+_GENERALIZED = frozenset((np.matmul, np.vecdot, *(getattr(np, n) for n in ("matvec", "vecmat") if hasattr(np, n))))
+
+
+def _rule(ufunc: np.ufunc) -> Callable[..., Results] | None:
+    rule = _COMPOSED.get(ufunc)
+    if rule is not None:
+        return rule
+    name = _PRIMITIVE_OF.get(ufunc)
+    if name is None and ufunc.__name__ in _SPECIAL and not hasattr(np, ufunc.__name__):
+        name = _SPECIAL[ufunc.__name__]  # scipy.special's ufuncs are recognised by name: SciPy is not imported for them
+    if name is None:
+        return None
+    primitive = name
+
+    def emit_primitive(*operands: Operand) -> Operand:
+        return emit(primitive, *operands)
+
+    _COMPOSED[ufunc] = emit_primitive
+    return emit_primitive
+
+
+@implements(np.ufunc)
+def apply_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...], *, out: Any = None, **kwargs: Any) -> Any:
+    """``ufunc(*inputs, **kwargs)`` with all of NumPy's keywords."""
+    if ufunc in _GENERALIZED:
+        return call(ufunc, *inputs, out=out, **kwargs)
+    if len(inputs) > ufunc.nin:
+        inputs, out = inputs[: ufunc.nin], inputs[ufunc.nin :]
+    rule = _rule(ufunc)
+    if rule is None:
+        if ufunc is np.isnat:
+            raise_as_numpy(ufunc, *inputs)
+        raise unknown_function(ufunc)
+    try:
+        described = [describe_input(value) for value in inputs]
+    except NotImplementedError:
+        raise_as_numpy(ufunc, *inputs)
+    outs = _outputs(ufunc, out)
+    if kwargs or outs:
+        return _apply_with_keywords(ufunc, rule, inputs, described, outs, **kwargs)
+    results = _compute(ufunc, rule, inputs, described, None, "same_kind")
+    weak = not any(isinstance(value, (NumpyValue, np.ndarray, list, tuple)) for value in inputs)
+    if weak:
+        return _map(TracedScalar, results)
+    return _map(wrap, results)
+
+
+def _map(function: Callable[[Operand], Any], results: Results) -> Any:
+    return tuple(map(function, results)) if isinstance(results, tuple) else function(results)
+
+
+def _outputs(ufunc: np.ufunc, out: Any) -> tuple[Any, ...]:
+    if out is None:
+        return ()
+    outs = out if isinstance(out, tuple) else (out,)
+    return () if all(o is None for o in outs) else outs
+
+
+def _compute(
+    ufunc: np.ufunc,
+    rule: Callable[..., Results],
+    inputs: tuple[Any, ...],
+    described: list[Input],
+    dtype: DType | None,
+    casting: str,
+) -> Results:
+    kinds = tuple([kind for kind, _ in described])
+    try:
+        dtypes = loop_dtypes(ufunc, kinds, dtype, casting)
+    except TypeError:
+        keywords = {} if dtype is None else {"dtype": dtype}
+        raise_as_numpy(ufunc, *inputs, casting=casting, **keywords)
+    if ufunc in _COMPARISONS and int in kinds:
+        answer = _compare_outside(ufunc, described, dtypes[0])
+        if answer is not None:
+            return answer
+    operands = [materialize(value, d) for (_, value), d in zip(described, dtypes, strict=False)]
+    if len(operands) > 1:
+        dims = operands[0].type.dims
+        if any(o.type.dims != dims for o in operands[1:]):
+            operands = broadcast_operands(ufunc, inputs, operands)
+    results = rule(*operands)
+    if isinstance(results, tuple):
+        return tuple(cast(r, d) for r, d in zip(results, dtypes[ufunc.nin :], strict=True))
+    return cast(results, dtypes[-1])
+
+
+def broadcast_operands(function: Any, inputs: tuple[Any, ...], operands: list[Operand]) -> list[Operand]:
+    """Operands broadcast against each other, scalars left as they are; NumPy's error where the shapes do not fit."""
+    dims = broadcast_dims([o.type.dims for o in operands])
+    if dims is None:
+        raise_as_numpy(function, *inputs)
+    return [match(o, dims) for o in operands]
+
+
+def _compare_outside(ufunc: np.ufunc, described: list[Input], dtype: DType) -> Operand | None:
+    """A comparison with a Python int that the other side's dtype cannot hold has one answer for all elements."""
+    if dtype.kind not in "iu":
+        return None
+    limits = np.iinfo(dtype)
+    for position, (kind, value) in enumerate(described):
+        if kind is int and type(value) is int and not limits.min <= value <= limits.max:
+            other = operand_of_input(described[1 - position])
+            above = value > limits.max
+            answer = bool(ufunc(1, 2) if above == (position == 1) else ufunc(2, 1))
+            return full(literal(answer, BOOL), other.type.dims)
+    return None
+
+
+def operand_of_input(described: Input) -> Operand:
+    """The operand of an input that has a dtype of its own."""
+    kind, value = described
+    assert not isinstance(kind, type)
+    return materialize(value, kind)
+
+
+def _apply_with_keywords(
+    ufunc: np.ufunc,
+    rule: Callable[..., Results],
+    inputs: tuple[Any, ...],
+    described: list[Input],
+    outs: tuple[Any, ...],
+    *,
+    where: Any = True,
+    dtype: Any = None,
+    casting: str = "same_kind",
+    order: str = "K",
+    subok: bool = True,
+    signature: Any = None,
+    sig: Any = None,
+) -> Any:
+    if signature is not None or sig is not None:
+        raise UnsupportedError(f"np.{ufunc.__name__} with signature= is not compiled; use dtype= or astype")
+    loop = None if dtype is None else np.dtype(dtype)
+    results = _compute(ufunc, rule, inputs, described, loop, casting)
+    parts = results if isinstance(results, tuple) else (results,)
+    targets = outs or (None,) * len(parts)
+    done = tuple(
+        _deliver(ufunc, inputs, part, target, where, casting) for part, target in zip(parts, targets, strict=True)
+    )
+    return done if isinstance(results, tuple) else done[0]
+
+
+def _deliver(
+    ufunc: np.ufunc, inputs: tuple[Any, ...], part: Operand, target: Any, where: Any, casting: str
+) -> Any:
+    if target is None:
+        if where is True:
+            return wrap(part)
+        mask = truth(operand_of(where))
+        dims = broadcast_dims([part.type.dims, mask.type.dims]) or ()
+        return wrap(select(match(mask, dims), match(part, dims), emit("empty", dtype=part.type.dtype, dims=dims)))
+    return write_out(ufunc, inputs, part, target, where, casting)
+
+
+def write_out(
+    function: Any, inputs: tuple[Any, ...], part: Operand, out: Any, where: Any = True, casting: str = "same_kind"
+) -> Any:
+    """Write a result into an ``out=`` array under NumPy's casting and shape rules; gives that array."""
+    if isinstance(out, tuple):
+        (out,) = out
+    if not isinstance(out, TracedArray):
+        if not isinstance(out, np.ndarray):
+            raise TypeError("return arrays must be of ArrayType")
+        out = as_array(out)
+    keywords = {} if casting == "same_kind" else {"casting": casting}
+    if not out.writeable:
+        raise ValueError("output array is read-only")
+    if not np.can_cast(part.type.dtype, out.dtype, casting):  # type: ignore[arg-type]
+        raise_as_numpy(function, *inputs, out=out, **keywords)
+    mask = None if where is True else truth(operand_of(where))
+    dims = broadcast_dims([part.type.dims, out.dims, () if mask is None else mask.type.dims])
+    if dims is None or dims != resolve_dims(out.dims):
+        raise_as_numpy(function, *inputs, out=out, **keywords)
+    value = cast(part, out.dtype)
+    if mask is not None:
+        value = select(match(mask, dims), match(value, dims), out.operand())
+    out.write(broadcast_to(value, dims))
+    return out
+
+
+# ------------------------------------------------------------------------------------------------------------ operators
+
+_ACCEPTED = (Tracer, np.ndarray, np.generic, bool, int, float, complex, list, tuple)
+
+
+@implements("binary")
+def binary_operator(ufunc: np.ufunc, left: Any, right: Any) -> Any:
+    """``left <operator> right``; NotImplemented where the other operand should have its say."""
+    if isinstance(left, _ACCEPTED) and isinstance(right, _ACCEPTED):
+        return apply_ufunc(ufunc, (left, right))
+    other = right if isinstance(left, Tracer) else left
+    if ufunc in (np.equal, np.not_equal) and (other is None or isinstance(other, str)):
+        this = left if isinstance(left, Tracer) else right
+        return wrap(full(literal(ufunc is np.not_equal, BOOL), this.dims))
+    if hasattr(other, "__array__") and getattr(other, "__array_ufunc__", True) is not None:
+        return apply_ufunc(ufunc, (left, right))
+    return NotImplemented
+
+
+@implements(operator.pow)
+def power_operator(base: Any, exponent: Any) -> Any:
+    """``base ** exponent``: like np.power, but NumPy computes some constant exponents in simpler ways."""
+    if not (isinstance(base, _ACCEPTED) and isinstance(exponent, _ACCEPTED)):
+        return binary_operator(np.power, base, exponent)
+    special = _simple_power(base, exponent)
+    return special if special is not None else call("power", base, exponent)
+
+
+def _simple_power(base: Any, exponent: Any) -> Any:
+    if type(exponent) not in (int, float) or not isinstance(base, NumpyValue):
+        return None
+    kind = base.dtype.kind
+    if kind in "fc" and exponent in _SIMPLE_POWERS and isinstance(base, TracedArray):
+        return apply_ufunc(_SIMPLE_POWERS[exponent], (base,))
+    if exponent == 2 and (kind == "f" or (kind in "iu" and type(exponent) is int)):
+        return apply_ufunc(np.square, (base,))
+    return None
+
+
+_SIMPLE_POWERS: dict[float, np.ufunc] = {
+    1: np.positive,
+    2: np.square,
+    -1: np.reciprocal,
+    0.5: np.sqrt,
+}
+
+
+@implements("power")
+def checked_power(base: Any, exponent: Any) -> Any:
+    """``np.power`` with NumPy's error for ints to negative constant powers."""
+    if isinstance(exponent, (int, SymbolicInt)) and not isinstance(exponent, bool) and exponent < 0:
+        kind = describe_input(base)[0]
+        if kind is int or (not isinstance(kind, type) and kind.kind in "iu"):
+            raise ValueError("Integers to negative integer powers are not allowed.")
+    return apply_ufunc(np.power, (base, exponent))
+
+
+@implements("in-place power")
+def in_place_power(base: TracedArray, exponent: Any) -> TracedArray:
+    """``base **= exponent``."""
+    special = _simple_power(base, exponent)
+    if special is None:
+        apply_ufunc(np.power, (base, exponent), out=(base,))
+    else:
+        write_out(np.power, (base, exponent), special.operand(), base)
+    return base
+
+
+# -------------------------------------------------------------------------------------------------------- ufunc methods
+
+
+@implements("ufunc.outer")
+def ufunc_outer(ufunc: np.ufunc, left: Any, right: Any, **kwargs: Any) -> Any:
+    """``ufunc.outer``: every element of one array with every element of the other."""
+    x, y = operand_of(left), operand_of(right)
+    if not x.type.dims:
+        return apply_ufunc(ufunc, (left, right), **kwargs)
+    wide = call(np.reshape, new_array(x), (*new_array(x).shape, *(1,) * len(y.type.dims)))
+    return apply_ufunc(ufunc, (wide, right), **kwargs)
+
+
+@implements("ufunc.at")
+def ufunc_at(ufunc: np.ufunc, target: Any, indices: Any, values: Any = None) -> None:
+    """``ufunc.at`` for addition and subtraction: repeated indices accumulate."""
+    if ufunc not in (np.add, np.subtract):
+        raise UnsupportedError(
+            f"np.{ufunc.__name__}.at is not compiled by tracejit; np.add.at and np.subtract.at are"
+        )
+    if ufunc is np.subtract:
+        values = apply_ufunc(np.negative, (values,)) if isinstance(values, Tracer) else np.negative(values)
+    call("add at", as_array(target), indices, values)
+
+
+@implements("ufunc.reduceat")
+def ufunc_reduceat(ufunc: np.ufunc, *args: Any, **kwargs: Any) -> Any:
+    """Not compiled."""
+    raise UnsupportedError(f"np.{ufunc.__name__}.reduceat is not compiled by tracejit; reduce each slice by itself")
+
+
+_REDUCTIONS: dict[Any, Any] = {
+    np.add: np.sum,
+    np.multiply: np.prod,
+    np.maximum: np.max,
+    np.minimum: np.min,
+    np.logical_and: np.all,
+    np.logical_or: np.any,
+}
+
+
+@implements("ufunc.reduce")
+def ufunc_reduce(ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, **kwargs: Any) -> Any:
+    """``ufunc.reduce`` for the ufuncs that are reductions."""
+    if ufunc not in _REDUCTIONS:
+        raise UnsupportedError(f"np.{ufunc.__name__}.reduce is not compiled by tracejit")
+    if dtype is not None and ufunc not in (np.add, np.multiply):
+        array = call("astype", as_array(array), dtype)
+    elif dtype is not None:
+        kwargs["dtype"] = dtype
+    return call(_REDUCTIONS[ufunc], array, axis=axis, out=out, **kwargs)
+
+
+@implements("ufunc.accumulate")
+def ufunc_accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
+    """``ufunc.accumulate`` for addition and multiplication."""
+    functions: dict[Any, Any] = {np.add: np.cumsum, np.multiply: np.cumprod}
+    if ufunc not in functions:
+        raise UnsupportedError(f"np.{ufunc.__name__}.accumulate is not compiled by tracejit")
+    return call(functions[ufunc], array, axis=axis, dtype=dtype, out=out)
+
+
