@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import pathlib
+import shlex
+import sys
 
 from rich.console import Console
 
@@ -26,6 +28,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small sizes, 2 rounds: does everything run?")
     parser.add_argument("--json", default="bench.json", metavar="PATH", help="default: %(default)s")
     parser.add_argument("--plot", default="bench.png", metavar="PATH", help="default: %(default)s")
+    parser.add_argument("--markdown", metavar="PATH", help="also write all tables as a document")
     options = parser.parse_args()
     options.workloads = options.workloads.split(",")
     options.peers = options.peers.split(",")
@@ -65,6 +68,9 @@ def main() -> None:
         several = len(options.threads) > 1
         report.plot(str(path.with_stem(f"{path.stem}-{threads}") if several else path), results[threads], threads)
     report.write_json(options.json, results, vars(options))
+    if options.markdown:
+        command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
+        report.write_markdown(options.markdown, results, options.size, command)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from rich.table import Table
 from bench.peers import PEERS
 from bench.registry import SPECIALS, WORKLOADS
 
-__all__ = ["machine", "plot", "show", "write_json"]
+__all__ = ["machine", "plot", "show", "write_json", "write_markdown"]
 
 Row = dict[str, Any]
 COLOURS = {
@@ -72,6 +72,7 @@ def _factor(value: float | None) -> str:
 def _cells(row: Row) -> list[str]:
     bandwidth = row.get("bandwidth")
     return [
+        row["peer"],
         seconds(row.get("first")),
         seconds(row.get("min")),
         seconds(row.get("median")),
@@ -84,27 +85,54 @@ def _cells(row: Row) -> list[str]:
 
 def show(console: Console, name: str, rows: list[Row], threads: int, size: str) -> None:
     """Print the table of one workload."""
+    table = Table(title=_heading(name, threads, size), title_justify="left", box=box.SIMPLE_HEAD)
+    columns, bodies = _table(name, rows)
+    table.add_column(columns[0], no_wrap=True)
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    failed = {row["peer"] for row in rows if row.get("failed")}
+    for cells in bodies:
+        style = "bold" if cells[0] == "tracejit" else "red" if cells[0] in failed else ""
+        table.add_row(*cells, style=style)
+    console.print(table)
+
+
+def write_markdown(path: str, results: dict[int, dict[str, list[Row]]], size: str, command: str) -> None:
+    """All tables as a document, with the command and the machine they came from."""
+    facts = ", ".join(f"{name} {value}" for name, value in machine().items())
+    lines = [f"`{command}`", "", facts, ""]
+    for threads, workloads in results.items():
+        for name, rows in workloads.items():
+            columns, bodies = _table(name, rows)
+            lines += [f"### {_heading(name, threads, size)}", "", _line(columns)]
+            lines.append(_line(["---", *("---:" for _ in columns[1:])]))
+            lines += [
+                _line([f"**{cell}**" if cells[0] == "tracejit" and cell else cell for cell in cells])
+                for cells in bodies
+            ]
+            lines.append("")
+    pathlib.Path(path).write_text("\n".join(lines))
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _heading(name: str, threads: int, size: str) -> str:
     title = (WORKLOADS.get(name) or SPECIALS[name]).title
-    setting = f"{threads} thread{'s' * (threads > 1)}, {size}"
-    table = Table(title=f"{name}: {title}  ({setting})", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("peer", no_wrap=True)
+    return f"{name}: {title}  ({threads} thread{'s' * (threads > 1)}, {size})"
+
+
+def _table(name: str, rows: list[Row]) -> tuple[list[str], list[list[str]]]:
+    """Column headings and the cells of every row; columns that stay empty are left out."""
     if name in SPECIALS:
-        columns = [column for column in rows[0] if any(row.get(column) is not None for row in rows)] if rows else []
-        columns = [column for column in columns if column != "peer"]
+        columns = list(rows[0]) if rows else ["peer"]
         bodies = [[_special_cell(column, row.get(column)) for column in columns] for row in rows]
     else:
-        columns = ["first call", "min", "median", "x numpy", "x best peer", "error", "GB/s"]
-        rows = sorted(rows, key=lambda row: row.get("median", math.inf))
-        bodies = [_cells(row) for row in rows]
-        if not any(row.get("bandwidth") for row in rows):
-            columns.pop()
-            bodies = [cells[:-1] for cells in bodies]
-    for column in columns:
-        table.add_column(column, justify="right")
-    for row, cells in zip(rows, bodies, strict=True):
-        style = "bold" if row["peer"] == "tracejit" else "red" if row.get("failed") else ""
-        table.add_row(row["peer"], *cells, style=style)
-    console.print(table)
+        columns = ["peer", "first call", "min", "median", "x numpy", "x best peer", "error", "GB/s"]
+        bodies = [_cells(row) for row in sorted(rows, key=lambda row: row.get("median", math.inf))]
+    used = [index for index in range(len(columns)) if index == 0 or any(cells[index] for cells in bodies)]
+    return [columns[index] for index in used], [[cells[index] for index in used] for cells in bodies]
 
 
 def _special_cell(column: str, value: Any) -> str:

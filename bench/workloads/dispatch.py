@@ -99,7 +99,7 @@ def dispatch_in_process(session: Session) -> list[dict[str, Any]]:
 def measure_in_process(functions: list[str], rounds: int, budget: float) -> dict[str, list[list[float]]]:
     """In the fresh process: samples per name and round."""
     x = dispatch.inputs("small")[0]
-    calls = {"np.sin": lambda: np.sin(x), "numpy": lambda: dispatch_numpy(x)}
+    calls = {"np.sin": _bound(np.sin, x), "numpy": _bound(dispatch_numpy, x)}
     for name in functions:
         calls[name] = _bound(dispatch.builders[name](), x)
     for call in calls.values():

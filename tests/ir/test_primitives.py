@@ -163,7 +163,8 @@ def directional(name: str, sample: Sample, active: Sequence[int], directions: di
         moved = [m.astype(o.dtype) for m, o in zip(moved, sample.operands, strict=True)]
         return run(lambda *params: apply(name, sample, *params), *moved)
 
-    return [(np.asarray(b) - np.asarray(a)) / (2 * step) for a, b in zip(at(-step), at(step), strict=True)]
+    below, above = at(-step), at(step)
+    return [(np.asarray(b, complex) - np.asarray(a)) / (2 * step) for a, b in zip(below, above, strict=True)]
 
 
 def direction_like(array: np.ndarray, salt: int) -> np.ndarray:

@@ -105,7 +105,7 @@ def test_pairwise_distances_need_no_cube() -> None:
 
     points = np.random.default_rng(1).normal(size=(6, 3))
     loops = check(build([("f8", (n, k))], distances), points, hints={"k": 3, "n": 3000})
-    assert count(loops, "alloc") == 1  # the partial sums of the rows
+    assert count(loops, "alloc") == 2  # the partial sums of the rows, and the points by coordinate
 
 
 def test_consumer_of_a_whole_reduction_is_not_in_its_loop(x: Any) -> None:
@@ -234,3 +234,14 @@ def test_twenty_thousand_operations() -> None:
         return a
 
     check(build([VECTOR], chain), np.arange(3.0))
+
+
+def test_short_reductions_inside_long_loops_read_contiguous_memory() -> None:
+    def nearest(a: Any) -> Any:
+        dims = (n, n, k)
+        d = P["broadcast"](a, dims=dims, axes=(0, 2)) - P["broadcast"](a, dims=dims, axes=(1, 2))
+        return P["reduce_min"](P["reduce_sum"](d * d, axes=(2,)), axes=(1,))
+
+    points = np.random.default_rng(1).normal(size=(6, 3))
+    loops = check(build([("f8", (n, k))], nearest), points, hints={"k": 3, "n": 3000})
+    assert count(loops, "alloc") == 1  # the points by coordinate

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,9 +15,10 @@ from tracejit.ir.verifier import verify
 from tracejit.lowering import lower
 
 sizes = st.integers(1, 6)
+EXAMPLES = int(os.environ.get("TRACEJIT_TEST_EXAMPLES", "200"))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(programs(), sizes, sizes, st.integers(0, 99))
 def test_lowering_keeps_the_meaning(function: Function, rows: int, columns: int, seed: int) -> None:
     given_arrays = arguments(seed, rows, columns)

@@ -243,9 +243,7 @@ def test_no_home(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", classmethod(lambda cls: (_ for _ in ()).throw(RuntimeError("no home"))))
     assert default_directory() is None
-    cache.default_cache.cache_clear()
-    assert cache.default_cache().directory is None
-    cache.default_cache.cache_clear()
+    assert not DiskCache(default_directory()).store(KEY, ITEMS)
 
 
 # ------------------------------------------------------------------------------------------------ many processes

@@ -77,7 +77,9 @@ def inner(a: Any, b: Any) -> float:
     return float(np.sum(np.real(np.asarray(a) * np.asarray(b))))
 
 
-def check_derivatives(function: Function, *args: Any, seed: int = 0, tolerance: float = 1e-6, reverse: bool = True) -> None:
+def check_derivatives(
+    function: Function, *args: Any, seed: int = 0, tolerance: float = 1e-6, reverse: bool = True
+) -> None:
     """The jvp against central differences, and the vjp against the jvp."""
     rng = np.random.default_rng(seed)
     args = tuple(np.asarray(a) for a in args)

@@ -205,6 +205,8 @@ def _substitute(function: Function, replace: Callable[[DimLike], DimLike], value
     def attribute(a: Any) -> Any:
         if isinstance(a, tuple):
             return tuple(map(attribute, a))
+        if isinstance(a, ArrayType):
+            return a.with_dims(tuple(map(replace, a.dims)))
         return a if isinstance(a, (str, bool, int, float, np.dtype, type(None))) else _replace_dim(a, replace)
 
     params = tuple(value(p) for p in function.params)

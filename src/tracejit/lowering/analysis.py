@@ -6,7 +6,7 @@ be expensive to compute twice. Everything else is computed where it is read. Thi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tracejit.ir.core import Eqn, Function, Operand, Value
@@ -85,9 +85,10 @@ class Program:
         return evaluate(dim, {name: self.hints.get(name, 1000) for name in symbols_of(dim)})
 
 
-def analyse(function: Function, hints: Mapping[str, int]) -> Program:
-    """Decide the roots of a function."""
+def analyse(function: Function, hints: Mapping[str, int], kept: Collection[Value] = ()) -> Program:
+    """Decide the roots of a function; the values ``kept`` are roots in any case."""
     program = Program(function, hints)
+    program.roots.update(kept)
     program.results = {r for r in function.results if isinstance(r, Value)}
     for eqn in function.eqns:
         for result in eqn.results:

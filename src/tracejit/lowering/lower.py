@@ -22,6 +22,7 @@ from tracejit.lowering.fusion import Group, Member, Opaque, Step, mark_stored, o
 from tracejit.lowering.loops import allocate, store
 from tracejit.lowering.nests import emit_group, map_loops
 from tracejit.lowering.opaque import emit_opaque
+from tracejit.lowering.pack import pack
 from tracejit.lowering.reader import Reader, flattened
 
 __all__ = ["Lowering", "lower"]
@@ -45,7 +46,7 @@ def lower(function: Function, hints: Mapping[str, int] | None = None) -> Functio
             else:
                 slots.append(builder.param(BufferType(result.type.dtype, result.type.dims), result.loc))
         lowering = Lowering(function, hints or {}, slots)
-        for param, buffer in zip(function.params, params, strict=True):
+        for param, buffer in zip(lowering.function.params, params, strict=True):
             lowering.reader.storage[param] = buffer
         lowering.run()
         return builder.finish([], name=function.name, sizes=function.sizes, guards=function.guards)
@@ -59,8 +60,8 @@ class Lowering:
     """
 
     def __init__(self, function: Function, hints: Mapping[str, int], slots: Sequence[Value]) -> None:
-        self.function = function
-        self.program = analyse(function, hints)
+        self.program = pack(analyse(function, hints))
+        self.function = self.program.function
         self.reader = Reader(self.program)
         self.steps = schedule(self.program)
         mark_stored(self.program, self.steps)
@@ -88,6 +89,17 @@ class Lowering:
             else:
                 emit_opaque(self, step.eqn)
             self._settle(step)
+        self._copy_results()
+
+    def _copy_results(self) -> None:
+        """The copies that are left; what another copy would overwrite is saved first."""
+        targets = {buffer for _, buffer in self.copies}
+        for value, buffer in self.copies:
+            held = self.reader.storage.get(value)
+            if held is not buffer and held in targets:
+                saved = allocate(buffer.dtype, buffer.dims)
+                self.copy(value, saved)
+                self.reader.storage[value] = saved
         for value, buffer in self.copies:
             self.copy(value, buffer)
 

@@ -257,7 +257,7 @@ def _region(
     region = decompose(region)
     function = Function(region.name, region.params, region.eqns, region.results, aliases=aliases)
     inner = type(lowering)(function, lowering.program.hints, slots)
-    for param, argument in zip(function.params, arguments, strict=True):
+    for param, argument in zip(inner.function.params, arguments, strict=True):
         if isinstance(argument.type, BufferType):
             assert isinstance(argument, Value)
             inner.reader.storage[param] = argument

@@ -49,8 +49,8 @@ def _whole_slice(x: Operand, starts: Dims, sizes: Dims, steps: Dims) -> Any:
     return x if whole else None
 
 
-def _sum_of_ones(x: Operand, axes: tuple[int, ...]) -> Any:
-    """Reducing axes of size 1 only removes them."""
+def _extreme_of_one(x: Operand, axes: tuple[int, ...]) -> Any:
+    """Taking the extreme over axes of size 1 only removes them (a sum would make 0.0 of -0.0)."""
     if any(x.dims[axis] != 1 for axis in axes):
         return None
     return P["reshape"](x, dims=tuple(dim for axis, dim in enumerate(x.dims) if axis not in axes))
@@ -110,6 +110,6 @@ SHAPE = rules(
         ),
         _slice_twice,
     ),
-    rule("sum_of_size_one", P["reduce_sum"](x, axes=axes), _sum_of_ones),
-    rule("maximum_of_size_one", P["reduce_max"](x, axes=axes), _sum_of_ones),
+    rule("maximum_of_size_one", P["reduce_max"](x, axes=axes), _extreme_of_one),
+    rule("minimum_of_size_one", P["reduce_min"](x, axes=axes), _extreme_of_one),
 )

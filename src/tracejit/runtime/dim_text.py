@@ -1,7 +1,7 @@
 """Dims as LLVM text: each polynomial is computed in i64, with every way of leaving i64 noted.
 
-This module owns the arithmetic of sizes in machine code. It must agree with ``ir.dims.evaluate`` on all values that fit,
-and flag all others; it does not know what the sizes are used for.
+This module owns the arithmetic of sizes in machine code. It must agree with ``ir.dims.evaluate`` on all values that
+fit, and flag all others; it does not know what the sizes are used for.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Objects that are called through machine code: the vectorcall slot of an instance checks the arguments and runs kernels.
+"""Objects that are called through machine code: an instance's vectorcall slot checks the arguments and runs kernels.
 
-This module owns the type, the tables that its machine code reads, and their lifetime. An instance has a chain of tables,
-one for each version of the function; the last one's entry calls ``self._call_slow``. Where the layout of the
+This module owns the type, the tables that its machine code reads, and their lifetime. An instance has a chain of
+tables, one for each version of the function; the last one's entry calls ``self._call_slow``. Where the layout of the
 interpreter's objects is not as expected, :data:`CompiledCallable` is a Python class with the same behaviour.
 
 It does not know how programs come to be; what the machine code does is in ``entry_text.py`` and ``support_text.py``.
@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from types import MethodType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import llvmlite
-import numpy as np
 
 from tracejit.codegen_llvm import engine
 from tracejit.runtime import cache, layout, memory, wrapper
@@ -36,7 +36,7 @@ _TP_CALL, _TP_MEMBERS, _MEMBER_SSIZE, _MEMBER_READONLY = 50, 72, 19, 1
 
 # ------------------------------------------------------------------------------------------------ machine code
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _codes: dict[str, engine.LoadedCode] = {}
 
 
@@ -62,6 +62,10 @@ def _load(text: str, symbols: tuple[str, ...]) -> engine.LoadedCode:
     code = engine.compile_object(text, level=engine.LEVEL_QUICK)
     disk.store(name, {"object": code})
     return engine.load_object(code, *symbols)
+
+
+if hasattr(os, "register_at_fork"):  # a child must not inherit the lock from a thread that it does not have
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 class _Shared(NamedTuple):
@@ -119,13 +123,13 @@ def _version(program: Program, following: int) -> _Version:
 def _slot_object(program: Program, slot: Slot) -> object:
     """The object whose address a slot of the table holds."""
     if slot.kind == "result_dtype":
-        return program.results[slot.index].dtype
-    spec = program.arguments[slot.index]
+        return program.results[slot.number].dtype
+    spec = program.arguments[slot.number]
     if slot.kind == "dtype":
         return spec.dtype
     if slot.kind == "scalar_type":
         return None if spec.dtype is None else spec.dtype.type
-    held = program.objects[slot.index]
+    held = program.objects[slot.number]
     if spec.source != "global":
         return held
     return held[0] if slot.kind == "object" else held[1]
@@ -180,22 +184,45 @@ def _make_base() -> Any:
 
 
 if TYPE_CHECKING:
-    _CallableBase = object
+
+    class _CallableBase:
+        def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
 else:
     _CallableBase = _make_base() if layout.problem() is None else object
 
 
-class FastCallable(_CallableBase):
-    """An object whose calls go through machine code; subclasses define ``_call_slow`` for the calls that it refuses.
+class _LikeFunction:
+    """What a function does besides being called: it becomes a method, copies as itself, and pickles by its name."""
 
-    It binds like a function: found in a class, it is a method of the class's instances.
-    """
+    __slots__ = ()
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(cast(Callable[..., Any], self), instance)
+
+    def __copy__(self) -> _LikeFunction:
+        return self
+
+    def __deepcopy__(self, memo: object) -> _LikeFunction:
+        return self
+
+    def __reduce__(self) -> str:
+        name: str = getattr(self, "__qualname__", "<unnamed>")
+        return name
+
+    def _call_slow(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} does not define _call_slow")
+
+
+class FastCallable(_CallableBase, _LikeFunction):
+    """An object whose calls go through machine code; subclasses define ``_call_slow`` for the calls that it refuses."""
 
     __slots__ = ("__dict__", "__weakref__", "_chain", "_retired")
     _chain: tuple[tuple[Program, _Version], ...]
     _retired: list[object]
 
-    def __new__(cls, *_args: object, **_kwargs: object) -> FastCallable:  # noqa: PYI034
+    def __new__(cls, *_args: object, **_kwargs: object) -> FastCallable:
+        """An instance without versions; ``__init__`` is the subclass's."""
         self: FastCallable = super().__new__(cls)
         shared = _shared()
         self._chain, self._retired = (), []
@@ -207,14 +234,8 @@ class FastCallable(_CallableBase):
         super().__init_subclass__(**kwargs)
         _set_type_flags(cls)
 
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else MethodType(self, instance)
-
-    def _call_slow(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} does not define _call_slow")
-
     def _install(self, programs: Sequence[Program]) -> None:
-        """Answer calls by these programs from now on, asked in this order. The caller sees to it that one thread does."""
+        """Answer calls by these programs from now on, asked in this order; one thread at a time may do this."""
         known = {id(program): version for program, version in self._chain}
         chain: list[tuple[Program, _Version]] = []
         following = ctypes.addressof(_shared().last)
@@ -251,7 +272,7 @@ def _relinked(version: _Version, following: int) -> _Version:
 
 def _set_type_flags(cls: type[FastCallable]) -> None:
     """Let the interpreter use the vectorcall slot (3.11 does not inherit that), and spare it making bound methods."""
-    wanted = _HAVE_VECTORCALL if cls.__call__ is _CallableBase.__call__ else 0  # type: ignore[operator]
+    wanted = _HAVE_VECTORCALL if cls.__call__ is _CallableBase.__call__ else 0
     if wanted and cls.__get__ is FastCallable.__get__:
         wanted |= _METHOD_DESCRIPTOR
     ctypes.c_ulong.from_address(id(cls) + layout.TYPE_FLAGS).value |= wanted
@@ -262,19 +283,23 @@ if layout.problem() is None:
     _set_type_flags(FastCallable)
 
 
-class PortableCallable:
+class PortableCallable(_LikeFunction):
     """What :class:`FastCallable` is, in Python."""
 
-    def __new__(cls, *_args: object, **_kwargs: object) -> PortableCallable:  # noqa: PYI034
+    _programs: tuple[Program, ...]
+    _hits: int
+
+    def __new__(cls, *_args: object, **_kwargs: object) -> PortableCallable:
+        """An instance without versions; ``__init__`` is the subclass's."""
         self = super().__new__(cls)
-        self._programs: tuple[Program, ...] = ()
-        self._hits = 0
+        self._programs, self._hits = (), 0
         return self
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the first version that fits."""
         if not kwargs:
             for program in self._programs:
                 if wrapper.matches(program, args):

@@ -3,7 +3,7 @@
 This module owns that text. An entry takes a vectorcall's arguments and its version's table; it runs the kernel if the
 arguments fit the program and goes on to the next version otherwise. The text depends on what the arguments and results
 look like and on nothing else: every address is read from the table, so equal signatures share one compiled entry, also
-across processes. What lies in the table, in which order, is the other half of the result here; ``entry.py`` fills it in.
+across processes. Which addresses the table holds is the other half of the result here; ``entry.py`` fills it in.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _PARAMS = "ptr %self, ptr %args, i64 %nargsf, ptr %kwnames, ptr %table"
 
 
 class Slot(NamedTuple):
-    """One variable field of a version's table: ``kind`` of argument or result number ``index``.
+    """One variable field of a version's table: ``kind`` of argument or result ``number``.
 
     Kinds: ``dtype`` and ``scalar_type`` of an argument, its ``object`` (static, cell, dict or array) and ``key``;
     ``result_dtype`` of a result.
     """
 
     kind: str
-    index: int
+    number: int
 
 
 class EntryText(NamedTuple):
@@ -48,6 +48,7 @@ class _Argument(NamedTuple):
     data: str = ""  # the address of the first element
     dims: tuple[str, ...] = ()
     value: str = ""  # of an int
+    readable: str = ""  # whether a kernel can read an array where it lies; "" where nothing else gets this far
 
 
 def entry_text(program: Program) -> EntryText:
@@ -106,8 +107,8 @@ class _Writer:
         base = self._constant("%table", layout.TABLE_API)
         return self._constant(base, layout.api_offset(name)) if name else base
 
-    def _slot(self, kind: str, index: int) -> str:
-        slot = Slot(kind, index)
+    def _slot(self, kind: str, number: int) -> str:
+        slot = Slot(kind, number)
         if slot not in self._slots:
             self._slots.append(slot)
         return self._constant("%table", layout.TABLE_SLOTS + 8 * self._slots.index(slot))
@@ -152,6 +153,7 @@ class _EntryWriter(_Writer):
         self._arguments: list[_Argument] = []
         self._symbols: list[str] = []
         self._leaves = self._alloca(len(program.results))
+        self._copies = ""
 
     def write(self) -> EntryText:
         self._label("start")
@@ -258,11 +260,19 @@ class _EntryWriter(_Writer):
         self._demand(self._emit(f"icmp eq i32 {rank}, {spec.rank}"))
         wanted = layout.CONTIGUOUS | layout.ALIGNED | (layout.WRITEABLE if spec.written else 0)
         tested = wanted | (layout.WARN_ON_WRITE if spec.written else 0)
-        flags = self._load("i32", found, layout.ARRAY_FLAGS)
-        self._demand(self._emit(f"icmp eq i32 {self._emit(f'and i32 {flags}, {tested}')}, {wanted}"))
+        flags = self._emit(f"and i32 {self._load('i32', found, layout.ARRAY_FLAGS)}, {tested}")
+        readable = self._emit(f"icmp eq i32 {flags}, {wanted}")
+        if not self._may_copy(spec):
+            self._demand(readable)
+            readable = ""
         data = self._load("ptr", found, layout.ARRAY_DATA)
         shape = self._load("ptr", found, layout.ARRAY_DIMS) if spec.rank else ""
-        return _Argument(found, data, tuple(self._load("i64", shape, 8 * j) for j in range(spec.rank)))
+        dims = tuple(self._load("i64", shape, 8 * j) for j in range(spec.rank))
+        return _Argument(found, data, dims, readable=readable)
+
+    def _may_copy(self, spec: ArgumentSpec) -> bool:
+        """Rank 0 is contiguous; and where an argument is written, copies might hide that it overlaps another."""
+        return spec.rank > 0 and not any(other.written for other in self._program.arguments)
 
     def _symbol(self, source: SymbolSource) -> str:
         return self._arguments[source[1]].dims[source[2]] if source[0] == "dim" else self._arguments[source[1]].value
@@ -300,6 +310,23 @@ class _EntryWriter(_Writer):
             self._call_void("incref", f"ptr {held}")
         for k in range(len(self._program.results)):
             self._store("ptr", "null", self._leaves, 8 * k)
+        self._copies = self._alloca(1 + len(self._arguments))  # their number, and they
+        self._store("i64", "0", self._copies)
+        self._arguments = [self._copied(argument) if argument.readable else argument for argument in self._arguments]
+
+    def _copied(self, argument: _Argument) -> _Argument:
+        """Read a copy of an array that is not contiguous."""
+        strided, joined, before = self._name(), self._name(), self._block()
+        self._branch(argument.readable, joined, strided)
+        self._label(strided)
+        operands = (f"ptr {self._api()}", f"ptr {argument.object}", f"ptr {self._copies}")
+        data = self._call("ptr", "contiguous", *operands)
+        self._forbid(self._emit(f"icmp eq ptr {data}, null"), otherwise="drop")
+        after = self._block()
+        self._line(f"br label %{joined}")
+        self._label(joined)
+        phi = self._emit(f"phi ptr [{argument.data}, %{before}], [{data}, %{after}]")
+        return argument._replace(data=phi)
 
     def _allocate(self, shapes: list[tuple[str, ...]]) -> tuple[list[str], list[str]]:
         """The kernel's data slots, and the bytes of each fresh array."""
@@ -387,7 +414,7 @@ class _EntryWriter(_Writer):
             at += 1
 
     def _finish(self) -> None:
-        """Return the leaves in their container; the ways out of a failed call and of one that is not for us."""
+        """Return the leaves in their container, or nothing from a failed call."""
         tree, count = self._program.result_tree, f"i64 {len(self._program.results)}"
         leaves = [f"ptr {self._api()}", f"ptr {self._leaves}", count]
         if tree is None:
@@ -407,7 +434,22 @@ class _EntryWriter(_Writer):
         self._count(layout.INSTANCE_RUNNING, -1)
         for held in self._captured():
             self._call_void("decref", f"ptr {held}")
+        if any(argument.readable for argument in self._arguments):
+            self._release_copies()
         self._line(f"ret ptr {answer}")
+        self._miss()
+
+    def _release_copies(self) -> None:
+        some, none = self._name(), self._name()
+        count = self._load("i64", self._copies, 0)
+        self._branch(self._emit(f"icmp eq i64 {count}, 0"), none, some)
+        self._label(some)
+        self._call_void("release", f"ptr {self._api()}", f"ptr {self._at(self._copies, 8)}", f"i64 {count}")
+        self._line(f"br label %{none}")
+        self._label(none)
+
+    def _miss(self) -> None:
+        """Ask the next version."""
         self._label("miss")
         following = self._load("ptr", "%table", layout.TABLE_NEXT)
         entry = self._load("ptr", following, layout.TABLE_ENTRY)

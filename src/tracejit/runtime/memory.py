@@ -43,7 +43,7 @@ def new_context() -> tuple[int, buffers.Context]:
 
 
 def new_result_address() -> int:
-    """The address of ``codegen_llvm.buffers``'s allocator of results, or 0 where NumPy's arrays are laid out otherwise."""
+    """The address of the pool's function that makes results, or 0 where NumPy's arrays are laid out otherwise."""
     load_support()
     return buffers.new_result_address() if buffers.results_are_native() else 0
 

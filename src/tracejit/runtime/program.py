@@ -80,7 +80,7 @@ class ArgumentSpec:
 
 @dataclass(frozen=True, slots=True)
 class ResultSpec:
-    """What one result is: a fresh ``"array"``, a NumPy ``"scalar"``, or the ``"argument"`` object number ``argument``."""
+    """What one result is: a fresh ``"array"``, a NumPy ``"scalar"``, or the object of an ``"argument"``, by number."""
 
     kind: ResultKind
     dtype: np.dtype[Any] | None = None
@@ -106,15 +106,16 @@ class Program:
     """One compiled version of a function.
 
     ``argument_dims[k][j]`` is what axis ``j`` of argument ``k`` must equal; where it is the symbol that ``symbols``
-    binds there, it defines the symbol instead. ``symbols`` and the arguments that are ``passed``, followed by the results
-    that are not an ``"argument"``, are the kernel's ``sizes`` and ``data``, in that order.
+    binds there, it defines the symbol instead. The kernel's ``sizes`` are ``symbols``; its ``data`` are the arguments
+    that are ``passed``, followed by the results that are not an ``"argument"``.
 
     ``result_tree`` is ``None`` for one leaf that is returned as it is, ``"tuple"``, ``"list"``, or a function from the
     list of leaves to the object to return. ``release_gil`` is ``"large"`` (only for calls that touch much memory) or
     ``"always"``, for kernels whose work is not bounded by the memory that they touch.
 
-    ``address`` of the kernel, ``keepalive`` (whatever owns the code) and ``objects`` belong to this process: by argument number: the value of a ``"static"`` argument, or of another the ``cell``, the
-    ``(dict, name)`` or the array itself.
+    ``address`` (the kernel's), ``keepalive`` (whatever owns its code) and ``objects`` belong to this process. The last
+    has, by argument number, what is not in the call: the value of a ``"static"`` argument, and the cell, the
+    ``(dict, name)`` or the array of one whose ``source`` says so.
     """
 
     name: str

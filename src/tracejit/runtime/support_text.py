@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from tracejit.runtime.layout import (
+    ARRAY_DATA,
     CONTEXT_VALUES,
     INSTANCE_TABLE,
     TABLE_API,
@@ -19,7 +20,7 @@ from tracejit.runtime.layout import (
 
 __all__ = ["EXPORTS", "support_text", "symbol_of"]
 
-EXPORTS = ("dispatch", "slow", "new", "release", "pack", "build", "fail", "released")
+EXPORTS = ("dispatch", "slow", "new", "contiguous", "release", "pack", "build", "fail", "released")
 
 
 def _load(name: str, base: str, offset: int) -> str:
@@ -32,7 +33,7 @@ def _api(*names: str) -> str:
 
 def support_text() -> str:
     """The LLVM text of the support module, whose functions are called :func:`symbol_of` of ``EXPORTS``."""
-    functions = (_dispatch(), _slow(), _new(), _release(), _pack(), _build(), _fail(), _released())
+    functions = (_dispatch(), _slow(), _new(), _contiguous(), _release(), _pack(), _build(), _fail(), _released())
     return re.sub(r"@(\w+)\(", lambda match: f"@{symbol_of(match[1])}(", "\n".join(functions))
 
 
@@ -85,6 +86,27 @@ plain:
 pool:
   %result = call ptr %new_result(ptr %descr, i32 %rank, ptr %dims, i64 %bytes)
   ret ptr %result
+}}"""
+
+
+def _contiguous() -> str:
+    """The data of a contiguous, aligned copy of an array, which is appended to a list of copies."""
+    return f"""
+define ptr @contiguous(ptr %api, ptr %array, ptr %copies) {{
+{_api("new_copy")}
+  %copy = call ptr %new_copy(ptr %array, i32 0)
+  %failed = icmp eq ptr %copy, null
+  br i1 %failed, label %none, label %made
+made:
+  %count = load i64, ptr %copies
+  %more = add i64 %count, 1
+  store i64 %more, ptr %copies
+  %at = getelementptr ptr, ptr %copies, i64 %more
+  store ptr %copy, ptr %at
+{_load("data", "%copy", ARRAY_DATA)}
+  ret ptr %data
+none:
+  ret ptr null
 }}"""
 
 

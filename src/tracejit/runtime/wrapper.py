@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tracejit.runtime import memory
 from tracejit.ir.dims import evaluate
+from tracejit.runtime import memory
 from tracejit.runtime.program import ArgumentSpec, Program, ResultSpec
 
 __all__ = ["OverlapError", "call", "matches", "mismatch", "raise_failure", "unflatten"]
@@ -80,7 +80,8 @@ def _size_mismatch(program: Program, values: Sequence[Any]) -> str | None:
         for k, axis, dim in program.requirements:
             size, wanted = np.shape(values[k])[axis], evaluate(dim, sizes)
             if size != wanted:
-                return f"axis {axis} of argument {k} has size {size}, not {dim} = {wanted}"
+                meaning = "" if isinstance(dim, int) else f"{dim} = "
+                return f"axis {axis} of argument {k} has size {size}, not {meaning}{wanted}"
         for dim, relation in program.guards:
             if not _HOLDS[relation](evaluate(dim, sizes)):
                 return f"{dim} {relation} does not hold for {sizes}"
@@ -90,7 +91,7 @@ def _size_mismatch(program: Program, values: Sequence[Any]) -> str | None:
 
 
 def _same_static(value: object, expected: object) -> bool:
-    """Identity, or equality where it implies the same behaviour; an entry asks for identity and leaves the rest to us."""
+    """Identity, or equality where it implies the same behaviour; an entry asks for identity only."""
     return value is expected or (
         type(value) is type(expected) and isinstance(value, str | bytes | int) and value == expected
     )
@@ -138,9 +139,9 @@ def _sizes(program: Program, values: Sequence[Any]) -> dict[str, int]:
 def call(program: Program, leaves: Sequence[object]) -> list[object]:
     """Run a program that matches the leaves, and return the leaves of its result.
 
-    Raises what NumPy would raise, or :class:`OverlapError` (before anything is written) where the program may not run on
-    these arguments. Argument arrays that are not contiguous, aligned and in native byte order are copied; written ones
-    are copied back.
+    Raises what NumPy would raise, or :class:`OverlapError` (before anything is written) where the program may not run
+    on these arguments. Argument arrays that are not contiguous, aligned and in native byte order are copied; written
+    ones are copied back.
     """
     values = _complete(program, leaves)
     _check_written(program, values)
@@ -186,7 +187,7 @@ def _check_written(program: Program, values: Sequence[Any]) -> None:
 
 def _shares(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
     try:
-        return bool(np.shares_memory(a, b, max_work=_OVERLAP_WORK))
+        return np.shares_memory(a, b, max_work=_OVERLAP_WORK)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 
@@ -215,8 +216,8 @@ def _readable(value: Any, spec: ArgumentSpec) -> np.ndarray[Any, Any]:
 def _new_result(result: ResultSpec, sizes: dict[str, int]) -> np.ndarray[Any, Any] | None:
     if result.kind == "argument":
         return None
-    shape = tuple(evaluate(dim, sizes) for dim in result.dims)
-    return memory.new_array(shape, result.dtype)
+    assert result.dtype is not None
+    return memory.new_array(tuple(evaluate(dim, sizes) for dim in result.dims), result.dtype)
 
 
 def _run(program: Program, arrays: Iterable[np.ndarray[Any, Any]], sizes: Sequence[int]) -> None:

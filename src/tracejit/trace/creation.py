@@ -12,10 +12,11 @@ from tracejit.ir.dims import DimLike
 from tracejit.trace.array import NumpyValue, TracedArray, new_array
 from tracejit.trace.base import Tracer, refuse
 from tracejit.trace.context import current_trace
-from tracejit.trace.dtypes import FLOAT64, INT64, DType, Kind, check_dtype, kind_dtype, result_type
+from tracejit.trace.dtypes import FLOAT64, INT64, DType, check_dtype, kind_dtype, result_type
 from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.registry import call, creates, implements
 from tracejit.trace.scalar import PythonNumber, SymbolicInt, as_dim, python_size
+from tracejit.trace.ufuncs import apply_ufunc
 from tracejit.trace.values import (
     Dims,
     broadcast_to,
@@ -252,35 +253,32 @@ def linspace(
     sizes = current_trace().sizes
     if not sizes.decide(count, ">= 0"):
         raise ValueError(f"Number of samples, {sizes.hint(count)}, must be non-negative.")
+    loop = result_type(*(result_type(_own_dtype(value), float) for value in (start, stop)))
+    first, last = (as_array(cast_to(value, loop)) for value in (start, stop))
+    delta = apply_ufunc(np.subtract, (last, first))
+    places = new_array(expand(cast(iota(INT64, (count,), 0), loop), range(1, delta.ndim + 1)))
     gaps = count - 1 if endpoint else count
-    kinds = (describe_input(start)[0], describe_input(stop)[0])
-    loop = result_type(*kinds, FLOAT64 if all(kind_dtype(k).kind in "iub" for k in kinds) else float)
-    first, last = call(np.multiply, start, 1.0), call(np.multiply, stop, 1.0)
-    delta = call(np.subtract, last, first)
-    steps = call("expanded", new_array(iota(FLOAT64 if loop.kind != "c" else FLOAT64, (count,), 0)), delta.ndim)
+    step: Any = float("nan")
     if sizes.decide(gaps - 1, ">= 0"):
-        step = call(np.divide, delta, python_size(gaps))
-        points = call(np.add, call(np.multiply, steps, step), first)
+        step = apply_ufunc(np.divide, (delta, python_size(gaps)))
+        points = apply_ufunc(np.multiply, (places, step))
     else:
-        step = float("nan")
-        points = call(np.add, call(np.multiply, steps, delta), first)
+        points = apply_ufunc(np.multiply, (places, delta))
+    points = apply_ufunc(np.add, (points, first))
     if endpoint and sizes.decide(count - 2, ">= 0"):
-        call("set item", points, -1, last)
-    points = call("astype", points, loop)
+        points[-1] = last
     if axis != 0:
         points = call(np.moveaxis, points, 0, axis)
     final = as_dtype(dtype, loop)
     if final.kind in "iu":
-        points = call(np.floor, points)
-    points = call("astype", points, final)
+        points = apply_ufunc(np.floor, (points,))
+    points = cast_to(points, final)
     return (points, step) if retstep else points
 
 
-@implements("expanded")
-def expanded(x: TracedArray, axes: int) -> TracedArray:
-    """An array with axes of size 1 appended."""
-    rank = len(x.dims)
-    return new_array(expand(x.operand(), range(rank, rank + axes)))
+def cast_to(value: Any, dtype: DType) -> TracedArray:
+    """Any value as an array of a dtype."""
+    return new_array(cast(operand_of(value), dtype))
 
 
 @implements(np.logspace)
@@ -289,8 +287,8 @@ def logspace(
 ) -> Any:
     """``np.logspace``."""
     points = linspace(start, stop, num, endpoint, axis=axis)
-    result = call("power", base, points)
-    return result if dtype is None else call("astype", result, dtype)
+    result = apply_ufunc(np.power, (base, points))
+    return result if dtype is None else cast_to(result, as_dtype(dtype))
 
 
 @creates(np.meshgrid)
@@ -384,14 +382,14 @@ def make_array(value: Any, dtype: Any = None, *, copy: bool = True) -> TracedArr
     dims = _nested_dims(value, leaves)
     kinds = [describe_input(leaf) for leaf in leaves]
     # Python numbers are not weak here: an array made of them has their own dtype.
-    target = as_dtype(dtype, np.result_type(*[_own_dtype(kind) for kind, _ in kinds]) if kinds else FLOAT64)
+    target = as_dtype(dtype, np.result_type(*[kind_dtype(kind) for kind, _ in kinds]) if kinds else FLOAT64)
     if not leaves:
         return new_array(emit("empty", dtype=target, dims=dims))
     return new_array(_stacked([materialize(content, target) for _, content in kinds], dims))
 
 
-def _own_dtype(kind: Kind) -> DType:
-    return kind_dtype(kind)
+def _own_dtype(value: Any) -> DType:
+    return kind_dtype(describe_input(value)[0])
 
 
 def _holds_arrays(value: Any) -> bool:

@@ -368,6 +368,7 @@ def set_item(x: TracedArray, key: Any, value: Any) -> None:
     _scatter(x, plan, value, "scatter")
 
 
+@implements("assign")
 def assign(view: TracedArray, value: Any) -> None:
     """Replace all elements of a view by a value that broadcasts to it, converted as assignment converts."""
     view.write(_converted(view, value, view.dims))

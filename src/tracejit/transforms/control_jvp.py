@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from tracejit.ir.builder import Builder
 from tracejit.ir.core import Eqn, Function, Operand
 from tracejit.ir.ops.common import Tangent
+from tracejit.transforms.common import Mask, chosen, emit_as, filled, fixpoint, placed
 from tracejit.transforms.control_split import split_cond, split_fori, split_while
-from tracejit.transforms.jvp import CONTROL, Push, chosen, emit_as, filled, fixpoint, placed
+from tracejit.transforms.jvp import CONTROL, Push
 from tracejit.transforms.ranges import Ranges
 
-Mask = tuple[bool, ...]
 Result = tuple[Sequence[Operand], list[Tangent]]
 
 

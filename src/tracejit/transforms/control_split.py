@@ -1,8 +1,8 @@
 """Forward differentiation of control flow with known and linear equations kept apart, as the reverse pass needs it.
 
-A loop becomes two. The known one also saves what the linear one reads, in arrays with one entry for each iteration. Where
-nothing bounds the number of iterations, such arrays have no size; the loop is then cut into a fixed number of segments, of
-which only the start is saved, and the linear loop computes the rest once more. Nothing here runs backwards.
+A loop becomes two. The known one also saves what the linear one reads, in arrays with one entry for each iteration.
+Where nothing bounds the number of iterations, such arrays have no size; the loop is then cut into a fixed number of
+segments, of which only the start is saved, and the linear loop computes the rest once more.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from tracejit.ir.dims import DimLike
 from tracejit.ir.ops.common import Tangent, index_add, index_literal, index_mul, index_sub, op, zeros
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType, scalar
-from tracejit.transforms.jvp import Push, chosen, emit_as, filled, fixpoint, placed, tangent_values
+from tracejit.transforms.common import Mask, chosen, emit_as, filled, fixpoint, placed, tangent_values
+from tracejit.transforms.jvp import Push
 from tracejit.transforms.ranges import Range
 from tracejit.transforms.residuals import Split, split_region
 
 __all__ = ["split_cond", "split_fori", "split_while"]
 
-Mask = tuple[bool, ...]
 Result = tuple[Sequence[Operand], list[Tangent]]
 
 SEGMENTS = 128
@@ -50,12 +50,13 @@ class _Branch:
             inner.bind(region.params, self.params, self.seeds)
             inner.run(region.eqns)
             self.results, self.tangents = inner.outcome(region.results)
+            self.again = inner.again
 
     def split(self, mask: Mask) -> None:
         with self.builder:
             self.outputs = filled(self.tangents, mask, self.results)
         seeds = [s for s in self.seeds if s is not None]
-        self.parts = split_region(self.builder.eqns, self.params, self.params, seeds, self.outputs)
+        self.parts = split_region(self.builder.eqns, self.params, self.params, seeds, self.outputs, self.again)
 
     def known(self, before: Sequence[Value], after: Sequence[Value]) -> Function:
         """The region of values, that also gives what it saves, and zeros for what the other branch saves."""
@@ -117,6 +118,7 @@ class _Body:
             inner.bind(body.params, self.params, self.seeds)
             inner.run(body.eqns)
             self.results, tangents = inner.outcome(body.results)
+            self.again = inner.again
             self.grown = tuple(a or t is not None for a, t in zip(mask, tangents, strict=True))
             self.outputs = filled(tangents, mask, self.results)
         self.index, self.carried = self.params[0], self.params[1 : 1 + carries]
@@ -126,7 +128,9 @@ class _Body:
     def split(self, *, recompute: bool) -> Split:
         """Save what cannot be computed from constants; with ``recompute`` only carries."""
         free = [self.index, *self.constants]
-        return split_region(self.builder.eqns, self.params, free, self.linear_inputs, self.outputs, recompute=recompute)
+        return split_region(
+            self.builder.eqns, self.params, free, self.linear_inputs, self.outputs, self.again, recompute=recompute
+        )
 
     def known(self, saved: Sequence[Value], lower: Operand, trip: DimLike) -> Function:
         """The body of values: (i, carries, stacks, constants, lower), the stacks being what the linear body reads."""
@@ -138,6 +142,18 @@ class _Body:
             extra = [low] if isinstance(low, Value) else []
             builder.params = [self.index, *self.carried, *stacks, *self.constants, *extra]
             return builder.finish([*self.results, *full], name=self.region.name)
+
+    def known_plain(self, saved: Sequence[Value], trip: DimLike) -> Function:
+        """As ``known`` where only carries are saved, from iteration 0: without what the linear body computes again."""
+        with Builder() as builder:
+            index = builder.param(scalar("i64"))
+            carried = [builder.param(c.type) for c in self.carried]
+            stacks = [builder.param(_stacked(v.type, trip)) for v in saved]
+            constants = [builder.param(c.type) for c in self.constants]
+            kept = [carried[self.carried.index(v)] for v in saved]
+            full = [op("scatter", stack, v, index, axes=(0,)) for stack, v in zip(stacks, kept, strict=True)]
+            results = inline(builder, self.region, [index, *carried, *constants])
+            return builder.finish([*results, *full], name=self.region.name)
 
     def linear(self, parts: Split, lower: Operand, trip: DimLike) -> Function:
         """The body of tangents: (i, carried tangents, constant tangents, constants, lower, stacks)."""
@@ -197,16 +213,19 @@ class _Loop:
 
         self.mask, self.emitted = fixpoint(tuple(t is not None for t in self.carry_tangents), step)
 
-    def saving(self, parts: Split) -> Result:
+    def saving(self, parts: Split, *, plain: bool = False) -> Result:
         """A known loop that saves, and a linear loop that reads."""
         trip = 0 if self.trip is None else self.trip
         stacks = [op("empty", dtype=v.type.dtype, dims=(trip, *v.type.dims)) for v in parts.saved]
-        known = self.emitted.known(parts.saved, self.lower, trip)
+        body = self.emitted
+        known = body.known_plain(parts.saved, trip) if plain else body.known(parts.saved, self.lower, trip)
         given = [self.lower, self.upper, *self.inits, *stacks, *self.constants, *self.extra]
         attrs = {"carries": self.carries + len(stacks)}
         results = emit_as(self.eqn, self.push.builder, given, attrs, known)
         if not any(self.mask):
             return results[: self.carries], [None] * self.carries
+        if plain:
+            self.push.again.update(results)
         linear = self.emitted.linear(parts, self.lower, trip)
         return results[: self.carries], self._tangents(linear, results[self.carries :])
 
@@ -238,7 +257,7 @@ def split_fori(push: Push, eqn: Eqn, operands: list[Operand], tangents: list[Tan
         return loop.repeating(loop.emitted.split(recompute=True))
     cut = _Loop(push, *_segmented(push, eqn, operands, tangents))
     cut.body(push.cuts - 1)
-    return cut.saving(cut.emitted.split(recompute=True))
+    return cut.saving(cut.emitted.split(recompute=True), plain=True)
 
 
 def _segmented(

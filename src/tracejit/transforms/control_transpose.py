@@ -11,9 +11,8 @@ from tracejit.ir.core import Eqn, Function, Operand
 from tracejit.ir.ops.common import Tangent, index_add, index_literal, index_sub, is_unknown, zeros
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import scalar
+from tracejit.transforms.common import Mask
 from tracejit.transforms.reverse import TRANSPOSES, Pull
-
-Mask = tuple[bool, ...]
 
 
 def _run_back(

@@ -5,42 +5,22 @@ A tangent that is zero is never emitted: it is absent. Values that are no floats
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from tracejit.ir.builder import Builder
-from tracejit.ir.core import Eqn, Function, Operand, Value
+from tracejit.ir.core import Eqn, Function, Operand
 from tracejit.ir.ops.common import Tangent, zeros
 from tracejit.ir.primitive import PRIMITIVES
-from tracejit.ir.types import ArrayType
+from tracejit.transforms.common import differentiable, finished
 from tracejit.transforms.ranges import Ranges
 
-__all__ = [
-    "CONTROL",
-    "Push",
-    "chosen",
-    "differentiable",
-    "emit_as",
-    "filled",
-    "fixpoint",
-    "jvp",
-    "jvp_function",
-    "placed",
-    "same_guards",
-    "tangent_values",
-]
-
-Mask: TypeAlias = tuple[bool, ...]
+__all__ = ["CONTROL", "Push", "jvp", "jvp_function"]
 
 Rule: TypeAlias = Callable[["Push", Eqn, list[Operand], list[Tangent]], tuple[Sequence[Operand], list[Tangent]]]
 
 CONTROL: dict[str, Rule] = {}
 """Rules of operations with regions: they emit values and tangents together."""
-
-
-def differentiable(type: ArrayType) -> bool:
-    """Whether values of a type have tangents: floats and complex numbers do."""
-    return type.dtype.kind in "fcV"  # V is bfloat16
 
 
 class Push:
@@ -49,11 +29,13 @@ class Push:
     split: known and linear equations are kept apart, as reverse differentiation needs it; otherwise a loop computes
     values and tangents together.
     cuts: how often a split loop of unknown length is cut into segments.
+    again: values that are better computed again than saved.
     """
 
     def __init__(self, builder: Builder, *, split: bool, ranges: Ranges, cuts: int = 2) -> None:
         self.builder = builder
         self.cuts = cuts
+        self.again: set[Operand] = set()
         self.split = split
         self.ranges = ranges
         self.values: dict[Operand, Operand] = {}
@@ -99,54 +81,6 @@ class Push:
         return [self.values.get(r, r) for r in results], [self.tangents.get(r) for r in results]
 
 
-def chosen(items: Sequence[Any], mask: Sequence[bool]) -> list[Any]:
-    """The items where the mask is True."""
-    return [item for item, m in zip(items, mask, strict=True) if m]
-
-
-def placed(items: Sequence[Operand], mask: Sequence[bool]) -> list[Tangent]:
-    """The inverse of choosing: None where the mask is False."""
-    remaining = iter(items)
-    return [next(remaining) if m else None for m in mask]
-
-
-def filled(tangents: Sequence[Tangent], mask: Sequence[bool], like: Sequence[Operand]) -> list[Operand]:
-    """The tangents where the mask is True, zeros for those that are absent."""
-    return [
-        zeros(value.type) if tangent is None else tangent
-        for tangent, m, value in zip(tangents, mask, like, strict=True)
-        if m
-    ]
-
-
-def fixpoint(mask: Mask, step: Callable[[Mask], tuple[Mask, Any]]) -> tuple[Mask, Any]:
-    """Grow the mask of active carries until an iteration adds none."""
-    while True:
-        after, made = step(mask)
-        grown = tuple(a or b for a, b in zip(mask, after, strict=True))
-        if grown == mask:
-            return mask, made
-        mask = grown
-
-
-def emit_as(
-    eqn: Eqn, builder: Builder, operands: Sequence[Operand], attrs: Mapping[str, Any], *regions: Function
-) -> list[Operand]:
-    """Emit the operation of an equation with other operands and regions."""
-    return list(builder.emit(eqn.op, tuple(operands), attrs, regions, eqn.loc))
-
-
-def same_guards(builder: Builder, results: Sequence[Operand], function: Function, name: str) -> Function:
-    """Finish a function that begins with the results of another, and assumes of sizes what that one assumed."""
-    return builder.finish(
-        results,
-        name=f"{name}_{function.name}" if function.name else name,
-        sizes=function.sizes,
-        guards=function.guards,
-        aliases=function.aliases,
-    )
-
-
 def jvp(function: Function, active: Sequence[bool]) -> tuple[Function, tuple[bool, ...]]:
     """Values and tangents: a function of (params, tangents of the active params).
 
@@ -176,7 +110,7 @@ def jvp(function: Function, active: Sequence[bool]) -> tuple[Function, tuple[boo
         push.run(function.eqns)
         results, moved = push.outcome(function.results)
         mask = tuple(t is not None for t in moved)
-        return same_guards(builder, [*results, *[t for t in moved if t is not None]], function, "jvp"), mask
+        return finished(builder, [*results, *[t for t in moved if t is not None]], function, "jvp"), mask
 
 
 def jvp_function(function: Function, active: Sequence[bool]) -> Function:
@@ -192,9 +126,4 @@ def jvp_function(function: Function, active: Sequence[bool]) -> Function:
         tangents = [
             next(moved) if m else zeros(r.type) for m, r in zip(mask, values, strict=True) if differentiable(r.type)
         ]
-        return same_guards(builder, [*values, *tangents], function, "jvp")
-
-
-def tangent_values(params: Sequence[Operand], active: Sequence[bool]) -> list[Value | None]:
-    """Stand-ins for the tangents of active params: what depends on them is linear."""
-    return [Value(p.type) if a and differentiable(p.type) else None for p, a in zip(params, active, strict=True)]
+        return finished(builder, [*values, *tangents], function, "jvp")

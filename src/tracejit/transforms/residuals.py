@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from tracejit.ir.builder import Builder
@@ -23,16 +24,14 @@ class Split:
     linear:     its equations, without those that no result needs.
     saved:      known values to be carried over from the known part.
     recomputed: known equations to be emitted again before the linear ones.
-    params:     params of the region that are read again.
     """
 
     linear: tuple[Eqn, ...]
     saved: tuple[Value, ...]
     recomputed: tuple[Eqn, ...]
-    params: tuple[Value, ...]
 
     def emit(self, builder: Builder, environment: dict[Operand, Operand], results: Sequence[Operand]) -> list[Operand]:
-        """Emit the linear part; ``environment`` has the seeds, ``saved`` and ``params``."""
+        """Emit the linear part; ``environment`` has the seeds, ``saved`` and the free params."""
         for eqn in (*self.recomputed, *self.linear):
             operands = tuple(environment.get(o, o) for o in eqn.operands)
             emitted = builder.emit(eqn.op, operands, eqn.attrs, eqn.regions, eqn.loc)
@@ -46,12 +45,14 @@ def split_region(
     free: Sequence[Value],
     seeds: Sequence[Value],
     results: Sequence[Operand],
+    again: AbstractSet[Operand] = frozenset(),
     *,
     recompute: bool = False,
 ) -> Split:
     """Divide the equations of a region whose linear inputs are ``seeds`` and whose linear outputs are ``results``.
 
     free: the params that the linear part can read without their being saved.
+    again: values that are better computed again than saved, whatever they cost.
     recompute: save only params, and compute everything else again.
     """
     linear, wanted = _needed(linear_equations(eqns, seeds), seeds, results)
@@ -59,13 +60,11 @@ def split_region(
     known = [eqn for eqn in eqns if id(eqn) not in skip]
     if recompute:
         recomputed, used = _recomputed(known, (), wanted)
-        saved = [p for p in params if p in used and p not in free]
-        return Split(linear, tuple(saved), recomputed, tuple(p for p in free if p in used))
+        return Split(linear, tuple(p for p in params if p in used and p not in free), recomputed)
     constant = _constant(known, free)
-    _prefer_sources(known, params, constant, wanted)
-    saved = _saved(known, params, constant, wanted)
-    recomputed, used = _recomputed(known, saved, wanted)
-    return Split(linear, tuple(saved), recomputed, tuple(p for p in params if p in used and p not in saved))
+    _prefer_sources(known, params, constant, wanted, again)
+    saved = _saved(known, params, constant, wanted, again)
+    return Split(linear, tuple(saved), _recomputed(known, saved, wanted)[0])
 
 
 def _needed(
@@ -98,7 +97,11 @@ def _constant(known: Sequence[Eqn], free: Sequence[Value]) -> set[Operand]:
 
 
 def _prefer_sources(
-    known: Sequence[Eqn], params: Sequence[Value], constant: set[Operand], wanted: set[Operand]
+    known: Sequence[Eqn],
+    params: Sequence[Value],
+    constant: set[Operand],
+    wanted: set[Operand],
+    again: AbstractSet[Operand],
 ) -> None:
     """Want ``x`` too where its repetition, or several functions of it alone (``sin(x)`` and ``cos(x)``), are wanted."""
     bytes_of: dict[Operand, int] = {}  # for each source, of what would be saved in its place
@@ -107,6 +110,9 @@ def _prefer_sources(
             if bytes_of.get(result, 0) > result.dtype.itemsize:
                 wanted.add(result)
         result = eqn.results[0]
+        if result in again and not wanted.isdisjoint(eqn.results):
+            wanted.update(_values(eqn))
+            continue
         sources = {o for o in _values(eqn) if o not in constant}
         if result not in wanted or len(sources) != 1 or result in constant:
             continue
@@ -118,14 +124,20 @@ def _prefer_sources(
     wanted.update(p for p in params if bytes_of.get(p, 0) > p.dtype.itemsize)
 
 
-def _saved(known: Sequence[Eqn], params: Sequence[Value], constant: set[Operand], wanted: set[Operand]) -> list[Value]:
+def _saved(
+    known: Sequence[Eqn],
+    params: Sequence[Value],
+    constant: set[Operand],
+    wanted: set[Operand],
+    again: AbstractSet[Operand],
+) -> list[Value]:
     """A wanted value is saved unless it follows from free params, or cheaply from what is saved anyway."""
     saved = [p for p in params if p in wanted and p not in constant]
     available = constant | set(saved)
     for eqn in known:
         if constant.issuperset(eqn.results):
             continue
-        repeatable = not eqn.regions and (eqn.op.elementwise or eqn.op.name in _CHEAP)
+        repeatable = eqn.op.elementwise or eqn.op.name in _CHEAP or eqn.results[0] in again
         if repeatable and available.issuperset(_values(eqn)):
             available.update(eqn.results)
         else:

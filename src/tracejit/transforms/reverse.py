@@ -13,7 +13,8 @@ from tracejit.ir.builder import Builder
 from tracejit.ir.core import Eqn, Function, Literal, Operand, Value
 from tracejit.ir.ops.common import Tangent, op, zeros
 from tracejit.ir.primitive import Unknown
-from tracejit.transforms.jvp import Push, differentiable, same_guards, tangent_values
+from tracejit.transforms.common import differentiable, finished, tangent_values
+from tracejit.transforms.jvp import Push
 from tracejit.transforms.ranges import Ranges
 
 __all__ = ["Pull", "linear_equations", "value_and_grad", "vjp_function"]
@@ -129,7 +130,7 @@ def vjp_function(function: Function, wrt: Sequence[int]) -> Function:
         results, tangents = push.outcome(function.results)
         cotangents = [builder.param(r.type) if differentiable(r.type) else None for r in function.results]
         gradients = _pull_back(builder, tangents, cotangents, seeds)
-        return same_guards(builder, [*results, *[gradients[k] for k in wrt]], function, "vjp")
+        return finished(builder, [*results, *[gradients[k] for k in wrt]], function, "vjp")
 
 
 def value_and_grad(function: Function, wrt: Sequence[int], result: int = 0) -> Function:
@@ -153,7 +154,7 @@ def value_and_grad(function: Function, wrt: Sequence[int], result: int = 0) -> F
         cotangents: list[Tangent] = [None] * len(results)
         cotangents[result] = Literal(1, type)
         gradients = _pull_back(builder, tangents, cotangents, seeds)
-        return same_guards(builder, [*results, *[gradients[k] for k in wrt]], function, "grad")
+        return finished(builder, [*results, *[gradients[k] for k in wrt]], function, "grad")
 
 
 def _pull_back(

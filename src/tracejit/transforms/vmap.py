@@ -14,10 +14,10 @@ from tracejit.ir.dims import DimLike
 from tracejit.ir.ops.common import dim_operand, index_literal, op, with_batch
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType, scalar
+from tracejit.transforms.common import Mask, finished
 
 __all__ = ["vmap", "vmap_function"]
 
-Mask: TypeAlias = tuple[bool, ...]
 Batched: TypeAlias = tuple[list[Operand], list[bool]]
 
 
@@ -224,10 +224,4 @@ def _vmapped(function: Function, batched: Sequence[bool], size: DimLike, *, ever
         walk.bind(function.params, params, batched)
         walk.run(function.eqns)
         results, mask = walk.outcome(function.results, [every] * len(function.results))
-        return builder.finish(
-            results,
-            name=f"vmap_{function.name}" if function.name else "vmap",
-            sizes=function.sizes,
-            guards=function.guards,
-            aliases=function.aliases,
-        ), mask
+        return finished(builder, results, function, "vmap"), mask

@@ -42,6 +42,10 @@ class Format:
         """The bits of the fraction."""
         return (1 << self.mantissa_bits) - 1
 
+    def rounded(self, value: float) -> float:
+        """The number of this format nearest to `value`."""
+        return float(struct.unpack("<f", struct.pack("<f", value))[0]) if self.bits == 32 else value
+
     def pattern(self, value: float) -> int:
         """The bit pattern of a number, as an unsigned integer."""
         if self.bits == 64:
@@ -67,9 +71,7 @@ class Definition:
 @lru_cache(maxsize=None)
 def float_constant(fmt: Format, width: int, value: float) -> str:
     """Spell a number, splat over the lanes; LLVM writes 32-bit constants as the 64-bit pattern of the same number."""
-    if fmt.bits == 32:
-        value = struct.unpack("<f", struct.pack("<f", value))[0]
-    spelled = f"0x{int.from_bytes(struct.pack('<d', value), 'little'):016X}"
+    spelled = f"0x{F64.pattern(fmt.rounded(value)):016X}"
     return spelled if width == 1 else f"splat ({fmt.llvm} {spelled})"
 
 
@@ -153,6 +155,10 @@ class Value:
 
 Operand = Value | float | int
 Pair = tuple[Value, Value]
+
+
+# From this number of coefficients on a polynomial is evaluated in blocks.
+LONG_POLYNOMIAL = 9
 
 
 class Builder:
@@ -276,11 +282,30 @@ class Builder:
         return self.lift(a) * b + c
 
     def polynomial(self, x: Value, coefficients: Sequence[float]) -> Value:
-        """Evaluate sum(coefficients[i] * x**i) by Horner's rule; the loop around supplies the parallelism."""
-        result: Operand = coefficients[-1]
+        """Evaluate sum(coefficients[i] * x**i).
+
+        Horner's rule where the chain is short, the loop around supplying the parallelism; else Horner in x**4 over blocks of four,
+        since schedulers do not look far enough past a long chain.
+        """
+        if len(coefficients) < LONG_POLYNOMIAL:
+            return self._horner(x, coefficients)
+        square = x * x
+        blocks = [self._block(x, square, coefficients[i : i + 4]) for i in range(0, len(coefficients), 4)]
+        return self._horner(square * square, blocks)
+
+    def _horner(self, x: Value, coefficients: Sequence[Operand]) -> Value:
+        """Evaluate from the highest coefficient down."""
+        result = coefficients[-1]
         for coefficient in reversed(coefficients[:-1]):
             result = self.fma(result, x, coefficient)
         return self.lift(result)
+
+    def _block(self, x: Value, square: Value, coefficients: Sequence[float]) -> Operand:
+        """Up to four terms as a sum of two pairs."""
+        pairs = [
+            self.fma(pair[1], x, pair[0]) if len(pair) == 2 else pair[0] for pair in (coefficients[:2], coefficients[2:]) if pair
+        ]
+        return self.fma(pairs[1], square, pairs[0]) if len(pairs) == 2 else pairs[0]
 
     def sum_exact(self, a: Value, b: Operand) -> Pair:
         """s + e == a + b exactly, s rounded (Knuth)."""

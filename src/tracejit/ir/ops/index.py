@@ -147,12 +147,12 @@ def _winners(x: Any, v: Any, indices: Sequence[Operand], axes: tuple[int, ...]) 
 
 def _scatter_transpose(eqn: Eqn, cotangents: Sequence[Operand], operands: Sequence[Any]) -> list[Tangent]:
     (x, v, *indices), (ct,) = operands, cotangents
-    of_x = scatter(ct, zeros(v.type), *indices, **eqn.attrs) if is_unknown(x) else None
     of_v = None
-    if is_unknown(v):
+    if is_unknown(v):  # read before the other one overwrites, so that both can be done in place
         of_v = gather(ct, *indices, **eqn.attrs)
         if indices[0].type.rank:
             of_v = op("select", _winners(x, v, indices, eqn.attrs["axes"]), of_v, zeros(ArrayType(v.type.dtype)))
+    of_x = scatter(ct, zeros(v.type), *indices, **eqn.attrs) if is_unknown(x) else None
     return [of_x, of_v, *[None] * len(indices)]
 
 

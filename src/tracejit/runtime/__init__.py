@@ -1,0 +1,1 @@
+"""Calls of compiled functions: entries, buffers, and the cache on disk."""

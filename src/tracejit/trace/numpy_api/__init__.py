@@ -1,0 +1,12 @@
+"""NumPy's functions as compositions of primitives, by theme. Importing this package registers all of them."""
+
+from tracejit.trace import creation, indexing, ufuncs  # noqa: F401
+from tracejit.trace.numpy_api import (  # noqa: F401
+    choosing,
+    contraction,
+    joining,
+    methods,
+    reductions,
+    shaping,
+    statistics,
+)

@@ -1,0 +1,40 @@
+"""Small helpers of the function modules: axes, defaults, calling ufuncs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from tracejit.trace.array import wrap
+from tracejit.trace.inputs import as_array, operand_of
+from tracejit.trace.ufuncs import apply_ufunc
+
+__all__ = ["NO_VALUE", "as_array", "axes_tuple", "axis_index", "given", "operand_of", "ufunc", "wrap"]
+
+NO_VALUE: Any = np._NoValue  # type: ignore[attr-defined]  # NumPy's mark for keywords that were not given
+
+
+def given(value: Any) -> bool:
+    """Whether a keyword was given."""
+    return value is not NO_VALUE and value is not None
+
+
+def axis_index(axis: Any, rank: int) -> int:
+    """An axis counted from the front; NumPy's AxisError when there is no such axis."""
+    return int(normalize_axis_index(axis.__index__(), rank))
+
+
+def axes_tuple(axis: Any, rank: int) -> tuple[int, ...]:
+    """The axes meant by an ``axis=`` argument; None is all of them."""
+    if axis is None:
+        return tuple(range(rank))
+    return tuple(int(a) for a in normalize_axis_tuple(axis, rank))
+
+
+def ufunc(function: np.ufunc, *inputs: Any, **kwargs: Any) -> Any:
+    """Call a ufunc on tracers and plain values."""
+    return apply_ufunc(function, inputs, **kwargs)
+
+

@@ -1,0 +1,351 @@
+"""Reductions over axes, positions of extremes, and cumulative sums and products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracejit.errors import UnsupportedError
+from tracejit.ir.core import Operand
+from tracejit.ir.dims import DimLike, product
+from tracejit.trace.array import new_array, wrap
+from tracejit.trace.context import current_trace
+from tracejit.trace.dtypes import BOOL, INT64, DType, sum_dtype
+from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
+from tracejit.trace.numpy_api.common import NO_VALUE, axes_tuple, axis_index, given, ufunc
+from tracejit.trace.registry import implements
+from tracejit.trace.scalar import python_size
+from tracejit.trace.ufuncs import write_out
+from tracejit.trace.values import (
+    Dims,
+    broadcast_dims,
+    broadcast_to,
+    cast,
+    emit,
+    expand,
+    literal,
+    reshape,
+    resolve_dims,
+    select,
+    truth,
+)
+
+__all__ = ["count_of", "reduce_operand"]
+
+
+def reduce_operand(name: str, x: Operand, axes: tuple[int, ...], keepdims: bool = False) -> Operand:
+    """Reduce some axes, which stay with size 1 on request."""
+    result = emit(name, x, axes=axes) if axes else x
+    return expand(result, axes) if keepdims and axes else result
+
+
+def deliver(function: Any, result: Operand, out: Any, *, keepdims: bool = False, args: tuple[Any, ...] = ()) -> Any:
+    """A reduction's result: written into ``out=``, or a new array or NumPy scalar."""
+    if given(out):
+        return write_out(function, args, result, out, True, "unsafe")
+    return wrap(result)
+
+
+def masked(x: Operand, where: Any, neutral: Any) -> Operand:
+    """The operand with a neutral value where ``where=`` does not hold."""
+    if not given(where) or where is True:
+        return x
+    mask = truth(operand_of(where))
+    dims = broadcast_dims([x.type.dims, mask.type.dims])
+    if dims is None or dims != resolve_dims(x.type.dims):
+        raise ValueError(
+            "non-broadcastable operand with shape "
+            f"{new_array(x).hint_shape()} doesn't match the broadcast shape of where={where!r}"
+        )
+    return select(broadcast_to(mask, dims), x, literal(neutral, x.type.dtype))
+
+
+def _sum_like(name: str, combine: np.ufunc, neutral: int) -> Callable[..., Any]:
+    def function(
+        a: Any,
+        axis: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: Any = NO_VALUE,
+        initial: Any = NO_VALUE,
+        where: Any = NO_VALUE,
+    ) -> Any:
+        x = operand_of(a)
+        loop = sum_dtype(combine, x.type.dtype) if dtype is None else np.dtype(dtype)
+        if dtype is None and given(out):
+            loop = np.result_type(loop, out.dtype)
+        axes = axes_tuple(axis, x.rank)
+        x = masked(cast(x, loop), where, neutral)
+        if loop == BOOL:
+            x = emit("reduce_any" if neutral == 0 else "reduce_all", x, axes=axes) if axes else x
+            result = expand(x, axes) if keepdims is True and axes else x
+        else:
+            result = reduce_operand(name, x, axes, bool(given(keepdims) and keepdims))
+        result = _with_initial(combine, result, initial)
+        return deliver(getattr(np, combine.__name__), result, out, args=(a,))
+
+    return function
+
+
+def _with_initial(combine: np.ufunc, result: Operand, initial: Any) -> Operand:
+    if not given(initial):
+        return result
+    value = ufunc(combine, initial, wrap(result))
+    return cast(operand_of(value), result.type.dtype)
+
+
+np_sum = implements(np.sum)(_sum_like("reduce_sum", np.add, 0))
+np_prod = implements(np.prod)(_sum_like("reduce_prod", np.multiply, 1))
+
+
+def check_not_empty(function: Any, a: Any, dims: Dims, axes: tuple[int, ...], **kwargs: Any) -> None:
+    """Reductions without a neutral element raise for no elements."""
+    for axis in axes:
+        if current_trace().sizes.decide(dims[axis], "== 0"):
+            raise_as_numpy(function, a, **kwargs)
+
+
+def _extreme(name: str, combine: np.ufunc, largest: bool) -> Callable[..., Any]:
+    def function(
+        a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, initial: Any = NO_VALUE, where: Any = NO_VALUE
+    ) -> Any:
+        array = as_array(a)
+        x = array.operand()
+        axes = axes_tuple(axis, x.rank)
+        if not given(initial):
+            if given(where) and where is not True:
+                raise ValueError(
+                    f"reduction operation '{combine.__name__}' does not have an identity, "
+                    "so to use a where mask one has to specify 'initial'"
+                )
+            check_not_empty(np.max if largest else np.min, array, x.type.dims, axes, axis=axis)
+        else:
+            x = masked(x, where, _lowest(x.type.dtype) if largest else _highest(x.type.dtype))
+        keep = bool(given(keepdims) and keepdims)
+        if x.type.dtype == BOOL:
+            result = reduce_operand("reduce_any" if largest else "reduce_all", x, axes, keep)
+        elif given(initial) and any(not _surely_filled(x.type.dims[axis]) for axis in axes):
+            result = _extreme_of_maybe_empty(name, x, axes, keep, initial)
+        else:
+            result = reduce_operand(name, x, axes, keep)
+        return deliver(np.max if largest else np.min, _with_initial(combine, result, initial), out, args=(a,))
+
+    return function
+
+
+def _surely_filled(dim: DimLike) -> bool:
+    return not current_trace().sizes.decide(dim, "== 0")
+
+
+def _extreme_of_maybe_empty(name: str, x: Operand, axes: tuple[int, ...], keep: bool, initial: Any) -> Operand:
+    """Nothing to reduce: the initial value everywhere."""
+    dims = tuple(d for axis, d in enumerate(x.type.dims) if axis not in axes)
+    value = broadcast_to(cast(operand_of(initial), x.type.dtype), dims)
+    return expand(value, axes) if keep else value
+
+
+def _lowest(dtype: DType) -> Any:
+    if dtype.kind in "iu":
+        return np.iinfo(dtype).min
+    return False if dtype == BOOL else -np.inf
+
+
+def _highest(dtype: DType) -> Any:
+    if dtype.kind in "iu":
+        return np.iinfo(dtype).max
+    return True if dtype == BOOL else np.inf
+
+
+np_max = implements(np.max, np.amax)(_extreme("reduce_max", np.maximum, True))
+np_min = implements(np.min, np.amin)(_extreme("reduce_min", np.minimum, False))
+
+
+def _quantifier(name: str, neutral: bool) -> Callable[..., Any]:
+    def function(
+        a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, *, where: Any = NO_VALUE
+    ) -> Any:
+        x = masked(truth(operand_of(a)), where, neutral)
+        axes = axes_tuple(axis, x.rank)
+        result = reduce_operand(name, x, axes, bool(given(keepdims) and keepdims))
+        return deliver(np.all if neutral else np.any, result, out, args=(a,))
+
+    return function
+
+
+np_any = implements(np.any)(_quantifier("reduce_any", False))
+np_all = implements(np.all)(_quantifier("reduce_all", True))
+
+
+@implements(np.count_nonzero)
+def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    """``np.count_nonzero``."""
+    x = cast(truth(operand_of(a)), INT64)
+    return wrap(reduce_operand("reduce_sum", x, axes_tuple(axis, x.rank), keepdims))
+
+
+# ---------------------------------------------------------------------------------------------------- mean, var, std
+
+
+def count_of(dims: Dims, axes: tuple[int, ...]) -> DimLike:
+    """How many elements are reduced to one."""
+    return product(resolve_dims(tuple(dims[axis] for axis in axes)))
+
+
+def _element_count(x: Operand, axes: tuple[int, ...], where: Any) -> Any:
+    if not given(where) or where is True:
+        return python_size(count_of(x.type.dims, axes))
+    mask = masked(truth(broadcast_to(literal(True, BOOL), x.type.dims)), where, False)
+    return wrap(reduce_operand("reduce_sum", cast(mask, INT64), axes, True))
+
+
+@implements(np.mean)
+def mean(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NO_VALUE, *, where: Any = NO_VALUE
+) -> Any:
+    """``np.mean``."""
+    x = operand_of(a)
+    axes = axes_tuple(axis, x.rank)
+    keep = bool(given(keepdims) and keepdims)
+    own = x.type.dtype
+    loop, final = _mean_dtypes(own, dtype)
+    count = _element_count(x, axes, where)
+    total = reduce_operand("reduce_sum", masked(cast(x, loop), where, 0), axes, keep)
+    if not isinstance(count, int) and given(where) and where is not True and not keep:
+        count = wrap(_drop(operand_of(count), axes))
+    average = cast(operand_of(ufunc(np.divide, wrap(total), count)), final)
+    return deliver(np.mean, average, out, args=(a,))
+
+
+def _drop(x: Operand, axes: tuple[int, ...]) -> Operand:
+    return reshape(x, tuple(d for axis, d in enumerate(x.type.dims) if axis not in axes)) if x.type.dims else x
+
+
+def _mean_dtypes(own: DType, dtype: Any) -> tuple[DType, DType]:
+    """The dtype in which sums are made, and that of the mean."""
+    if dtype is not None:
+        loop = np.dtype(dtype)
+        return loop, loop if loop.kind in "fc" else np.dtype(np.float64)
+    if own.kind in "iub":
+        return np.dtype(np.float64), np.dtype(np.float64)
+    return (np.dtype(np.float32) if own == np.float16 else own), own
+
+
+@implements(np.var)
+def var(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: Any = 0,
+    keepdims: Any = NO_VALUE,
+    *,
+    where: Any = NO_VALUE,
+    mean: Any = NO_VALUE,
+    correction: Any = NO_VALUE,
+) -> Any:
+    """``np.var``."""
+    if given(correction):
+        ddof = correction
+    x = operand_of(a)
+    axes = axes_tuple(axis, x.rank)
+    keep = bool(given(keepdims) and keepdims)
+    loop, final = _mean_dtypes(x.type.dtype, dtype)
+    x = cast(x, loop)
+    count = _element_count(x, axes, where)
+    if given(mean):
+        center = cast(operand_of(mean), loop)
+    else:
+        total = reduce_operand("reduce_sum", masked(x, where, 0), axes, True)
+        center = cast(operand_of(ufunc(np.divide, wrap(total), count)), loop)
+    deviation = ufunc(np.subtract, wrap(x), wrap(center))
+    if loop.kind == "c":
+        squares = ufunc(np.add, ufunc(np.square, deviation.real), ufunc(np.square, deviation.imag))
+        final = np.empty(0, final).real.dtype
+    else:
+        squares = ufunc(np.square, deviation)
+    total = reduce_operand("reduce_sum", masked(operand_of(squares), where, 0), axes, True)
+    freedom = ufunc(np.maximum, ufunc(np.subtract, count, ddof), 0) if not isinstance(count, int) else max(count - ddof, 0)
+    result = cast(operand_of(ufunc(np.divide, wrap(total), freedom)), final)
+    return deliver(np.var, result if keep else _drop(result, axes), out, args=(a,))
+
+
+@implements(np.std)
+def std(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: Any = 0,
+    keepdims: Any = NO_VALUE,
+    *,
+    where: Any = NO_VALUE,
+    mean: Any = NO_VALUE,
+    correction: Any = NO_VALUE,
+) -> Any:
+    """``np.std``."""
+    variance = var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction)
+    return deliver(np.std, operand_of(ufunc(np.sqrt, variance)), out, args=(a,))
+
+
+# ------------------------------------------------------------------------------------------------ argmax, argmin
+
+
+def _position(name: str) -> Callable[..., Any]:
+    numpy_function = getattr(np, name)
+
+    def function(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NO_VALUE) -> Any:
+        array = as_array(a)
+        x = array.operand()
+        rank = x.rank
+        if x.type.dtype.kind == "c":
+            raise UnsupportedError(f"np.{name} of complex numbers is not compiled")
+        keep = bool(given(keepdims) and keepdims)
+        position = 0 if axis is None else axis_index(axis, rank)
+        if axis is None or not rank:
+            x = reshape(x, (product(resolve_dims(x.type.dims)),))
+            position = 0
+        check_not_empty(numpy_function, array, x.type.dims, (position,), axis=axis)
+        result = emit(name, x, axis=position)
+        if keep:
+            result = reshape(result, (1,) * rank) if axis is None else expand(result, (position,))
+        return deliver(numpy_function, result, out, args=(a,))
+
+    return function
+
+
+argmax = implements(np.argmax)(_position("argmax"))
+argmin = implements(np.argmin)(_position("argmin"))
+
+# ------------------------------------------------------------------------------------------------ cumulative
+
+
+def _cumulative(name: str, combine: np.ufunc) -> Callable[..., Any]:
+    numpy_function = getattr(np, name)
+
+    def function(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+        x = operand_of(a)
+        loop = sum_dtype(combine, x.type.dtype) if dtype is None else np.dtype(dtype)
+        position = 0 if axis is None else axis_index(axis, x.rank or 1)
+        if axis is None or not x.rank:
+            x = reshape(x, (product(resolve_dims(x.type.dims)),))
+        result = emit(name, cast(x, loop), axis=position)
+        if given(out):
+            return write_out(numpy_function, (a,), result, out, True, "unsafe")
+        return new_array(result)
+
+    return function
+
+
+cumsum = implements(np.cumsum)(_cumulative("cumsum", np.add))
+cumprod = implements(np.cumprod)(_cumulative("cumprod", np.multiply))
+
+
+@implements(np.ptp)
+def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE) -> Any:
+    """``np.ptp``."""
+    high, low = np_max(a, axis, keepdims=keepdims), np_min(a, axis, keepdims=keepdims)
+    return ufunc(np.subtract, high, low, out=out)
+
+
