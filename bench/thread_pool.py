@@ -3,15 +3,16 @@
     python bench/thread_pool.py [--rounds 5]
 
 Each pool runs in a process of its own, in turns, first on the machine as it is, then with a competing busy process.
-"empty" is a parallel loop of two pieces that do nothing; "triad" is y += 2 x over N float64 (memory-bound); "paused" means
-1 ms of sleep before each call, so that workers are asleep. Times in microseconds, median / 99th percentile, the median of
-the rounds each. Numba is optional: without it its rows are missing.
+"empty" is a parallel loop of two pieces that do nothing; "triad" is y += 2 x over N float64 (memory-bound); "paused"
+means 1 ms of sleep before each call, so that workers are asleep. Times in microseconds, median / 99th percentile, the
+median of the rounds each. Numba is optional: without it its rows are missing.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import functools
 import glob
 import importlib.machinery
 import importlib.util
@@ -147,7 +148,8 @@ def measure(pool: str) -> dict[str, tuple[float, float]]:
         x, y = np.ones(count), np.zeros(count)
         closure = (ctypes.c_void_p * 2)(x.ctypes.data, y.ctypes.data)
         for label, pause, share in ((name, 0.0, 1), (name + ", paused", 0.001, 4)):
-            figures[label] = quantiles(lambda: launch(code.addresses[body], closure, count), repeats // share, pause)  # noqa: B023
+            call = functools.partial(launch, code.addresses[body], closure, count)
+            figures[label] = quantiles(call, repeats // share, pause)
     return figures
 
 

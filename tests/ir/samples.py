@@ -333,6 +333,22 @@ def _fori_loop() -> list[Sample]:
     return [Sample((np.array(0), np.array(n), x, c), {"carries": 1}, (body,)) for n in (0, 1, 4)]
 
 
+def _custom_jvp() -> list[Sample]:
+    primal = region("(%x: f64[3]) -> (f64[3]) { %0: f64[3] = mul %x, %x return %0 }")
+    rule = region(
+        "(%x: f64[3], %d: f64[3]) -> (f64[3], f64[3]) "
+        "{ %0: f64[3] = mul %x, %x  %1: f64[3] = mul %x, %d  %2: f64[3] = add %1, %1  return %0, %2 }"
+    )
+    return [Sample((regular("", F64, (3,)),), {}, (primal, rule))]
+
+
+def _custom_vjp() -> list[Sample]:
+    primal = region("(%x: f64[3]) -> (f64[3]) { %0: f64[3] = neg %x return %0 }")
+    forward = region("(%x: f64[3]) -> (f64[3]) { %0: f64[3] = neg %x return %0 }")
+    backward = region("(%c: f64[3]) -> (f64[3]) { %0: f64[3] = neg %c return %0 }")
+    return [Sample((regular("", F64, (3,)),), {"residuals": 0}, (primal, forward, backward))]
+
+
 def double(x: np.ndarray) -> np.ndarray:
     """What the callback sample calls."""
     return x + x
@@ -377,6 +393,9 @@ TABLE: dict[str, Callable[[], list[Sample]]] = {
     "while_loop": _while_loop,
     "fori_loop": _fori_loop,
     "callback": _callback,
+    "custom_jvp": _custom_jvp,
+    "custom_vjp": _custom_vjp,
+    "custom_linear": lambda: [],  # never runs: the backward walk replaces it by its region
 }
 
 

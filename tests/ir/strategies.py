@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -77,39 +78,58 @@ def attributes() -> st.SearchStrategy[Any]:
 NAMES = st.from_regex(r"[a-z_][a-z_0-9]{0,5}", fullmatch=True)
 
 
-@st.composite
-def functions(draw: st.DrawFn, visible: tuple[Value, ...] = (), depth: int = 2) -> Function:
-    """A function, or a region inside of one whose values are ``visible``."""
-    params = tuple(Value(t) for t in draw(st.lists(types(), max_size=3)))
-    known: list[Value] = [*visible, *params]
-    eqns = []
-    for _ in range(draw(st.integers(0, 4))):
-        regions = ()
-        if depth and draw(st.integers(0, 3)) == 0:
-            regions = tuple(draw(functions(tuple(known), depth - 1)) for _ in range(draw(st.integers(1, 2))))
-        loc = draw(st.one_of(st.none(), st.tuples(NAMES.map(lambda s: f"{s}.py"), st.integers(1, 999))))
-        results = tuple(Value(t, loc) for t in draw(st.lists(types(), max_size=2)))
-        op = PRIMITIVES[draw(st.sampled_from(sorted(PRIMITIVES)))]
-        attrs = draw(st.dictionaries(NAMES, attributes(), max_size=2))
-        eqns.append(Eqn(op, draw(operands(known)), attrs, regions, results, loc))
-        known.extend(results)
-    outer = depth == 2
-    returned = draw(operands(known))
-    return Function(
-        draw(st.one_of(NAMES, st.text(max_size=5))),
-        params,
-        tuple(eqns),
-        returned,
-        sizes=tuple(draw(st.lists(st.sampled_from(SYMBOLS), max_size=2, unique=True))) if outer else (),
-        guards=tuple(draw(st.lists(guards(), max_size=2))) if outer else (),
-        aliases={0: 0} if outer and params and returned and draw(st.booleans()) else {},
+class _Pool:
+    """What random functions are made of. The structure comes from a seed, because many small draws are slow."""
+
+    def __init__(self, seed: int, **parts: list[Any]) -> None:
+        self.random = Random(seed)
+        self.parts = parts
+
+    def some(self, part: str, most: int) -> list[Any]:
+        return self.random.choices(self.parts[part], k=self.random.randint(0, most))
+
+    def one(self, part: str) -> Any:
+        return self.random.choice(self.parts[part])
+
+    def operands(self, known: list[Value]) -> tuple[Operand, ...]:
+        return tuple(self.random.choices([*known, *self.parts["literals"]], k=self.random.randint(0, 3)))
+
+    def function(self, visible: tuple[Value, ...] = (), depth: int = 0) -> Function:
+        """A function, or a region inside of one whose values are ``visible``."""
+        params = tuple(map(Value, self.some("types", 3)))
+        known: list[Value] = [*visible, *params]
+        eqns = []
+        for _ in range(self.random.randint(0, 4)):
+            regions: tuple[Function, ...] = ()
+            if depth < 2 and self.random.random() < 0.3:
+                regions = tuple(self.function(tuple(known), depth + 1) for _ in range(self.random.randint(1, 2)))
+            loc = self.one("locations")
+            results = tuple(Value(t, loc) for t in self.some("types", 2))
+            attrs = dict(zip(self.some("keys", 2), self.some("attributes", 2), strict=False))
+            op = PRIMITIVES[self.random.choice(sorted(PRIMITIVES))]
+            eqns.append(Eqn(op, self.operands(known), attrs, regions, results, loc))
+            known.extend(results)
+        returned = self.operands(known)
+        if depth:
+            return Function(self.one("names"), params, tuple(eqns), returned)
+        aliases = {0: 0} if params and returned and self.random.random() < 0.5 else {}
+        sizes = tuple(dict.fromkeys(self.random.choices(SYMBOLS, k=2)))
+        guards = tuple(self.some("guards", 2))
+        return Function(self.one("names"), params, tuple(eqns), returned, sizes=sizes, guards=guards, aliases=aliases)
+
+
+def functions() -> st.SearchStrategy[Function]:
+    """Functions with nested regions."""
+    locations = st.one_of(st.none(), st.tuples(NAMES.map(lambda name: f"{name}.py"), st.integers(1, 999)))
+    pools = st.builds(
+        _Pool,
+        st.integers(0, 1 << 30),
+        types=st.lists(types(), min_size=2, max_size=4),
+        literals=st.lists(literals(), min_size=1, max_size=4),
+        attributes=st.lists(attributes(), min_size=2, max_size=4),
+        keys=st.lists(NAMES, min_size=2, max_size=2),
+        names=st.lists(st.one_of(NAMES, NAMES, st.text(max_size=4)), min_size=2, max_size=4),
+        locations=st.lists(locations, min_size=2, max_size=2),
+        guards=st.lists(st.builds(Guard, dims(), st.sampled_from(["== 0", "!= 0", ">= 0"])), min_size=1, max_size=2),
     )
-
-
-def guards() -> st.SearchStrategy[Guard]:
-    return st.builds(Guard, dims(), st.sampled_from(["== 0", "!= 0", ">= 0"]))
-
-
-def operands(known: list[Value]) -> st.SearchStrategy[tuple[Operand, ...]]:
-    one = st.one_of(literals(), st.sampled_from(known)) if known else literals()
-    return st.lists(one, max_size=3).map(tuple)
+    return pools.map(lambda pool: pool.function())

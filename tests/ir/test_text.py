@@ -39,7 +39,7 @@ def test_text_is_canonical() -> None:
 
 
 @given(functions())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_round_trip(function: Function) -> None:
     text = format_function(function)
     again = parse(text)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tracejit.config import options
 from tracejit.runtime import cache
 from tracejit.runtime.cache import DiskCache, default_directory, key
 
@@ -147,6 +148,14 @@ def test_a_directory_that_cannot_be_made(tmp_path):
         disk = DiskCache(place)
         assert disk.directory is None and not disk.store(KEY, ITEMS) and disk.load(KEY) is None
         disk.clear()
+
+
+def test_the_setting_switches_it_off(monkeypatch, tmp_path):
+    monkeypatch.undo()
+    monkeypatch.setattr(cache, "_process_cache", lambda: DiskCache(tmp_path))
+    assert cache.default_cache().directory == tmp_path
+    with options(disk_cache=False):
+        assert cache.default_cache().directory is None
 
 
 def test_no_directory_at_all():

@@ -7,6 +7,7 @@ import inspect
 import pickle
 import sys
 import threading
+import types
 import weakref
 
 import numpy as np

@@ -21,7 +21,7 @@ from tracejit.codegen_llvm import engine
 from tracejit.ir import dims
 from tracejit.ir.dims import evaluate, symbol
 from tracejit.runtime.dim_text import DimWriter, declarations
-from tracejit.runtime.program import ArgumentSpec, Message, Program, ResultSpec, from_json, to_json
+from tracejit.runtime.program import ArgumentSpec, Message, Program, ResultSpec, from_json, message_of, to_json
 
 
 def test_programs_survive_as_text():
@@ -48,6 +48,16 @@ def test_programs_survive_as_text():
     for bad in ("", "[]", "{}", text.replace('"format":1', '"format":0'), text.replace("LinAlgError", "SystemExit")):
         with pytest.raises(ValueError):
             from_json(bad, unflatten=tuple)
+
+
+def test_messages_survive_as_strings():
+    message = Message(IndexError, "index {0}", "a.py:1")
+    assert message_of(message.as_data()) == message
+    for bad in (["IndexError", "text"], ["IndexError", "text", 1], ["KeyboardInterrupt", "text", ""], "abc", None):
+        with pytest.raises(ValueError):
+            message_of(bad)
+    with pytest.raises(ValueError, match="may raise"):
+        Message(type("Own", (Exception,), {}), "text").as_data()
 
 
 def test_programs_that_make_no_sense_are_refused():

@@ -53,6 +53,21 @@ def test_array_likes_are_arrays():
         assert "not written in place" in wrapper.mismatch(doubling_in_place(), [value])
 
 
+def test_array_likes_are_asked_once():
+    class Shrinking:
+        left = 6
+
+        def __array__(self, dtype=None, copy=None):
+            self.left -= 1
+            return np.zeros(self.left)
+
+    three = program(DOUBLE, [array(), array()], [(n,), (n,)], [ROWS], [ResultSpec("array", F8, (n,))])
+    value = Shrinking()
+    assert wrapper.matches(three, [value, np.zeros(5)])
+    with pytest.raises(RuntimeError, match="changed during the call"):
+        wrapper.call(three, [value, np.zeros(5)])
+
+
 def test_overlap_is_found_exactly():
     base = np.zeros(10)
     assert wrapper.call(two_arrays(), [base[::2], base[1::2]])[0].tolist() == [1] * 5

@@ -28,11 +28,6 @@ def test_derivatives_of_reverse(name):
     rng = np.random.default_rng(1)
     pulled = vjp_function(function, floats(function))
     extra = []
-    for param, value in zip(
-        [r for r in function.results if differentiable(r.type)], interpret(function, *args), strict=False
-    ):
-        del value
-        assert differentiable(param.type)
     values = [v for v, r in zip(interpret(function, *args), function.results, strict=True) if differentiable(r.type)]
     for value in values:
         value = np.asarray(value)
@@ -40,8 +35,7 @@ def test_derivatives_of_reverse(name):
             1j * rng.standard_normal(value.shape) if value.dtype.kind == "c" else 0
         )
         extra.append(np.asarray(noise, value.dtype))
-    tolerance = 1e-5
-    check_derivatives(pulled, *args, *extra, tolerance=tolerance)
+    check_derivatives(pulled, *args, *extra, tolerance=1e-5)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -120,7 +114,6 @@ def test_per_example_gradients():
 # -------------------------------------------------------------------------------------------------- random programs
 
 ROWS, COLUMNS = symbol("r"), symbol("c")
-UNARY = ("sin", "cos", "tanh", "neg", "arctan", "sigmoid", "expm1_of_sin")
 
 
 def _step(choice, pool):

@@ -50,10 +50,7 @@ def test_integers_have_no_tangent():
 
 
 def test_zero_tangents_make_no_nan():
-    # 1/x is infinite, but its operand does not move: 0 * inf must not appear.
-    function = build(lambda x, y: op("div", 1.0 + 0.0 * y, x) + y, LINE, LINE)
-    *_, tangent = interpret(jvp_function(function, (False, True)), np.array([0.0]), np.ones(1), np.ones(1))
-    assert not np.isnan(tangent).any() or np.isinf(1 / np.float64(0.0) * 0)
+    # The derivative of log is infinite at 0, but its operand does not move: 0 * inf must not appear.
     function = build(lambda x, y: op("log", x) + y, LINE, LINE)
     with np.errstate(divide="ignore"):
         *_, tangent = interpret(jvp_function(function, (False, True)), np.zeros(1), np.ones(1), np.ones(1))

@@ -1,8 +1,8 @@
 """Memory for results and scratch, and the Context that carries it to machine code.
 
-Owns the Python side of the buffer pool: its limit, the NumPy memory handler (NEP 49) on top of it, how a result array is
-made, and the filled-in template of Context. It must not know programs or kernels. The pool itself is machine code, in
-the support object.
+Owns the Python side of the buffer pool: its limit, the NumPy memory handler (NEP 49) on top of it, how a result array
+is made, and the filled-in template of Context. It must not know programs or kernels. The pool itself is machine code,
+in the support object.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import threading
 from typing import Any
 
 import numpy as np
 
-from tracejit.codegen_llvm import support, threads
+from tracejit.codegen_llvm import engine, support, threads
 from tracejit.codegen_llvm.buffers_pool import FLAGS_OFFSET, HANDLER_OFFSET
 
 __all__ = [
@@ -50,7 +49,6 @@ class Context(ctypes.Structure):
 
 
 CONTEXT_BYTES = ctypes.sizeof(Context)
-_lock = threading.RLock()
 _ready = False
 
 # Limits --------------------------------------------------------------------------------------------------------------
@@ -71,7 +69,7 @@ def _default_limit() -> int:
 
 def _prepare() -> None:
     global _ready
-    with _lock:
+    with engine.lock:
         if not _ready:
             support.word("tj_pool_limit").value = _default_limit()
             _ready = True
@@ -100,7 +98,7 @@ def pool_statistics() -> dict[str, int]:
 
 
 def allocate_address() -> int:
-    """Return the C address of ``void *allocate(int64_t bytes)``: 64-byte aligned, null only when memory is exhausted."""
+    """Return the C address of ``void *allocate(int64_t bytes)``: 64-byte aligned, null if memory is exhausted."""
     _prepare()
     return support.support_address("tj_allocate")
 
@@ -111,7 +109,7 @@ def release_address() -> int:
     return support.support_address("tj_release")
 
 
-# Context ---------------------------------------------------------------------------------------------------------------
+# Context -----------------------------------------------------------------------------------------------------------
 
 
 def context_template_address() -> int:
@@ -136,7 +134,7 @@ def make_context() -> tuple[int, Context]:
     return ctypes.addressof(context), context
 
 
-# NumPy -----------------------------------------------------------------------------------------------------------------
+# NumPy -------------------------------------------------------------------------------------------------------------
 
 
 class _Allocator(ctypes.Structure):
@@ -157,8 +155,9 @@ _CAPSULE_NAME = b"mem_handler"
 @functools.cache
 def _numpy_function(index: int) -> int:
     """An entry of NumPy's C API table."""
-    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    get_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+        ("PyCapsule_GetPointer", ctypes.pythonapi)
+    )
     table = get_pointer(np._core._multiarray_umath._ARRAY_API, None)  # type: ignore[attr-defined]
     return (ctypes.c_void_p * (index + 1)).from_address(table)[index] or 0
 
@@ -182,8 +181,9 @@ def memory_handler() -> Any:
         setattr(_handler_storage.allocator, name, support.support_address(f"tj_handler_{name}"))
     for keep in (_handler_storage, _CAPSULE_NAME):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(keep))
-    new = ctypes.pythonapi.PyCapsule_New
-    new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    new = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)(
+        ("PyCapsule_New", ctypes.pythonapi)
+    )
     capsule = new(ctypes.addressof(_handler_storage), _CAPSULE_NAME, None)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(capsule))
     return capsule

@@ -8,8 +8,8 @@ A block is `malloc`ed memory with a 64-byte header right before the address hand
     -64  what malloc returned      -56  capacity in bytes      -48  size class, -1: not pooled      -40  next free block
 
 Sizes of 64 KiB and more are rounded up to a power of two or a quarter step above it; freed blocks of one class form a
-stack, so the warmest is used first. When the pool would hold more than its limit, blocks of other classes go back to the
-system in turn. The header makes `release` and `realloc` independent of what size the caller remembers.
+stack, so the warmest is used first. When the pool would hold more than its limit, blocks of other classes go back to
+the system in turn. The header makes `release` and `realloc` independent of what size the caller remembers.
 """
 
 from __future__ import annotations

@@ -63,12 +63,14 @@ class Shared:
         self.module = module
         self.memories: dict[Value, Memory] = {}
         self.bodies = 0
+        self.buffers = 0
 
     def memory(self, buffer: Value) -> Memory:
         """The record of a buffer, made when it is first met."""
         found = self.memories.get(buffer)
         if found is None:
-            found = self.memories[buffer] = Memory(len(self.memories))
+            found = self.memories[buffer] = Memory(self.buffers)
+            self.buffers += 1
         return found
 
 
@@ -103,7 +105,9 @@ class Body(Writer):
         self.cold: list[Any] = []  # blocks that are hardly ever entered
         self.dims: dict[DimLike, str] = {}
         self.unrounded: set[Value] = set()
-        self.can_fail = False
+        self.can_fail = False  # whether a check may fail in it
+        self.can_leave = False  # whether it ends early after a failed check
+        self.context_text = ""
 
     # --------------------------------------------------------------------- from outside the function
 
@@ -115,13 +119,19 @@ class Body(Writer):
         """The text of a dim, from outside the function or computed in its entry."""
         raise NotImplementedError
 
-    def context(self) -> str:
-        """The text of the pointer to the kernel's context."""
+    def make_context(self) -> str:
+        """The text of the pointer to the kernel's context, when it is first asked for."""
         raise NotImplementedError
 
     def leave(self) -> list[str]:
         """The lines that leave the function after an error."""
         raise NotImplementedError
+
+    def context(self) -> str:
+        """The text of the pointer to the kernel's context."""
+        if not self.context_text:
+            self.context_text = self.make_context()
+        return self.context_text
 
     # ------------------------------------------------------------------------------------ regions
 
@@ -139,9 +149,25 @@ class Body(Writer):
         mark, live = len(self.undo), len(self.live)
         self.run(region.eqns)
         self.release(live)
+        self.forget(mark)
+
+    def forget(self, mark: int) -> None:
+        """Forget what was remembered since ``undo`` had ``mark`` entries."""
         for known, key in self.undo[mark:]:
             known.pop(key, None)
         del self.undo[mark:]
+
+    def snapshot(self) -> tuple[Any, ...]:
+        """What to go back to, when an attempt to emit something in lanes is given up."""
+        counts = (len(self.out), len(self.undo), len(self.live), len(self.cold), len(self.module.messages))
+        return self.out, self.block, counts
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Drop what was emitted since the snapshot."""
+        self.out, self.block, (lines, undo, live, cold, messages) = state
+        self.forget(undo)
+        del self.out[lines:], self.live[live:], self.cold[cold:], self.module.messages[messages:]
+        self.loop, self.lanes, self.mask = None, 1, None
 
     def release(self, down_to: int = 0, *, keep: bool = False) -> None:
         """Emit the release of allocated memory, the latest first, until ``down_to`` blocks are left."""
@@ -381,7 +407,27 @@ class Body(Writer):
         self.module.helpers.setdefault("@tj.fail", FAIL)
         self.out.append(f"call void @tj.fail(ptr {self.context()}, i64 {code}, i64 {first}, i64 {second})")
         self.release(keep=True)
+        self.can_leave = True
         self.out.extend(self.leave())
+
+    def leave_if_failed(self) -> None:
+        """Leave the function if a check failed in one that it called."""
+        self.can_fail = True
+        place = self.op(f"getelementptr i8, ptr {self.context()}, i64 32")
+        code = self.op(f"load i64, ptr {place}, align 8")
+        failed, fine = self.label(), self.label()
+        self.unlikely(self.op(f"icmp ne i64 {code}, 0"), failed, fine)
+        after = Chunk(failed)
+        self.cold.append(after.lines)
+
+        def end() -> None:
+            self.start(failed)
+            self.release(keep=True)
+            self.can_leave = True
+            self.out.extend(self.leave())
+
+        self.at(after, end)
+        self.start(fine)
 
     # ------------------------------------------------------------------------------------------ dims
 

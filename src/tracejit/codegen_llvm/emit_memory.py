@@ -278,10 +278,21 @@ def _load_vector(body: Body, k: Register, buffer: Value, place: Place, tags: str
         pointer = loop.stream(body, k, buffer, place, reads=True)
         if place.stride == 1:
             return load_contiguous(body, k, pointer, tags)
+        if place.stride == -1:
+            lowest = body.op(f"getelementptr {element_type(k)}, ptr {pointer}, i64 {1 - body.lanes}")
+            return _reversed(body, k, load_contiguous(body, k, lowest, tags))
         return _load_lanes(body, k, _constant_steps(body, k, pointer, place.stride), tags)
     if place.stride == 1:
         return load_contiguous(body, k, loop.guarded_pointer(body, k, buffer, place), tags)
     return _load_lanes(body, k, _lane_pointers(body, k, place), tags)
+
+
+def _reversed(body: Body, k: Register, x: Any) -> Any:
+    """The lanes in the opposite order."""
+    if isinstance(x, tuple):
+        return tuple(_reversed(body, k, part) for part in x)
+    kind = k.part.type if k.part is not None else k.type
+    return body.op(f"shufflevector {kind} {x}, {kind} poison, {_lanes_mask(range(k.lanes - 1, -1, -1))}")
 
 
 def _constant_steps(body: Body, k: Register, pointer: str, stride: int) -> list[str]:
@@ -343,6 +354,9 @@ def _store_vector(body: Body, k: Register, buffer: Value, place: Place, text: An
         pointer = loop.stream(body, k, buffer, place, writes=True)
         if place.stride == 1:
             store_contiguous(body, k, pointer, text, tags)
+        elif place.stride == -1:
+            lowest = body.op(f"getelementptr {element_type(k)}, ptr {pointer}, i64 {1 - body.lanes}")
+            store_contiguous(body, k, lowest, _reversed(body, k, text), tags)
         else:
             _store_lanes(body, k, _constant_steps(body, k, pointer, place.stride), text, tags)
     elif place.stride == 1:
@@ -359,6 +373,15 @@ def _scatter(body: Body, k: Register, place: Place, text: Any, tags: str) -> Non
         index = body.lane(i, place.index, lane)
         pointers.append(body.op(f"getelementptr {element_type(k)}, ptr {place.pointer}, i64 {index}"))
     _store_lanes(body, k, pointers, text, tags)
+
+
+@handles("view")
+def view(body: Body, eqn: Eqn) -> None:
+    """The same memory with other dims."""
+    (buffer,) = eqn.operands
+    assert isinstance(buffer, Value)
+    body.scalars[eqn.results[0]] = body.scalars[buffer]
+    body.shared.memories[eqn.results[0]] = body.shared.memory(buffer)
 
 
 # ----------------------------------------------------------------------------------------- allocation

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracejit.codegen_llvm.emit_body import Body
+from tracejit.codegen_llvm.emit_body import Body, Memory, Shared
 from tracejit.codegen_llvm.emit_memory import MOST_STRIDE, Place, element_type, store_contiguous
 from tracejit.codegen_llvm.registers import Register
 from tracejit.codegen_llvm.writer import Chunk
@@ -19,17 +19,21 @@ from tracejit.ir.dims import product
 __all__ = ["VectorLoop"]
 
 
-def _ordered_buffers(region: Function) -> set[Value]:
+def _ordered_memory(shared: Shared, region: Function) -> set[Memory]:
     """Buffers that are stored to and reached by more than one index: their accesses must keep the program's order."""
-    stored: set[Value] = set()
-    indices: dict[Value, set[tuple[Any, ...]]] = {}
+    stored: set[Memory] = set()
+    indices: dict[Memory, set[tuple[Any, ...]]] = {}
     for eqn in walk(region):
-        if eqn.op.name == "load":
-            indices.setdefault(eqn.operands[0], set()).add(eqn.operands[1:])  # type: ignore[arg-type]
-        elif eqn.op.name == "store":
-            stored.add(eqn.operands[1])  # type: ignore[arg-type]
-            indices.setdefault(eqn.operands[1], set()).add(eqn.operands[2:])  # type: ignore[arg-type]
-    return {buffer for buffer in stored if len(indices[buffer]) > 1}
+        name = eqn.op.name
+        if name == "view":
+            shared.memories[eqn.results[0]] = shared.memory(eqn.operands[0])  # type: ignore[arg-type]
+        elif name in ("load", "store"):
+            position = 0 if name == "load" else 1
+            memory = shared.memory(eqn.operands[position])  # type: ignore[arg-type]
+            indices.setdefault(memory, set()).add(eqn.operands[position + 1 :])
+            if name == "store":
+                stored.add(memory)
+    return {memory for memory in stored if len(indices[memory]) > 1}
 
 
 class _Stream:
@@ -67,7 +71,8 @@ class VectorLoop:
         self.inner = {self.index}
         self.pre = Chunk(body.block)
         self.undo: list[tuple[dict[Any, Any], Any]] = []
-        self.ordered = _ordered_buffers(region)
+        self.shared = body.shared
+        self.ordered = _ordered_memory(body.shared, region)
         self.streams: dict[tuple[Any, ...], _Stream] = {}
         self.offsets: dict[str, list[str]] = {}
         self.outer = Chunk(body.label())
@@ -94,7 +99,7 @@ class VectorLoop:
             isinstance(stride, int)
             and -MOST_STRIDE <= stride <= MOST_STRIDE
             and place.pointer not in self.inner
-            and buffer not in self.ordered
+            and self.shared.memory(buffer) not in self.ordered
         )
 
     def stream(
@@ -117,6 +122,7 @@ class VectorLoop:
     def copy_streams_in(self, body: Body, base: str, active: str) -> dict[str, str]:
         """Emit the copies before the last iteration; gives each stream's pointer for it, from which ``base`` counts."""
         pointers = {}
+        mark = len(body.undo)
         for stream in self.streams.values():
             k, stride = stream.register, stream.place.stride
             assert isinstance(stride, int)
@@ -133,10 +139,12 @@ class VectorLoop:
                     body.out.append(copy_in(body, k, first, source, active, stride, self.mirrors))
             back = body.index_op("sub", "0", start)
             pointers[stream.pointer] = body.op(f"getelementptr {element_type(k)}, ptr {first}, i64 {back}")
+        body.forget(mark)
         return pointers
 
     def copy_streams_out(self, body: Body, base: str, active: str) -> None:
         """Emit the copies after the last iteration."""
+        mark = len(body.undo)
         for stream in self.streams.values():
             if stream.writes:
                 k, stride = stream.register, stream.place.stride
@@ -153,6 +161,7 @@ class VectorLoop:
                     body.out.append(
                         f"call void {symbol}(ptr {target}, ptr {first}, i64 {active}, i64 {active}, i64 {step})"
                     )
+        body.forget(mark)
 
     def lane_offsets(self, body: Body, stride: str) -> list[str]:
         """For each lane how many elements it is behind the first; the lanes that do not count are where the last one is."""
@@ -165,11 +174,9 @@ class VectorLoop:
 
     def _offsets(self, body: Body, stride: str) -> list[str]:
         offsets = ["0"]
+        last = body.op(f"sub i64 {self.active}, 1") if self.has_tail else ""
         for lane in range(1, self.lanes):
-            number = str(lane)
-            if self.has_tail:
-                last = body.op(f"sub i64 {self.active}, 1") if lane == 1 else last  # noqa: F821
-                number = body.op(f"call i64 @llvm.smin.i64(i64 {lane}, i64 {last})")
+            number = body.op(f"call i64 @llvm.smin.i64(i64 {lane}, i64 {last})") if last else str(lane)
             offsets.append(body.op(f"mul i64 {number}, {stride}"))
         return offsets
 

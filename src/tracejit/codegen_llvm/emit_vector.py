@@ -99,6 +99,7 @@ def _emit_body(body: Body, region: Function, frame: _Frame) -> None:
     body.start(frame.head)
     body.out.append(head)
     body.loop, body.lanes = loop, loop.lanes
+    mark = len(body.undo)
     index, *carries = region.params
     body.linears[index] = Linear(1, "", 0)
     for carry, accumulator in zip(carries, frame.accumulators, strict=True):
@@ -109,6 +110,7 @@ def _emit_body(body: Body, region: Function, frame: _Frame) -> None:
         yields = [body.vector(result) for result in region.results]
     finally:
         body.loop, body.lanes = None, 1
+    body.forget(mark)
     frame.results = [list(y) if isinstance(y, tuple) else [y] for y in yields]
     following = body.op(f"add nsw i64 {loop.index}, {loop.lanes}")
     head.append(f"{loop.index} = phi i64 [{frame.begin}, %{frame.outer}], [{following}, %{body.block}]")

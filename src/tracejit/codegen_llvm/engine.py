@@ -9,8 +9,8 @@ same `load_object`.
 
 from __future__ import annotations
 
-import ctypes
 import functools
+import importlib
 import itertools
 import os
 import re
@@ -33,6 +33,7 @@ __all__ = [
     "define_symbol",
     "host_target",
     "load_object",
+    "lock",
     "optimised_text",
 ]
 
@@ -47,8 +48,9 @@ LEVEL_FULL = 3
 
 # One program's text is parsed into its own LLVM context, so threads share nothing but LLVM's global tables, which
 # llvmlite guards call by call. This lock exists for `fork`: holding it while forking proves that no other thread is
-# inside llvmlite, whose own lock would stay locked in the child for ever.
-_lock = threading.RLock()
+# inside llvmlite, whose own lock would stay locked in the child for ever. The modules on top of this one take it for
+# their one-time set-up, for the same reason.
+lock = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -155,11 +157,12 @@ def _optimised_module(llvm_text: str, level: int) -> tuple[llvm.ModuleRef, llvm.
 def compile_object(llvm_text: str, *, level: int = LEVEL_LOOPS) -> bytes:
     """Compile LLVM text to the bytes of a relocatable object file for the host.
 
+    >>> import ctypes
     >>> code = compile_object("define i64 @one() { ret i64 1 }")
     >>> ctypes.CFUNCTYPE(ctypes.c_int64)(load_object(code, "one").address)()
     1
     """
-    with _lock:
+    with lock:
         module, machine = _optimised_module(llvm_text, level)
         code: bytes = machine.emit_object(module)
         return code
@@ -167,20 +170,22 @@ def compile_object(llvm_text: str, *, level: int = LEVEL_LOOPS) -> bytes:
 
 def optimised_text(llvm_text: str, *, level: int = LEVEL_LOOPS) -> str:
     """Return the LLVM text as it is after the passes of ``level``, to look at."""
-    with _lock:
+    with lock:
         return str(_optimised_module(llvm_text, level)[0])
 
 
 def assembly(llvm_text: str, *, level: int = LEVEL_LOOPS) -> str:
     """Return the host's assembly for LLVM text, to look at."""
-    with _lock:
+    with lock:
         module, machine = _optimised_module(llvm_text, level)
         text: str = machine.emit_assembly(module)
         return text
 
 
-# Symbols ---------------------------------------------------------------------------------------------------------------
+# Symbols -----------------------------------------------------------------------------------------------------------
 
+# They register resolvers when imported; an object from the disk cache may need them before anything else did.
+_RESOLVING_MODULES = ("tracejit.codegen_llvm.support", "tracejit.codegen_llvm.blas")
 _symbols: dict[str, int] = {}
 _resolvers: list[Callable[[str], int | None]] = []
 # Names that only we resolve. They stand in the object's string table whatever its format, so a search through the bytes
@@ -190,13 +195,13 @@ _OWN_NAMES = re.compile(rb"tj_[a-z0-9_]+|__(?:trunc|extend)[a-z]+f2")
 
 def define_symbol(name: str, address: int) -> None:
     """Bind the C symbol ``name`` (``tj_...``) for objects loaded from now on."""
-    with _lock:
+    with lock:
         _symbols[name] = address
 
 
 def add_symbol_resolver(resolver: Callable[[str], int | None]) -> None:
     """Ask ``resolver(name)`` for the address of names nobody defined, when an object that uses them is loaded."""
-    with _lock:
+    with lock:
         if resolver not in _resolvers:
             _resolvers.append(resolver)
 
@@ -206,13 +211,15 @@ def _wanted_symbols(code: bytes, defined: list[str]) -> dict[str, int]:
     for name in {match.decode() for match in _OWN_NAMES.findall(code)}.difference(defined):
         address = _symbols.get(name)
         if address is None:
+            for module in _RESOLVING_MODULES:
+                importlib.import_module(module)
             address = next((found for found in (ask(name) for ask in _resolvers) if found is not None), None)
         if address is not None:
             wanted[name] = address
     return wanted
 
 
-# Loading ---------------------------------------------------------------------------------------------------------------
+# Loading -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -273,11 +280,11 @@ _load = _load_with_engine if os.name == "nt" else _load_with_linker
 
 
 def load_object(code: bytes, symbol: str = "kernel", *more_symbols: str) -> LoadedCode:
-    """Load the bytes of an object file and return the address of ``symbol`` (``.addresses`` has ``more_symbols`` too)."""
+    """Load an object file's bytes and return the address of ``symbol``; ``.addresses`` has ``more_symbols`` too."""
     symbols = [symbol, *more_symbols]
-    with _lock:
+    with lock:
         return _load(code, symbols, _wanted_symbols(code, symbols))
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)

@@ -1,8 +1,8 @@
 """Conversions to and from 16-bit floats that no instruction does, as LLVM text.
 
 Owns bodies for the functions which LLVM's code generator calls by fixed names (``__truncdfhf2``, ...) and which the C
-library of a process need not have. It must not know who calls them. They round once, to nearest even, and keep NaN, so a
-float64 goes to float16 without the double rounding of a detour over float32.
+library of a process need not have. It must not know who calls them. They round once, to nearest even, and keep NaN,
+so a float64 goes to float16 without the double rounding of a detour over float32.
 """
 
 from __future__ import annotations

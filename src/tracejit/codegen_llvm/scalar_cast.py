@@ -53,13 +53,11 @@ def _float_to_float(w: Writer, k: Register, r: Register, x: str) -> str:
 
 
 def _float_to_integer(w: Writer, k: Register, r: Register, x: str) -> str:
-    if r.bits == 64:
+    if r.bits >= 32:
         return w.op(f"fpto{'u' if r.group == 'u' else 's'}i {k.type} {x} to {r.type}")
-    # C compilers convert to the next larger signed type and cut off the upper bits.
-    bits = 64 if r.name == "u32" else 32
-    wide = named_register(f"i{bits}", k.lanes)
-    whole = w.op(f"fptosi {k.type} {x} to {wide.type}")
-    return whole if r.bits == bits else w.op(f"trunc {wide.type} {whole} to {r.type}")
+    # C compilers convert to i32 and cut off the upper bits.
+    wide = named_register("i32", k.lanes)
+    return w.op(f"trunc {wide.type} {w.op(f'fptosi {k.type} {x} to {wide.type}')} to {r.type}")
 
 
 def _integer_to_float(w: Writer, k: Register, r: Register, x: str) -> str:

@@ -10,7 +10,7 @@ from tracejit.codegen_llvm.writer import Writer
 
 __all__ = [
     "add", "conjugate", "divide", "equal", "is_finite_complex", "is_infinite_complex", "is_nan", "multiply", "negate",
-    "not_equal", "ordered", "reciprocal", "subtract", "larger", "smaller",
+    "larger", "larger_number", "not_equal", "ordered", "reciprocal", "smaller", "smaller_number", "subtract",
 ]  # fmt: skip
 
 Pair = tuple[str, str]
@@ -111,17 +111,20 @@ def ordered(strict: str, loose: str) -> Callable[[Writer, Register, Register, Pa
     return emit
 
 
-def _extreme(strict: str, loose: str) -> Callable[[Writer, Register, Register, Pair, Pair], Pair]:
+def _extreme(strict: str, loose: str, *, keeps_nan: bool) -> Callable[[Writer, Register, Register, Pair, Pair], Pair]:
     def emit(w: Writer, k: Register, r: Register, a: Pair, b: Pair) -> Pair:
         p = _part(k)
-        first = w.op(f"or {k.mask} {is_nan(w, k, r, a)}, {ordered(strict, loose)(w, k, r, a, b)}")
+        special = is_nan(w, k, r, a if keeps_nan else b)
+        first = w.op(f"or {k.mask} {special}, {ordered(strict, loose)(w, k, r, a, b)}")
         return w.select(p, first, a[0], b[0]), w.select(p, first, a[1], b[1])
 
     return emit
 
 
-larger = _extreme("ogt", "oge")
-smaller = _extreme("olt", "ole")
+larger = _extreme("ogt", "oge", keeps_nan=True)
+smaller = _extreme("olt", "ole", keeps_nan=True)
+larger_number = _extreme("ogt", "oge", keeps_nan=False)
+smaller_number = _extreme("olt", "ole", keeps_nan=False)
 
 
 def is_nan(w: Writer, k: Register, r: Register, a: Pair) -> str:

@@ -5,6 +5,7 @@ Each function takes the writer, the operands' register, the result's register an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from tracejit.codegen_llvm.registers import Register, named_register
@@ -12,8 +13,9 @@ from tracejit.codegen_llvm.writer import Writer
 
 __all__ = [
     "floor_divide", "floor_remainder", "fraction", "frexp_exponent", "frexp_mantissa", "half_bits", "half_from_bits",
-    "heaviside", "is_finite", "is_infinite", "is_negative", "larger", "larger_number", "ldexp", "nextafter",
-    "remainder", "round_half", "sign", "smaller", "smaller_number", "spacing",
+    "heaviside", "is_finite", "is_infinite", "is_negative", "larger", "larger_half", "larger_half_number", "larger_number",
+    "ldexp", "nextafter", "remainder", "round_half", "sign", "smaller", "smaller_half", "smaller_half_number",
+    "smaller_number", "spacing",
 ]  # fmt: skip
 
 INFINITY = float("inf")
@@ -59,13 +61,12 @@ def half_from_bits(w: Writer, k: Register, bits: str) -> str:
 # ------------------------------------------------------------------------------------- larger, smaller
 
 
-def _extreme(predicate: str, keeps_nan: bool) -> object:
+def _extreme(predicate: str, *, keeps_nan: bool) -> Callable[[Writer, Register, Register, str, str], str]:
     def emit(w: Writer, k: Register, r: Register, a: str, b: str) -> str:
         # As x86's max and min: the second operand where the comparison is false, hence in ties and for NaN.
         result = w.select(k, compare(w, k, predicate, a, b), a, b)
         chosen = a if keeps_nan else b
-        special = compare(w, k, "uno", chosen, chosen)
-        return w.select(k, special, a, result)
+        return w.select(k, compare(w, k, "uno", chosen, chosen), a, result)
 
     return emit
 
@@ -74,6 +75,11 @@ larger = _extreme("ogt", keeps_nan=True)
 smaller = _extreme("olt", keeps_nan=True)
 larger_number = _extreme("ogt", keeps_nan=False)
 smaller_number = _extreme("olt", keeps_nan=False)
+# NumPy's loops for half precision take the first operand in ties.
+larger_half = _extreme("oge", keeps_nan=True)
+smaller_half = _extreme("ole", keeps_nan=True)
+larger_half_number = _extreme("oge", keeps_nan=False)
+smaller_half_number = _extreme("ole", keeps_nan=False)
 
 
 # ---------------------------------------------------------------------------------------------- signs
@@ -310,9 +316,13 @@ def nextafter(w: Writer, k: Register, r: Register, x: str, y: str) -> str:
 
 
 def spacing(w: Writer, k: Register, r: Register, x: str) -> str:
-    """The distance to the next number away from zero, with the sign of ``x``."""
+    """The distance to the next number away from zero, with the sign of ``x``; for half precision to the next larger."""
     bits, i = _as_bits(w, k, x)
-    next_number = _from_bits(w, k, i, w.op(f"add {i.type} {bits}, {i.number(1)}"))
+    step = i.number(1)
+    if k.group == "h":
+        low = compare(w, k, "olt", x, k.number(0.0))
+        step = w.op(f"select {k.mask} {low}, {i.type} {i.number(-1)}, {i.type} {step}")
+    next_number = _from_bits(w, k, i, w.op(f"add {i.type} {bits}, {step}"))
     distance = w.op(f"fsub {k.type} {next_number}, {x}")
     distance = w.select(k, compare(w, k, "oeq", x, k.number(0.0)), _from_bits(w, k, i, i.number(1)), distance)
     unknown = compare(w, k, "uge", w.intrinsic("fabs", k, x), k.number(INFINITY))

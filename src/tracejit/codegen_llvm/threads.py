@@ -1,8 +1,8 @@
 """The threads that parallel loops run on: how many, and the address of the `parallel_for` that machine code calls.
 
-Owns the number of threads and the choice between two pools of the same contract (docs/architecture.md, section 3): the
-native one in the support object where the platform has POSIX threads, and one on `concurrent.futures` elsewhere. It must
-not know what the loops compute.
+Owns the number of threads and the choice between two pools of the same contract (docs/architecture.md, section 3):
+the native one in the support object where the platform has POSIX threads, and one on `concurrent.futures` elsewhere.
+It must not know what the loops compute.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ __all__ = [
 ]
 
 _CONTEXT_PARALLEL_FOR, _CONTEXT_THREAD_COUNT = 0, 3
-_lock = threading.RLock()
 _count: int | None = None
 _executor_forced = False
 
@@ -64,7 +63,7 @@ def default_thread_count() -> int:
 def thread_count() -> int:
     """Return how many threads a parallel loop may use, the calling one included."""
     global _count
-    with _lock:
+    with engine.lock:
         if _count is None:
             _count = default_thread_count()
         return _count
@@ -75,7 +74,7 @@ def set_thread_count(count: int) -> None:
     global _count
     if count < 1:
         raise ValueError(f"a parallel loop needs at least one thread, not {count}")
-    with _lock:
+    with engine.lock:
         _count = count
         if parallel_for_address.cache_info().currsize:
             _publish()
@@ -92,7 +91,7 @@ def _publish() -> None:
 def use_executor(forced: bool) -> None:
     """Use the Python thread pool even where there is a native one, or stop doing so (for tests and comparisons)."""
     global _executor_forced
-    with _lock:
+    with engine.lock:
         _executor_forced = forced
         parallel_for_address.cache_clear()
         parallel_for_address()
@@ -105,7 +104,7 @@ def parallel_for_address() -> int:
     >>> parallel_for_address() > 0
     True
     """
-    with _lock:
+    with engine.lock:
         native = support.has_native_threads() and not _executor_forced
         address = support.support_address("tj_parallel_for") if native else executor_parallel_for_address()
         support.word("tj_context", _CONTEXT_PARALLEL_FOR).value = address
@@ -114,7 +113,7 @@ def parallel_for_address() -> int:
         return address
 
 
-# The pool for platforms without POSIX threads ----------------------------------------------------------------------------
+# The pool for platforms without POSIX threads ----------------------------------------------------------------------
 
 _Body = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 _ParallelFor = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
@@ -125,7 +124,7 @@ _executor: ThreadPoolExecutor | None = None
 def _workers() -> ThreadPoolExecutor:
     global _executor
     if _executor is None:
-        from concurrent.futures import ThreadPoolExecutor  # takes 10 ms to import, and most platforms never need it
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  takes 10 ms to import, and most platforms never need it
 
         _executor = ThreadPoolExecutor(max(os.cpu_count() or 1, thread_count()), thread_name_prefix="tracejit")
     return _executor

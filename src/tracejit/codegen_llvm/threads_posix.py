@@ -1,13 +1,14 @@
 """The thread pool behind parallel loops, as LLVM text on POSIX threads.
 
-Owns how the range of a loop is shared out and how workers wait. It must not know Python: the text is compiled into the
-support object (`support.py`) and its workers never touch the interpreter, so they need no GIL and may be parked for ever.
+Owns how the range of a loop is shared out and how workers wait. It must not know Python: the text is compiled into
+the support object (`support.py`) and its workers never touch the interpreter, so they need no GIL and may be parked
+for ever.
 
 How it works. One job runs at a time; a caller that finds the pool taken (a nested loop, another thread) runs its loop
 itself. `gate` is the whole protocol in one word: job number, an open bit, and how many workers are inside. The caller
-fills in the job, opens the gate, wakes sleepers, works itself, closes the gate when the range is used up, and waits only
-for workers that are still inside: one that never got a CPU is not waited for. Ranges are handed out by an atomic counter
-in shrinking pieces, always whole multiples of the grain. Whoever waits spins for `tj_spin_ns`, then sleeps.
+fills in the job, opens the gate, wakes sleepers, works itself, closes the gate when the range is used up, and waits
+only for workers that are still inside: one that never got a CPU is not waited for. Ranges are handed out by an atomic
+counter in shrinking pieces, always whole multiples of the grain. Whoever waits spins for `tj_spin_ns`, then sleeps.
 """
 
 from __future__ import annotations

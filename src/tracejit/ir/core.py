@@ -18,6 +18,8 @@ __all__ = ["Eqn", "Function", "Guard", "Literal", "Location", "Operand", "Value"
 
 Location: TypeAlias = tuple[str, int]  # file and line of the user's code
 
+_PRIMITIVES: dict[str, Primitive] = {}  # ``ir/primitive.py`` owns it; here because operators on values emit primitives
+
 
 class _Expression:
     """Operators on operands: each emits the primitive of that name into the current builder."""
@@ -243,7 +245,5 @@ def walk(function: Function) -> Iterator[Eqn]:
 
 
 def _emit(name: str, *operands: Any) -> Value:
-    from tracejit.ir.primitive import PRIMITIVES  # noqa: PLC0415  (primitives are made of values)
-
-    result: Value = PRIMITIVES[name](*operands)
+    result: Value = _PRIMITIVES[name](*operands)
     return result

@@ -8,12 +8,12 @@ from typing import Any, Literal as Choice, TypeAlias
 import numpy as np
 
 from tracejit.ir.builder import current_builder
-from tracejit.ir.core import Eqn, Literal, Operand, Value
+from tracejit.ir.core import _PRIMITIVES, Eqn, Literal, Operand, Value
 from tracejit.ir.types import ArrayType
 
 __all__ = ["PRIMITIVES", "Index", "Loader", "Pattern", "Primitive", "literal_like", "primitive"]
 
-PRIMITIVES: dict[str, Primitive] = {}
+PRIMITIVES: dict[str, Primitive] = _PRIMITIVES
 
 Index: TypeAlias = tuple[Operand, ...]  # one rank-0 i64 operand for each dim
 Loader: TypeAlias = Generator[tuple[Operand, Index], Operand, Operand]

@@ -73,7 +73,7 @@ class Lowering:
         self.last_read: dict[Value, int] = {}
         self._by_end: dict[int, list[Value]] = {}
         self._owned: set[Value] = set()
-        self._live: dict[Value, int] = {}
+        self._holders: dict[Value, set[Value]] = {}  # buffer -> values that it holds, until nobody reads them
         self._free: dict[tuple[np.dtype[Any], tuple[DimLike, ...]], list[Value]] = {}
 
     # ------------------------------------------------------------------------------------------------ driver
@@ -152,7 +152,7 @@ class Lowering:
             for source in member.reads.sources:
                 fits = source in self.program.roots and source.type == member.value.type
                 if fits and source not in self.home and source not in self.alias_home:
-                    if self._dies(source, group.position) and self._may_overwrite(source, member, group):
+                    if self._dies(source, group.position) and self._may_overwrite(source, None, member, group):
                         self.home[source] = home
                         break
 
@@ -178,7 +178,7 @@ class Lowering:
             return self.home[value]
         if value in self.alias_home:
             param, buffer = self.alias_home[value]
-            if self._may_overwrite(param, member, group):
+            if self._may_overwrite(param, buffer, member, group):
                 return buffer
         else:
             shared = self._later_result(member, group) or self._dying_source(member, group)
@@ -192,7 +192,7 @@ class Lowering:
             buffer = self.reader.storage.get(source)
             if buffer not in self._owned or source.type != member.value.type or buffer in self._claimed:
                 continue
-            if self._dies(source, group.position) and self._may_overwrite(source, member, group):
+            if self._dies(source, group.position) and self._may_overwrite(source, buffer, member, group):
                 self._claimed.add(buffer)
                 return buffer
         return None
@@ -222,14 +222,17 @@ class Lowering:
                 return home
         return None
 
-    def _may_overwrite(self, param: Value, member: Member, group: Group) -> bool:
-        """Whether a member may be stored into a param's memory while its nest runs."""
-        if self.last_read.get(param, -1) > group.position:
-            return False
-        if any(value is param for value in self.function.results):
+    def _may_overwrite(self, old: Value, buffer: Value | None, member: Member, group: Group) -> bool:
+        """Whether a member may be stored where an older value lives (or will live) while its nest runs."""
+        holders = {old} if buffer is None else {old, *self._holders.get(buffer, ())}
+        return all(self._is_done_with(value, member, group) for value in holders)
+
+    def _is_done_with(self, value: Value, member: Member, group: Group) -> bool:
+        """Whether nothing needs a value once a member's element has been computed."""
+        if self.last_read.get(value, -1) > group.position or value in self.program.results:
             return False
         for reader in group.members:
-            access = reader.reads.sources.get(param)
+            access = reader.reads.sources.get(value)
             if access is None:
                 continue
             same_element = access.identity and reader.phase <= member.phase and reader.space == member.space
@@ -284,7 +287,7 @@ class Lowering:
                     self.copies.append((value, wanted))
             buffer = self.reader.storage.get(value)
             if buffer is not None:
-                self._live[buffer] = self._live.get(buffer, 0) + 1
+                self._holders.setdefault(buffer, set()).add(value)
                 self.last_read.setdefault(value, step.position)
         self._release(step.position)
 
@@ -292,11 +295,14 @@ class Lowering:
         waiting = {value for value, _ in self.copies}
         for value in self._by_end.get(position, ()):
             buffer = self.reader.storage.get(value)
-            if buffer is None or value in self.program.results or value in waiting or buffer not in self._live:
+            if buffer is None or value in self.program.results or value in waiting:
+                continue
+            holders = self._holders.get(buffer)
+            if holders is None:
                 continue
             del self.reader.storage[value]
-            self._live[buffer] -= 1
-            if not self._live[buffer] and buffer in self._owned:
+            holders.discard(value)
+            if not holders and buffer in self._owned:
                 self._free.setdefault((buffer.dtype, buffer.dims), []).append(buffer)
 
 

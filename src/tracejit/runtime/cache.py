@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from tracejit.config import config
+
 __all__ = ["DiskCache", "default_cache", "default_directory", "key"]
 
 _log = logging.getLogger("tracejit.cache")
@@ -74,9 +76,13 @@ def default_directory() -> Path | None:
     return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "tracejit"
 
 
-@cache
 def default_cache() -> DiskCache:
-    """The cache of this process, in :func:`default_directory`."""
+    """The cache of this process, in :func:`default_directory`; one that holds nothing while the user wants none."""
+    return _process_cache() if config.disk_cache else DiskCache(None)
+
+
+@cache
+def _process_cache() -> DiskCache:
     return DiskCache(default_directory())
 
 

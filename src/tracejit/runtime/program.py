@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -27,6 +27,7 @@ __all__ = [
     "SymbolSource",
     "Unflatten",
     "from_json",
+    "message_of",
     "to_json",
 ]
 
@@ -99,6 +100,20 @@ class Message(NamedTuple):
     exception: type[Exception]
     text: str
     location: str = ""
+
+    def as_data(self) -> list[str]:
+        """The same as strings, for :func:`message_of`."""
+        if _exception_of(self.exception.__name__) is not self.exception:
+            raise ValueError(f"{self.exception} is not an exception that a program may raise")
+        return [self.exception.__name__, self.text, self.location]
+
+
+def message_of(data: Sequence[str]) -> Message:
+    """The message of what :meth:`Message.as_data` gave; ``ValueError`` where it is none."""
+    if not (isinstance(data, list | tuple) and len(data) == 3 and all(isinstance(item, str) for item in data)):
+        raise ValueError(f"{data!r} is not a message")
+    name, text, location = data
+    return Message(_exception_of(name), text, location)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -184,7 +199,7 @@ def to_json(program: Program) -> str:
             ],
             "guards": [[_dim_data(dim), relation] for dim, relation in program.guards],
             "result_tree": "custom" if callable(tree) else tree,
-            "messages": [[_exception_name(m.exception), m.text, m.location] for m in program.messages],
+            "messages": [message.as_data() for message in program.messages],
             "release_gil": program.release_gil,
         },
         separators=(",", ":"),
@@ -217,7 +232,7 @@ def from_json(
             ),
             guards=tuple((_dim_of(dim), relation) for dim, relation in data["guards"]),
             result_tree=unflatten if tree == "custom" else tree,
-            messages=tuple(Message(_exception_of(name), text, at) for name, text, at in data["messages"]),
+            messages=tuple(map(message_of, data["messages"])),
             release_gil=data["release_gil"],
             address=address,
             keepalive=keepalive,
@@ -256,12 +271,6 @@ def _atom_of(data: Any) -> Atom:
         return Atom("symbol", data)
     kind, *args = data
     return Atom(kind, "", tuple(map(_dim_of, args)))
-
-
-def _exception_name(exception: type[Exception]) -> str:
-    if _exception_of(exception.__name__) is not exception:
-        raise ValueError(f"{exception} is not an exception that a program may raise")
-    return exception.__name__
 
 
 def _exception_of(name: str) -> type[Exception]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from types import CellType
 from typing import Any, NoReturn
 
@@ -48,15 +49,19 @@ def mismatch(program: Program, leaves: Sequence[object]) -> str | None:
     """Why a program does not answer a call with these leaves, in words; ``None`` where it does."""
     if len(leaves) != len(program.positional):
         return f"{len(leaves)} arguments where {len(program.positional)} are expected"
-    values = _complete(program, leaves)
-    for k, (spec, value) in enumerate(zip(program.arguments, values, strict=True)):
-        reason = _argument_mismatch(program, k, spec, value)
+    originals = _complete(program, leaves)
+    return _mismatch(program, originals, _normalised(program, originals))
+
+
+def _mismatch(program: Program, originals: Sequence[object], values: Sequence[Any]) -> str | None:
+    for k, (spec, value) in enumerate(zip(program.arguments, originals, strict=True)):
+        reason = _argument_mismatch(program, k, spec, value, values[k])
         if reason is not None:
             return f"argument {k} {reason}"
     return _size_mismatch(program, values)
 
 
-def _argument_mismatch(program: Program, k: int, spec: ArgumentSpec, value: object) -> str | None:
+def _argument_mismatch(program: Program, k: int, spec: ArgumentSpec, value: object, array: Any) -> str | None:
     if spec.kind == "static":
         return None if _same_static(value, program.objects[k]) else f"is {value!r}, not {program.objects[k]!r}"
     kind = _kind(value)
@@ -66,7 +71,6 @@ def _argument_mismatch(program: Program, k: int, spec: ArgumentSpec, value: obje
         return f"is {value}, beyond 64 bits"
     if kind != "array":
         return None
-    array = np.asarray(value)
     if array.dtype.newbyteorder("=") != spec.dtype or array.ndim != spec.rank:
         return f"is {array.dtype} of rank {array.ndim}, not {spec.dtype} of rank {spec.rank}"
     if spec.written and not isinstance(value, np.ndarray):
@@ -78,7 +82,7 @@ def _size_mismatch(program: Program, values: Sequence[Any]) -> str | None:
     sizes = _sizes(program, values)
     try:
         for k, axis, dim in program.requirements:
-            size, wanted = np.shape(values[k])[axis], evaluate(dim, sizes)
+            size, wanted = values[k].shape[axis], evaluate(dim, sizes)
             if size != wanted:
                 meaning = "" if isinstance(dim, int) else f"{dim} = "
                 return f"axis {axis} of argument {k} has size {size}, not {meaning}{wanted}"
@@ -113,6 +117,14 @@ def _complete(program: Program, leaves: Sequence[Any]) -> list[Any]:
     ]
 
 
+def _normalised(program: Program, originals: Sequence[Any]) -> list[Any]:
+    """The same with arrays for array-likes and subclasses: these are asked once, for they may answer differently."""
+    return [
+        np.asarray(value) if spec.kind == "array" and type(value) is not np.ndarray else value
+        for spec, value in zip(program.arguments, originals, strict=True)
+    ]
+
+
 def _captured(spec: ArgumentSpec, holder: Any) -> object:
     if spec.source == "object":
         return holder
@@ -128,7 +140,7 @@ def _captured(spec: ArgumentSpec, holder: Any) -> object:
 
 def _sizes(program: Program, values: Sequence[Any]) -> dict[str, int]:
     return {
-        name: np.shape(values[source[1]])[source[2]] if source[0] == "dim" else int(values[source[1]])
+        name: values[source[1]].shape[source[2]] if source[0] == "dim" else int(values[source[1]])
         for name, source in program.symbols
     }
 
@@ -143,7 +155,13 @@ def call(program: Program, leaves: Sequence[object]) -> list[object]:
     on these arguments. Argument arrays that are not contiguous, aligned and in native byte order are copied; written
     ones are copied back.
     """
-    values = _complete(program, leaves)
+    originals = _complete(program, leaves)
+    values = _normalised(program, originals)
+    if any(value is not leaf for value, leaf in zip_longest(values, leaves)):
+        # Not what was asked about in `matches`: a captured array may have been replaced since.
+        reason = _mismatch(program, originals, values)
+        if reason is not None:
+            raise RuntimeError(f"{program.name}: the arguments changed during the call: {reason}")
     _check_written(program, values)
     sizes = _sizes(program, values)
     arrays = [
@@ -154,7 +172,7 @@ def call(program: Program, leaves: Sequence[object]) -> list[object]:
     for value, array, spec in zip(values, arrays, program.arguments, strict=True):
         if spec.written and array is not value:
             value[...] = array
-    return [_leaf(result, values, array) for result, array in zip(program.results, fresh, strict=True)]
+    return [_leaf(result, originals, array) for result, array in zip(program.results, fresh, strict=True)]
 
 
 def unflatten(program: Program, leaves: list[object]) -> object:
@@ -165,9 +183,9 @@ def unflatten(program: Program, leaves: list[object]) -> object:
     return tree(leaves) if callable(tree) else tuple(leaves) if tree == "tuple" else leaves
 
 
-def _leaf(result: ResultSpec, values: Sequence[object], array: np.ndarray[Any, Any] | None) -> object:
+def _leaf(result: ResultSpec, originals: Sequence[object], array: np.ndarray[Any, Any] | None) -> object:
     if array is None:
-        return values[result.argument]
+        return originals[result.argument]
     return array[()] if result.kind == "scalar" else array
 
 
@@ -181,7 +199,7 @@ def _check_written(program: Program, values: Sequence[Any]) -> None:
         if _overlaps_itself(array):
             raise OverlapError(k)
         for j, other in arrays:
-            if j != k and _shares(array, np.asarray(other)):
+            if j != k and _shares(array, other):
                 raise OverlapError(k, j)
 
 

@@ -76,7 +76,7 @@ def finished(builder: Builder, results: Sequence[Operand], function: Function, n
     """Finish a function made from another: it has that one's sizes, guards and aliases."""
     made = builder.finish(
         results,
-        name=f"{name}_{function.name}" if function.name else name,
+        name="_".join(filter(None, (name, function.name))),
         sizes=function.sizes,
         guards=function.guards,
         aliases=function.aliases,

@@ -11,7 +11,6 @@ from typing import TypeAlias
 from tracejit.ir.builder import Builder
 from tracejit.ir.core import Eqn, Function, Operand
 from tracejit.ir.ops.common import Tangent, zeros
-from tracejit.ir.primitive import PRIMITIVES
 from tracejit.transforms.common import differentiable, finished
 from tracejit.transforms.ranges import Ranges
 
@@ -55,26 +54,21 @@ class Push:
         for eqn in eqns:
             self.builder.loc = eqn.loc
             operands = tuple([values.get(o, o) for o in eqn.operands])
-            tangents = [known.get(o) for o in eqn.operands]
-            if all(t is None for t in tangents):
-                results: Sequence[Operand] = emit(eqn.op, operands, eqn.attrs, eqn.regions, eqn.loc)
-                values.update(zip(eqn.results, results, strict=True))
-                note(eqn.op, eqn.attrs, operands, results[0])
-            elif eqn.op.name in CONTROL:
+            moves = not known.keys().isdisjoint(eqn.operands)
+            if moves and eqn.op.name in CONTROL:
+                tangents = [known.get(o) for o in eqn.operands]
                 self.bind(eqn.results, *CONTROL[eqn.op.name](self, eqn, list(operands), tangents))
-            else:
-                results = emit(eqn.op, operands, eqn.attrs, eqn.regions, eqn.loc)
-                values.update(zip(eqn.results, results, strict=True))
-                if eqn.op.jvp is not None:
-                    self.bind(eqn.results, results, self._tangents(eqn, operands, tangents))
-
-    def _tangents(self, eqn: Eqn, operands: Sequence[Operand], tangents: list[Tangent]) -> list[Tangent]:
-        assert eqn.op.jvp is not None
-        answer: list[Tangent] = eqn.op.jvp(eqn, operands, tangents)
-        for k, (result, tangent) in enumerate(zip(eqn.results, answer, strict=True)):
-            if tangent is not None and tangent.type.rank != result.type.rank:
-                answer[k] = PRIMITIVES["broadcast"](tangent, dims=result.type.dims, axes=())
-        return answer
+                continue
+            results: Sequence[Operand] = emit(eqn.op, operands, eqn.attrs, eqn.regions, eqn.loc)
+            values.update(zip(eqn.results, results, strict=True))
+            if not moves:
+                note(eqn.op, eqn.attrs, operands, results[0])
+            elif eqn.op.jvp is not None:
+                for result, tangent in zip(
+                    eqn.results, eqn.op.jvp(eqn, operands, [known.get(o) for o in eqn.operands]), strict=True
+                ):
+                    if tangent is not None and differentiable(result.type):
+                        known[result] = tangent
 
     def outcome(self, results: Sequence[Operand]) -> tuple[list[Operand], list[Tangent]]:
         """The new operands and the tangents of the function's results."""

@@ -57,24 +57,25 @@ class Pull:
         """Walk the linear equations backwards."""
         linear, cotangents = self.linear, self.cotangents
         for eqn in reversed(self.eqns):
-            incoming = [cotangents.pop(r, None) for r in eqn.results]
-            if all(ct is None for ct in incoming):
+            if cotangents.keys().isdisjoint(eqn.results):
                 continue
+            incoming = [cotangents.pop(r, None) for r in eqn.results]
             self.builder.loc = eqn.loc
             operands = [Unknown(o.type) if o in linear else known.get(o, o) for o in eqn.operands]
             rule = TRANSPOSES.get(eqn.op.name) or eqn.op.transpose
             if rule is None:
                 raise UnsupportedError(f"{eqn.op.name} cannot be differentiated in reverse; use jvp")
             for operand, cotangent in zip(eqn.operands, rule(eqn, incoming, operands), strict=True):
-                self.add(operand, cotangent)
+                if cotangent is not None:
+                    self.add(operand, cotangent)
 
     def _sum(self, earlier: Operand, new: Operand) -> Operand:
         """The sum of two cotangents; a new one that is zero but for a part is added to that part only.
 
         Otherwise each read of one element of an array in a loop would cost as much as the whole array.
         """
-        last = self.builder.eqns[-1] if self.builder.eqns else None
-        if last is not None and last.results[0] is new and last.op.name in ("scatter_add", "update_slice"):
+        last = self.builder.eqns[-1]
+        if last.op.name in ("scatter_add", "update_slice") and last.results[0] is new:
             rest, part, *indices = last.operands
             if rest == zeros(new.type):
                 result: Operand

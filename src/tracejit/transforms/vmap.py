@@ -16,7 +16,7 @@ from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType, scalar
 from tracejit.transforms.common import Mask, finished
 
-__all__ = ["vmap", "vmap_function"]
+__all__ = ["CONTROL", "Batch", "Batched", "batched_region", "vmap", "vmap_function"]
 
 Batched: TypeAlias = tuple[list[Operand], list[bool]]
 
@@ -92,7 +92,7 @@ class Batch:
         return list(self.builder.emit(PRIMITIVES["fori_loop"], tuple(given), attrs, (body,), eqn.loc))
 
 
-def _region(
+def batched_region(
     region: Function, flags: Sequence[bool], wanted: Sequence[bool] | None, size: DimLike
 ) -> tuple[Function, Mask]:
     """A region with batched params; ``wanted`` says which results must be batched, besides those that are."""
@@ -118,9 +118,9 @@ def _cond(walk: Batch, eqn: Eqn, operands: list[Operand], flags: list[bool]) -> 
     if flags[0]:
         every = [True] * len(eqn.results)
         return (_both(walk, eqn, operands, flags) if _is_harmless(eqn) else walk.loop(eqn, operands, flags)), every
-    masks = [_region(region, flags[1:], None, walk.size)[1] for region in eqn.regions]
+    masks = [batched_region(region, flags[1:], None, walk.size)[1] for region in eqn.regions]
     mask = list(map(any, zip(*masks, strict=True)))
-    regions = tuple(_region(region, flags[1:], mask, walk.size)[0] for region in eqn.regions)
+    regions = tuple(batched_region(region, flags[1:], mask, walk.size)[0] for region in eqn.regions)
     return list(walk.builder.emit(eqn.op, tuple(operands), eqn.attrs, regions, eqn.loc)), mask
 
 
@@ -165,7 +165,7 @@ def _fori(walk: Batch, eqn: Eqn, operands: list[Operand], flags: list[bool]) -> 
     rest = flags[2 + carries :]
     mask, body = _grow(
         tuple(flags[2 : 2 + carries]),
-        lambda m: _region(eqn.regions[0], [False, *m, *rest], m, walk.size),
+        lambda m: batched_region(eqn.regions[0], [False, *m, *rest], m, walk.size),
     )
     inits = [_as(walk, o, f, m) for o, f, m in zip(operands[2:], flags[2:], [*mask, *rest], strict=True)]
     return list(walk.builder.emit(eqn.op, (*operands[:2], *inits), eqn.attrs, (body,), eqn.loc)), list(mask)
@@ -175,8 +175,8 @@ def _while(walk: Batch, eqn: Eqn, operands: list[Operand], flags: list[bool]) ->
     carries = eqn.attrs["carries"]
     condition, body = eqn.regions
     rest = flags[carries:]
-    mask, body = _grow(tuple(flags[:carries]), lambda m: _region(eqn.regions[1], [*m, *rest], m, walk.size))
-    condition, varies = _region(condition, [*mask, *rest], None, walk.size)
+    mask, body = _grow(tuple(flags[:carries]), lambda m: batched_region(eqn.regions[1], [*m, *rest], m, walk.size))
+    condition, varies = batched_region(condition, [*mask, *rest], None, walk.size)
     if varies[0]:
         # Each example has its own number of iterations.
         return walk.loop(eqn, operands, flags), [True] * carries

@@ -33,6 +33,11 @@ class Format:
         return float(2.0 ** (1 - self.bias))
 
     @property
+    def smallest_subnormal(self) -> float:
+        """The smallest positive number."""
+        return float(2.0 ** (1 - self.bias - self.mantissa_bits))
+
+    @property
     def sign_bit(self) -> int:
         """The bit pattern of -0.0."""
         return 1 << (self.bits - 1)

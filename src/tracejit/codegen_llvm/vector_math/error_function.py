@@ -7,7 +7,7 @@ the smallest subnormal: (1 + 2x) * e**(x**2) * erfc(x) is a smooth function of (
 from __future__ import annotations
 
 from tracejit.codegen_llvm.vector_math.builder import Builder, Value
-from tracejit.codegen_llvm.vector_math.exponential import exp_minus_one_of_rest, reduce_by_ln2
+from tracejit.codegen_llvm.vector_math.exponential import exp_minus_one_of_rest, exp_parts, reduce_by_ln2
 
 # erf(x) / x - 1 in x**2 on |x| <= 1 (f32: 0.9): relative error of erf 2**-56.0 and 2**-26.0.
 ERF_NEAR = {
@@ -111,7 +111,7 @@ ERFC_SCALED = {
         0.0005396830383688211,
     ),
 }
-ERFC_BOUNDARY = 0.4
+ERFC_BOUNDARY = 0.65
 ERFC_UNDERFLOW = {"f64": 27.3, "f32": 10.1}
 
 
@@ -123,7 +123,8 @@ def erf(b: Builder, x: Value) -> Value:
     rest, raw = reduce_by_ln2(b, -exponent, b.format.bias)
     power = b.power_of_two(raw)
     far = b.copy_sign(b.fma(-exp_minus_one_of_rest(b, rest), power, 1.0 - power), x)
-    return b.select(size < ERF_BOUNDARY[name], b.select(b.equal(x, 0.0), x, _erf_near(b, x)), far)
+    near = b.select(b.equal(x, 0.0), x, b.fma(x, b.polynomial(x * x, ERF_NEAR[name]), x))
+    return b.select(size < ERF_BOUNDARY[name], near, far)
 
 
 def erfc(b: Builder, x: Value) -> Value:
@@ -138,13 +139,9 @@ def erfc(b: Builder, x: Value) -> Value:
     scaled_low = scaled_low + (leading - b.format.rounded(leading))
     quotient, quotient_low = b.divide_pairs((scaled, scaled_low), b.sum_exact(limited * 2.0, 1.0))
     square, square_low = b.product(limited, limited)
-    rest, raw = reduce_by_ln2(b, -square, 2 * b.format.bias)
-    growth = exp_minus_one_of_rest(b, rest - square_low)
+    growth, raw = exp_parts(b, -square, -square_low)
     positive = b.scale(quotient + b.fma(quotient, growth, quotient_low), raw)
     far = b.select(x < 0.0, 2.0 - positive, positive)
-    return b.select(size < ERFC_BOUNDARY, 1.0 - _erf_near(b, x), far)
-
-
-def _erf_near(b: Builder, x: Value) -> Value:
-    """erf for |x| up to 1 (f32: 0.9)."""
-    return b.fma(x, b.polynomial(x * x, ERF_NEAR[b.format.name]), x)
+    # 1 - x is exact or harmless, and what is subtracted from it small.
+    near = b.fma(-x, b.polynomial(x * x, ERF_NEAR[name]), 1.0 - x)
+    return b.select(size < ERFC_BOUNDARY, near, far)

@@ -114,6 +114,16 @@ def exp_minus_one_of_rest(b: Builder, r: Value) -> Value:
     return b.fma(r * r, b.polynomial(r, EXP_TAIL[b.format.name]), r)
 
 
+def exp_parts(b: Builder, x: Value, low: Value) -> Pair:
+    """(g, raw) with e**(x + low) = (1 + g) * 2**n, raw bits whose low part is n + 2 * bias; x in the range of `exp`, low small."""
+    n, raw = b.round_to_integer(x, LOG2_E, 2 * b.format.bias)
+    high, low = b.fma(n, -LN2[b.format.name][0], x), b.fma(n, -LN2[b.format.name][1], low)
+    r = high + low
+    # The leading term is exact, and the low part is rounded together with the square.
+    growth = high + b.fma(r * r, b.polynomial(r, EXP_TAIL[b.format.name]), low)
+    return growth, raw
+
+
 def exp(b: Builder, x: Value) -> Value:
     """e**x."""
     r, raw = reduce_by_ln2(b, clamp(b, x, EXP_RANGE[b.format.name]), 2 * b.format.bias)

@@ -104,12 +104,15 @@ def _eighths(b: Builder, size: Value) -> tuple[Pair, Pair]:
     power = b.power_of_two(raw)
     negated = b.at_most(n, LARGEST_INVERSE[name])
     inverse = b.power_of_two(b.bits_of((b.format.shift + b.format.bias - 4) - negated))
-    a, c = power - inverse, power + inverse
+    (a, a_low), (c, c_low) = b.sum_ordered(power, -inverse), b.sum_ordered(power, inverse)
     square = r * r
     cosine_rest = b.fma(square * square, b.polynomial(square, COSH_TAIL[name]), square * 0.5)
     sine = b.fma(r * square, b.polynomial(square, SINH_TAIL[name]), r)
     # Each leading term is the larger one, or zero.
-    return b.sum_ordered(a, b.fma(c, sine, a * cosine_rest)), b.sum_ordered(c, b.fma(a, sine, c * cosine_rest))
+    return (
+        b.sum_ordered(a, b.fma(c, sine, b.fma(a, cosine_rest, a_low))),
+        b.sum_ordered(c, b.fma(a, sine, b.fma(c, cosine_rest, c_low))),
+    )
 
 
 def _log1p_or_log_of_double(b: Builder, large: Value, x: Value, high: Value, low: Value) -> Value:

@@ -53,8 +53,8 @@ def arcsin(b: Builder, x: Value) -> Value:
     size = b.absolute(x)
     near = size < 0.5
     root, tail = _arcsin_parts(b, near, size)
-    # The first difference is exact where the result is small.
-    outer = (high - root * 2.0) - (tail * 2.0 - low)
+    outer, outer_low = b.sum_ordered(high, root * -2.0)
+    outer = outer + (outer_low - (tail * 2.0 - low))
     return b.copy_sign(b.select(near, root + tail, outer), x)
 
 
@@ -114,8 +114,8 @@ def _arctan_of_quotient(b: Builder, top: Value, bottom: Operand) -> Value:
     denominator = b.select(steep, top, b.select(middle, top + divisor, divisor))
     start = b.select(steep, high, b.select(middle, high * 0.5, b.lift(0.0)))
     start_low = b.select(steep, low, b.select(middle, low * 0.5, b.lift(0.0)))
-    both_zero = b.equal(denominator, 0.0)
-    r = b.select(both_zero, 0.0, numerator / denominator)
+    # The denominator is zero only where both are, and then the quotient is zero.
+    r = numerator / b.at_least(denominator, b.format.smallest_subnormal)
     square = r * r
     tail = b.fma(r * square, b.polynomial(square, ARCTAN_TAIL[b.format.name]), start_low)
     return start + (r + tail)

@@ -7,7 +7,7 @@ f32), since the exponential turns absolute error into relative error; then the s
 from __future__ import annotations
 
 from tracejit.codegen_llvm.vector_math.builder import Builder, Pair, Value
-from tracejit.codegen_llvm.vector_math.exponential import EXP_RANGE, clamp, exp_minus_one_of_rest, reduce_by_ln2
+from tracejit.codegen_llvm.vector_math.exponential import EXP_RANGE, LN2, clamp, exp_parts
 from tracejit.codegen_llvm.vector_math.logarithm import decompose
 
 INFINITY = float("inf")
@@ -28,9 +28,6 @@ LOG_TAIL = {
     "f32": (0.3999999761581421, 0.28571972250938416, 0.22179733216762543, 0.19556200504302979),
 }
 TWO_THIRDS = {"f64": (0.6666666666666666, 3.700743415417188e-17), "f32": (0.6666666865348816, -1.9868215517249155e-08)}
-# ln2 with a high part so short that n times it is exact, and the rest to full precision.
-LN2 = {"f64": (0.6931471805598903, 5.497923018708371e-14), "f32": (0.693145751953125, 1.428606765330187e-06)}
-
 # cbrt(m) on sqrt(1/2) <= m <= sqrt(2): relative error 2**-22.4 and 2**-16.7, to start an iteration.
 CBRT_START = {
     "f64": (
@@ -60,13 +57,16 @@ def pow(b: Builder, x: Value, y: Value) -> Value:
     high, low = _log(b, size)
     # At 0, infinity and nan the logarithm is what it is, and the product with y decides.
     high = b.select(b.compare("uge", "sge", size, INFINITY), size, b.select(b.equal(size, 0.0), -INFINITY, high))
-    product, error = b.product(high, y)
-    error = b.fma(low, y, error)
+    # A larger exponent changes nothing: the logarithm is zero or at least 2**-mantissa_bits.
+    limit = 2.0 ** (b.format.mantissa_bits + 14)
+    limited = clamp(b, y, (-limit, limit))
+    product, error = b.product(high, limited)
+    error = b.fma(low, limited, error)
     lowest, highest = EXP_RANGE[b.format.name]
     # Out of range the error term may be nan.
-    inside = (product < highest) & (product > lowest)
-    magnitude = _exp(b, clamp(b, product, (lowest, highest)), b.select(inside, error, b.lift(0.0)))
-    return _special(b, x, y, size, magnitude)
+    inside = b.absolute(product) < -lowest
+    growth, raw = exp_parts(b, clamp(b, product, (lowest, highest)), b.select(inside, error, b.lift(0.0)))
+    return _special(b, x, y, size, b.scale(growth + 1.0, raw))
 
 
 def cbrt(b: Builder, x: Value) -> Value:
@@ -124,12 +124,6 @@ def _multiply(b: Builder, x: Pair, y: Pair) -> Pair:
     return product, b.fma(x[0], y[1], b.fma(x[1], y[0], error))
 
 
-def _exp(b: Builder, x: Value, low: Value) -> Value:
-    """e**(x + low)."""
-    r, raw = reduce_by_ln2(b, x, 2 * b.format.bias)
-    return b.scale(exp_minus_one_of_rest(b, r + low) + 1.0, raw)
-
-
 def _is_integer(b: Builder, x: Value) -> Value:
     """Mask of whole numbers; all numbers from 2**mantissa_bits on are."""
     whole = 2.0**b.format.mantissa_bits
@@ -140,10 +134,10 @@ def _is_integer(b: Builder, x: Value) -> Value:
 def _special(b: Builder, x: Value, y: Value, size: Value, magnitude: Value) -> Value:
     """Sign and special cases of x**y, given |x|**y."""
     integer = _is_integer(b, y)
-    # Half of an odd integer is not an integer.
-    odd_sign = b.select(integer ^ _is_integer(b, y * 0.5), b.lift(b.format.sign_bit, "i"), 0)
+    # Half of an odd integer is not an integer; half of the smallest subnormal is one, namely zero.
+    odd = integer & (integer ^ _is_integer(b, y * 0.5))
+    odd_sign = b.select(odd, b.lift(b.format.sign_bit, "i"), 0)
     result = b.from_bits(b.bits_of(magnitude) ^ (b.bits_of(x) & odd_sign))
     negative = (x < 0.0) & (size < INFINITY)
     result = b.select(integer, result, b.select(negative, NAN, result))
-    one = b.equal(x, 1.0) | b.equal(y, 0.0) | (b.equal(size, 1.0) & b.equal(b.absolute(y), INFINITY))
-    return b.select(one, 1.0, result)
+    return b.select(b.equal(x, 1.0) | b.equal(y, 0.0), 1.0, result)

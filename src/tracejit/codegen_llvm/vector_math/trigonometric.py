@@ -20,6 +20,7 @@ from tracejit.codegen_llvm.vector_math.builder import (
     float_constant,
     symbol_of,
 )
+from tracejit.codegen_llvm.vector_math.exponential import keep_negligible
 
 ONE_OVER_PI = 0.3183098861837907
 TWO_OVER_PI = 0.6366197723675814
@@ -104,7 +105,7 @@ def sin(b: Builder, x: Value) -> Value:
     """Sine."""
     n, raw = b.round_to_integer(x, ONE_OVER_PI)
     fast = _flip(b, _sin_half_turn(b, _reduce(b, x, n)), raw)
-    return _exact_when_large(b, "sin", x, b.select(b.equal(x, 0.0), x, fast))
+    return _exact_when_large(b, "sin", x, keep_negligible(b, x, fast))
 
 
 def cos(b: Builder, x: Value) -> Value:
@@ -119,7 +120,7 @@ def tan(b: Builder, x: Value) -> Value:
     """Tangent."""
     n, raw = b.round_to_integer(x, TWO_OVER_PI)
     fast = _tan_quarter_turn(b, _reduce(b, x, n * 0.5), raw)
-    return _exact_when_large(b, "tan", x, b.select(b.equal(x, 0.0), x, fast))
+    return _exact_when_large(b, "tan", x, keep_negligible(b, x, fast))
 
 
 # -- kernels ----------------------------------------------------------------------------------------------------------
@@ -144,22 +145,27 @@ def _sin_half_turn(b: Builder, r: Pair) -> Value:
     """sin(r) for |r| up to a little over pi/2."""
     high, low = r
     square = high * high
+    # sin(r) = r/2 + r * q with q going from 1/2 to 0.14: what is rounded is small where the result is largest.
+    q = b.fma(square, b.polynomial(square, SIN_HALF_TURN[b.format.name]), 0.5)
     # The derivative 1 - r**2/2 is enough for the low part.
-    tail = low * b.fma(square, -0.5, 1.0)
-    return high + b.fma(high * square, b.polynomial(square, SIN_HALF_TURN[b.format.name]), tail)
+    return high * 0.5 + b.fma(high, q, low * b.fma(square, -0.5, 1.0))
 
 
 def _tan_quarter_turn(b: Builder, r: Pair, raw: Value) -> Value:
     """tan(r + n * pi/2) for |r| up to a little over pi/4 and n in the low bits of `raw`."""
     high, low = r
     square = high * high
-    sine = high + b.fma(high * square, b.polynomial(square, SIN_QUARTER_TURN[b.format.name]), low)
+    sine, sine_low = b.sum_ordered(high, b.fma(high * square, b.polynomial(square, SIN_QUARTER_TURN[b.format.name]), low))
     half = square * 0.5
     leading = 1.0 - half
     tail = b.fma(square * square, b.polynomial(square, COS_QUARTER_TURN[b.format.name]), -(high * low))
-    cosine = leading + (((1.0 - leading) - half) + tail)
+    cosine, cosine_low = b.sum_ordered(leading, ((1.0 - leading) - half) + tail)
     odd = b.equal(raw & 1, 1)
-    return b.select(odd, cosine, sine) / b.select(odd, -sine, cosine)
+    quotient, quotient_low = b.divide_pairs(
+        (b.select(odd, cosine, sine), b.select(odd, cosine_low, sine_low)),
+        (b.select(odd, -sine, cosine), b.select(odd, -sine_low, cosine_low)),
+    )
+    return quotient + quotient_low
 
 
 # Unoptimised: these run rarely, a third slower, and are compiled in a quarter of the time.

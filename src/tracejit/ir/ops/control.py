@@ -18,7 +18,16 @@ from tracejit.ir.ops.common import Tangent, dim_operand, index_literal, op, requ
 from tracejit.ir.primitive import primitive
 from tracejit.ir.types import ArrayType, scalar
 
-__all__ = ["callback", "cond", "fori_loop", "linear_recurrence", "while_loop"]
+__all__ = [
+    "callback",
+    "cond",
+    "custom_jvp",
+    "custom_linear",
+    "custom_vjp",
+    "fori_loop",
+    "linear_recurrence",
+    "while_loop",
+]
 
 Array = np.ndarray[Any, Any]
 Region = Callable[..., Sequence[Any]]
@@ -111,6 +120,40 @@ def linear_recurrence(factors: Operand, increments: Operand, axis: int) -> Opera
     operands = (index_literal(0), dim_operand(dims[axis]), zeros(line), zeros(factors.type), factors, increments)
     return current_builder().emit(fori_loop, operands, {"carries": 2}, (region,))[1]
 
+
+# ------------------------------------------------------------------------------------- derivatives given by the user
+
+
+def _custom_infer(*types: ArrayType, regions: tuple[Function, ...], residuals: int = 0) -> tuple[ArrayType, ...]:
+    _check_types("custom derivative", "parameters", _types(regions[0].params), types)
+    return tuple(_types(regions[0].results))
+
+
+def _custom_reference(*arrays: Array, regions: tuple[Region, ...], residuals: int = 0) -> tuple[Any, ...]:
+    return tuple(regions[0](*arrays))
+
+
+# Regions: the function; its rule, from (operands, tangents of the float ones) to (results, tangents of the float ones).
+custom_jvp = primitive("custom_jvp", infer=_custom_infer, reference=_custom_reference)
+
+# Regions: the function; forward, from operands to (results, residuals); backward, from (residuals, cotangents of the
+# float results) to cotangents of the float operands. ``residuals`` says how many there are.
+custom_vjp = primitive("custom_vjp", infer=_custom_infer, reference=_custom_reference)
+
+
+def _linear_infer(*types: ArrayType, results: tuple[ArrayType, ...], regions: tuple[Function]) -> tuple[ArrayType, ...]:
+    count = len(types) - len(regions[0].results)
+    _check_types("custom_linear", "parameters", _types(regions[0].params), [*types[:count], *results])
+    _check_types("custom_linear", "results", _types(regions[0].results), types[count:])
+    return results
+
+
+def _linear_reference(*arrays: Array, results: tuple[ArrayType, ...], regions: tuple[Region]) -> tuple[Any, ...]:
+    raise UnsupportedError("a function with custom_vjp has no forward derivative; use custom_jvp instead")
+
+
+# What custom_vjp is to the forward walk: a linear operation of (residuals, tangents) known by its transpose alone.
+custom_linear = primitive("custom_linear", infer=_linear_infer, reference=_linear_reference)
 
 # ------------------------------------------------------------------------------------------------------- callback
 

@@ -16,13 +16,13 @@ from tracejit.trace.dtypes import BOOL, INT64, DType, sum_dtype
 from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
 from tracejit.trace.numpy_api.common import NO_VALUE, axes_tuple, axis_index, given, ufunc
 from tracejit.trace.registry import implements
-from tracejit.trace.scalar import python_size
 from tracejit.trace.ufuncs import write_out
 from tracejit.trace.values import (
     Dims,
     broadcast_dims,
     broadcast_to,
     cast,
+    dim_value,
     emit,
     expand,
     literal,
@@ -195,7 +195,7 @@ def count_of(dims: Dims, axes: tuple[int, ...]) -> DimLike:
 
 def _element_count(x: Operand, axes: tuple[int, ...], where: Any) -> Any:
     if not given(where) or where is True:
-        return python_size(count_of(x.type.dims, axes))
+        return wrap(dim_value(count_of(x.type.dims, axes)))  # an int64 as in NumPy: means divide in float64
     mask = masked(truth(broadcast_to(literal(True, BOOL), x.type.dims)), where, False)
     return wrap(reduce_operand("reduce_sum", cast(mask, INT64), axes, True))
 
@@ -212,7 +212,7 @@ def mean(
     loop, final = _mean_dtypes(own, dtype)
     count = _element_count(x, axes, where)
     total = reduce_operand("reduce_sum", masked(cast(x, loop), where, 0), axes, keep)
-    if not isinstance(count, int) and given(where) and where is not True and not keep:
+    if given(where) and where is not True and not keep:
         count = wrap(_drop(operand_of(count), axes))
     average = cast(operand_of(ufunc(np.divide, wrap(total), count)), final)
     return deliver(np.mean, average, out, args=(a,))
@@ -266,7 +266,7 @@ def var(
     else:
         squares = ufunc(np.square, deviation)
     total = reduce_operand("reduce_sum", masked(operand_of(squares), where, 0), axes, True)
-    freedom = ufunc(np.maximum, ufunc(np.subtract, count, ddof), 0) if not isinstance(count, int) else max(count - ddof, 0)
+    freedom = ufunc(np.maximum, ufunc(np.subtract, count, ddof), 0)
     result = cast(operand_of(ufunc(np.divide, wrap(total), freedom)), final)
     return deliver(np.var, result if keep else _drop(result, axes), out, args=(a,))
 

@@ -1,0 +1,184 @@
+"""Loop-level functions to LLVM text: the kernel function, its module, and what the caller must know of it.
+
+The calling convention is that of docs/architecture.md, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tracejit.codegen_llvm import emit_loops, emit_memory  # noqa: F401  (they register what they emit)
+from tracejit.codegen_llvm import scalar_integer
+from tracejit.codegen_llvm.emit_body import INDEX, Body, Shared, handles
+from tracejit.codegen_llvm.registers import named_register
+from tracejit.codegen_llvm.target_cpu import Target, has_fma
+from tracejit.codegen_llvm.writer import Message, Module, flatten
+from tracejit.errors import VerifyError
+from tracejit.ir.core import Eqn, Function, Value
+from tracejit.ir.dims import Atom, Dim, DimLike
+from tracejit.ir.types import BufferType
+
+__all__ = ["Kernel", "Message", "emit_kernel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel as LLVM text.
+
+    messages: what code k + 1 of a failed check means.
+    symbols:  the C symbols that the text calls.
+    """
+
+    text: str
+    messages: tuple[Message, ...]
+    symbols: frozenset[str]
+
+
+class _KernelBody(Body):
+    """The kernel function itself: values come from its arguments."""
+
+    def __init__(self, shared: Shared, fma: bool, function: Function) -> None:
+        super().__init__(shared, fma)
+        self.positions = {param: position for position, param in enumerate(function.params)}
+        self.symbols = {name: position for position, name in enumerate(function.symbols())}
+
+    def outside(self, value: Value) -> str:
+        position = self.positions.get(value)
+        if position is None:
+            raise VerifyError(f"a value of type {value.type} is used before it is defined")
+        if not isinstance(value.type, BufferType):
+            raise VerifyError(f"a parameter of a loop-level function is {value.type}, not a buffer")
+        return self._argument("%data", "ptr", position)
+
+    def _argument(self, array: str, of: str, position: int) -> str:
+        place, name = self.fresh(), self.fresh()
+        self.entry.lines.append(f"{place} = getelementptr {of}, ptr {array}, i64 {position}")
+        self.entry.lines.append(f"{name} = load {of}, ptr {place}, align 8, !invariant.load !0")
+        return name
+
+    def outside_dim(self, dim: DimLike) -> str:
+        assert isinstance(dim, Dim)
+        name = dim.as_symbol
+        if name is not None:
+            return self._argument("%sizes", "i64", self.symbols[name])
+        loop, known = self.loop, self.known
+        self.loop, self.known = None, {}
+        text: str = self.at(self.entry, lambda: self.polynomial(dim, self._atom))
+        self.loop, self.known = loop, known
+        return text
+
+    def _atom(self, atom: Atom) -> str:
+        if atom.kind == "symbol":
+            return self.dim(Dim({(atom,): 1}))
+        a, b = (self.dim(arg) for arg in atom.args)
+        if atom.kind == "floordiv":
+            return scalar_integer.floor_divide(self, INDEX, INDEX, a, b)
+        if atom.kind == "mod":
+            return scalar_integer.floor_remainder(self, INDEX, INDEX, a, b)
+        return self.intrinsic("s" + atom.kind, INDEX, a, b)
+
+    def make_context(self) -> str:
+        return "%context"
+
+    def leave(self) -> list[str]:
+        return ["br label %failed"]
+
+
+def emit_kernel(function: Function, target: Target) -> Kernel:
+    """The kernel of a loop-level function, whose params are buffers in the order of the kernel's data.
+
+    Example:
+        >>> from tracejit.codegen_llvm.engine import host_target
+        >>> "define i32 @kernel" in emit_kernel(Function("f", (), (), ()), host_target()).text
+        True
+    """
+    module = Module()
+    shared = Shared(target, module)
+    body = _KernelBody(shared, has_fma(target), function)
+    body.region(function)
+    body.out.append("ret i32 0")
+    if body.can_leave:
+        body.cold.append(
+            [
+                "failed:",
+                "%error_place = getelementptr i8, ptr %context, i64 32",
+                "%error = load i64, ptr %error_place, align 8",
+                "%error_code = trunc i64 %error to i32",
+                "ret i32 %error_code",
+            ]
+        )
+    lines = [*flatten(body.entry.lines), *flatten(body.body.lines), *flatten(body.cold)]
+    head = "define i32 @kernel(ptr noalias %data, ptr noalias %sizes, ptr %context) nounwind {\nentry:\n"
+    module.functions.append(head + "\n".join(lines) + "\n}")
+    text = module.text() + "\n".join(_metadata(shared)) + "\n"
+    return Kernel(text, tuple(module.messages), frozenset(module.symbols))
+
+
+def _metadata(shared: Shared) -> list[str]:
+    """Branch weights, and which buffers an access cannot touch: all others."""
+    lines = ["!0 = !{}", '!1 = !{!"branch_weights", i32 1, i32 100000}', "!2 = distinct !{!2}"]
+    memories = list(dict.fromkeys(shared.memories.values()))
+    scope = 10 + 2 * len(memories)
+    for memory in memories:
+        number = memory.number
+        lines.append(f"!{scope + number} = distinct !{{!{scope + number}, !2}}")
+        lines.append(f"!{10 + 2 * number} = !{{!{scope + number}}}")
+        if memory.written:
+            others = ", ".join([f"!{scope + other.number}" for other in memories if other is not memory])
+            lines.append(f"!{11 + 2 * number} = !{{{others}}}")
+    return lines
+
+
+@handles("dim")
+def _dim(body: Body, eqn: Eqn) -> None:
+    body.scalars[eqn.results[0]] = body.dim(eqn.attrs["dim"])
+
+
+@handles("wrap_index")
+def _wrap_index(body: Body, eqn: Eqn) -> None:
+    """``i + n`` for negative ``i``; outside of [-n, n) an IndexError."""
+    i, n = eqn.operands
+    varying = body.is_varying(i)
+    if body.is_varying(n):
+        raise VerifyError("wrap_index: the size must be the same in all lanes")
+    k = named_register("i64", body.lanes if varying else 1)
+    index, size = (body.vector(i), body.vector(n)) if varying else (body.scalar(i), body.scalar(n))
+    text = f"index {{0}} is out of bounds for axis {eqn.attrs.get('axis', 0)} with size {{1}}"
+    body.module.messages.append(Message("IndexError", text, eqn.loc))
+    code = len(body.module.messages)
+
+    def emit() -> str:
+        negative = body.op(f"icmp slt {k.type} {index}, {k.number(0)}")
+        moved = body.op(f"add {k.type} {index}, {size}")
+        wrapped = body.select(k, negative, moved, index)
+        outside = body.op(f"icmp uge {k.type} {wrapped}, {size}")
+        if varying and body.mask is not None:
+            outside = body.op(f"and {k.mask} {outside}, {body.mask}")
+
+        def values() -> Sequence[str]:
+            return _first_lane(body, k, outside, index), body.scalar(n)
+
+        body.fail_if(body.any_lane(k, outside), code, values)
+        return wrapped
+
+    if varying:
+        body.vectors[eqn.results[0]] = emit()
+    else:
+        result = emit()
+        body.scalars[eqn.results[0]] = result
+        if body.loop is not None:
+            body.loop.inner.add(result)
+
+
+def _first_lane(body: Body, k: Any, mask: str, vector: str) -> str:
+    """The value of the first lane whose mask is set."""
+    if k.lanes == 1:
+        return vector
+    bits = body.op(f"bitcast {k.mask} {mask} to i{k.lanes}")
+    lane = body.op(f"call i{k.lanes} @llvm.cttz.i{k.lanes}(i{k.lanes} {bits}, i1 true)")
+    wide = lane if k.lanes == 64 else body.op(f"zext i{k.lanes} {lane} to i64")
+    return body.op(f"extractelement {k.type} {vector}, i64 {wide}")
+
+

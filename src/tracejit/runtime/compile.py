@@ -1,0 +1,102 @@
+"""A traced function to machine code: passes, lowering, code generation, and the disk cache in front of all three."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import llvmlite
+import numpy as np
+
+from tracejit.codegen_llvm import engine
+from tracejit.codegen_llvm.emit import emit_kernel
+from tracejit.config import config
+from tracejit.ir.core import Function
+from tracejit.ir.printer import fingerprint
+from tracejit.lowering import lower
+from tracejit.passes import optimise
+from tracejit.runtime import cache
+from tracejit.runtime.program import Message, message_of
+from tracejit.version import __version__
+
+__all__ = ["CompileOptions", "Kernel", "compile_kernel", "stage_text"]
+
+_log = logging.getLogger("tracejit.compile")
+_SMALL = 64  # sizes up to this steer the choice of loops; larger ones are all alike
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """What changes the code of a function besides the function itself."""
+
+    exact: bool = False
+    fastmath: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """Machine code of one program: its address, the exceptions of its checks, and whether LLVM had to run."""
+
+    address: int
+    messages: tuple[Message, ...]
+    keepalive: object
+    compiled: bool
+
+
+def compile_kernel(function: Function, hints: Mapping[str, int], options: CompileOptions) -> Kernel:
+    """Machine code for an array-level function, from the disk cache if it is there.
+
+    Raises UnsupportedError where an operation has no native code; the caller falls back to the interpreter.
+    """
+    started = time.perf_counter()
+    steering = {name: size if size <= _SMALL else _SMALL + 1 for name, size in hints.items()}
+    disk = cache.default_cache() if config.disk_cache else cache.DiskCache(None)
+    key = cache.key(
+        "kernel",
+        fingerprint(function),
+        repr(sorted(steering.items())),
+        repr(options),
+        engine.host_target().key,
+        f"{__version__} {llvmlite.__version__} {np.__version__}",
+    )
+    stored = disk.load(key)
+    if stored is not None:
+        try:
+            code = engine.load_object(stored["object"])
+            messages = tuple(message_of(data) for data in json.loads(stored["messages"]))
+            _log.info("%s: code from disk in %.1f ms", function.name, 1e3 * (time.perf_counter() - started))
+            return Kernel(code.address, messages, code, compiled=False)
+        except (KeyError, ValueError, RuntimeError):  # whole, yet not of this program: compiled again below
+            pass
+    loops = lower(optimise(function, exact=options.exact, fastmath=options.fastmath), steering)
+    emitted = emit_kernel(loops, engine.host_target())
+    object_code = engine.compile_object(emitted.text)
+    messages = tuple(
+        message_of([m.exception, m.text, "" if m.location is None else f"{m.location[0]}:{m.location[1]}"])
+        for m in emitted.messages
+    )
+    disk.store(key, {"object": object_code, "messages": json.dumps([m.as_data() for m in messages]).encode()})
+    code = engine.load_object(object_code)
+    _log.info("%s: compiled in %.1f ms", function.name, 1e3 * (time.perf_counter() - started))
+    return Kernel(code.address, messages, code, compiled=True)
+
+
+def stage_text(function: Function, hints: Mapping[str, int], options: CompileOptions, stage: str) -> str:
+    """The program as text at a stage: trace, optimized, loops, llvm, asm."""
+    if stage == "trace":
+        return str(function)
+    function = optimise(function, exact=options.exact, fastmath=options.fastmath)
+    if stage == "optimized":
+        return str(function)
+    loops = lower(function, hints)
+    if stage == "loops":
+        return str(loops)
+    text = emit_kernel(loops, engine.host_target()).text
+    if stage == "llvm":
+        return engine.optimised_text(text)
+    if stage == "asm":
+        return engine.assembly(text)
+    raise ValueError(f"stage {stage!r}: choose trace, optimized, loops, llvm or asm")

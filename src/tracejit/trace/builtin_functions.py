@@ -1,0 +1,247 @@
+"""Python's own functions and those of ``math`` on traced values: len, int, float, isinstance, min, max, math.sin, ..."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracejit.ir.core import Operand
+from tracejit.ir.dims import maximum, minimum
+from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
+from tracejit.trace.base import Tracer
+from tracejit.trace.dtypes import BOOL, FLOAT64, INT64
+from tracejit.trace.inputs import contains_tracer, operand_of
+from tracejit.trace.numpy_api.common import ufunc
+from tracejit.trace.registry import call, implements
+from tracejit.trace.scalar import (
+    PythonNumber,
+    SymbolicInt,
+    as_dim,
+    number,
+    python_size,
+    to_number,
+)
+from tracejit.trace.values import cast, emit, reshape, truth
+
+__all__ = ["BUILTINS"]
+
+BUILTINS: dict[Any, Callable[..., Any]] = {}
+"""Callable to what it does while tracing."""
+
+
+def _replaces(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
+        BUILTINS[function] = implementation
+        return implementation
+
+    return register
+
+
+@_replaces(len)
+def _len(value: Any) -> Any:
+    if isinstance(value, TracedArray) and value.dims:
+        return python_size(value.dims[0])
+    return len(value)
+
+
+def _converter(kind: type) -> None:
+    @_replaces(kind)
+    def convert(*args: Any, **kwargs: Any) -> Any:
+        if len(args) != 1 or kwargs or not isinstance(args[0], Tracer):
+            return kind(*args, **kwargs)
+        (value,) = args
+        if isinstance(value, SymbolicInt) and kind in (int, bool):
+            return python_size(value.dim) if kind is int else bool(value)
+        if isinstance(value, NumpyValue) and value.dims:
+            if not all(d == 1 for d in value.shape):
+                raise TypeError("only 0-dimensional arrays can be converted to Python scalars")
+            value = wrap(reshape(value.operand(), ()))
+        return to_number(value, kind)
+
+
+for _kind in (int, float, complex, bool):
+    _converter(_kind)
+
+
+def _class_of(value: Any) -> type:
+    """The class that a tracer stands for."""
+    if isinstance(value, TracedArray):
+        return np.ndarray
+    if isinstance(value, TracedScalar):
+        return value.dtype.type
+    return value.python_type if isinstance(value, PythonNumber) else type(value)
+
+
+@_replaces(isinstance)
+def _isinstance(value: Any, classes: Any) -> bool:
+    return issubclass(_class_of(value), classes) if isinstance(value, Tracer) else isinstance(value, classes)
+
+
+@_replaces(type)
+def _type(*args: Any, **kwargs: Any) -> Any:
+    if len(args) == 1 and isinstance(args[0], Tracer):
+        return _class_of(args[0])
+    return type(*args, **kwargs)
+
+
+def _extreme(function: Any, comparison: np.ufunc, size: Callable[[Any, Any], Any]) -> None:
+    @_replaces(function)
+    def extreme(*args: Any, **kwargs: Any) -> Any:
+        values = args
+        if len(args) == 1:
+            (single,) = args
+            if isinstance(single, TracedArray) and single.ndim == 1 and not kwargs:
+                return call(np.max if function is max else np.min, single)
+            values = tuple(single) if isinstance(single, (list, tuple, TracedArray)) else (single,)
+        if kwargs or not any(isinstance(v, Tracer) for v in values):
+            return function(*args, **kwargs)
+        result = values[0]
+        for value in values[1:]:
+            result = _better(result, value, comparison, size)
+        return result
+
+
+def _better(current: Any, value: Any, comparison: np.ufunc, size: Callable[[Any, Any], Any]) -> Any:
+    plain = (int, np.integer, SymbolicInt)
+    if isinstance(current, plain) and isinstance(value, plain):
+        if not isinstance(current, Tracer) and not isinstance(value, Tracer):
+            return size(current, value)
+        return python_size((maximum if comparison is np.greater else minimum)(as_dim(current), as_dim(value)))
+    chosen = ufunc(comparison, value, current)
+    if isinstance(chosen, TracedArray) and chosen.dims:
+        bool(chosen)  # Python would need one truth value: raises
+    result = call(np.where, chosen, value, current)
+    numbers = all(isinstance(v, (PythonNumber, bool, int, float)) and not isinstance(v, np.generic) for v in (current, value))
+    return to_number(result, float) if numbers else TracedScalar(result.operand())
+
+
+_extreme(max, np.greater, max)
+_extreme(min, np.less, min)
+
+
+@_replaces(sum)
+def _sum(iterable: Any, /, start: Any = 0) -> Any:
+    if isinstance(iterable, TracedArray) and iterable.ndim:
+        x = iterable.operand()
+        x = cast(x, INT64) if x.type.dtype == BOOL else x
+        return start + wrap(emit("reduce_sum", x, axes=(0,))) if x.rank > 1 or start != 0 else wrap(
+            emit("reduce_sum", x, axes=(0,))
+        )
+    return sum(iterable, start)
+
+
+def _quantifier(function: Any, name: str) -> None:
+    @_replaces(function)
+    def quantifier(iterable: Any) -> Any:
+        if isinstance(iterable, TracedArray) and iterable.ndim == 1:
+            return number(emit(name, truth(iterable.operand()), axes=(0,)), bool)
+        return function(iterable)
+
+
+_quantifier(any, "reduce_any")
+_quantifier(all, "reduce_all")
+
+
+@implements(round)
+def _round(value: Any, ndigits: Any = None) -> Any:
+    if isinstance(value, TracedArray):
+        raise TypeError("type numpy.ndarray doesn't define __round__ method")
+    if isinstance(value, SymbolicInt) or not isinstance(value, Tracer):
+        return round(value, ndigits)
+    if ndigits is None:
+        return to_number(ufunc(np.rint, value), int)
+    rounded = call(np.round, value, ndigits)
+    return to_number(rounded, float) if isinstance(value, PythonNumber) else rounded
+
+
+BUILTINS[round] = _round
+
+
+# ------------------------------------------------------------------------------------------------------------------ math
+
+
+def _math(function: Any, numpy_function: np.ufunc, result: type = float) -> None:
+    @_replaces(function)
+    def apply(*args: Any) -> Any:
+        if not any(isinstance(value, Tracer) for value in args):
+            return function(*args)
+        operands = [new_scalar(cast(_one_element(value), FLOAT64)) for value in args]
+        return to_number(ufunc(numpy_function, *operands), result)
+
+
+def new_scalar(operand: Operand) -> TracedScalar:
+    """A float64 scalar of NumPy, for ufuncs."""
+    return TracedScalar(operand)
+
+
+def _one_element(value: Any) -> Operand:
+    operand = operand_of(value)
+    if operand.type.dims:
+        if not all(d == 1 for d in new_array(operand).shape):
+            raise TypeError("only 0-dimensional arrays can be converted to Python scalars")
+        operand = reshape(operand, ())
+    return operand
+
+
+_SAME_NAME = ("sin cos tan sinh cosh tanh exp expm1 log1p log2 log10 sqrt fabs hypot degrees radians copysign fmod exp2 cbrt")
+for _name in _SAME_NAME.split():
+    if hasattr(math, _name):
+        _math(getattr(math, _name), getattr(np, _name))
+for _name, _numpy_name in (
+    ("asin", "arcsin"),
+    ("acos", "arccos"),
+    ("atan", "arctan"),
+    ("asinh", "arcsinh"),
+    ("acosh", "arccosh"),
+    ("atanh", "arctanh"),
+    ("atan2", "arctan2"),
+    ("pow", "power"),
+):
+    _math(getattr(math, _name), getattr(np, _numpy_name))
+for _name in ("isnan", "isinf", "isfinite"):
+    _math(getattr(math, _name), getattr(np, _name), bool)
+for _name in ("floor", "ceil", "trunc"):
+    _math(getattr(math, _name), getattr(np, _name), int)
+implements(math.floor)(BUILTINS[math.floor])
+implements(math.ceil)(BUILTINS[math.ceil])
+
+
+@_replaces(math.log)
+def _log(x: Any, *base: Any) -> Any:
+    if not contains_tracer((x, base)):
+        return math.log(x, *base)
+    values = [ufunc(np.log, new_scalar(cast(_one_element(v), FLOAT64))) for v in (x, *base)]
+    return to_number(values[0] if not base else ufunc(np.divide, *values), float)
+
+
+def _special(function: Any, primitive: str) -> None:
+    @_replaces(function)
+    def apply(x: Any) -> Any:
+        if not isinstance(x, Tracer):
+            return function(x)
+        return number(emit(primitive, cast(_one_element(x), FLOAT64)), float)
+
+
+_special(math.erf, "erf")
+_special(math.erfc, "erfc")
+_special(math.lgamma, "lgamma")
+
+# ------------------------------------------------------------------------------------------------- NumPy's scalar types
+
+
+def _scalar_type(kind: type[np.generic]) -> None:
+    dtype = np.dtype(kind)
+
+    @_replaces(kind)
+    def convert(*args: Any, **kwargs: Any) -> Any:
+        if len(args) != 1 or not contains_tracer(args[0]):
+            return kind(*args, **kwargs)
+        return wrap(cast(operand_of(args[0]), dtype))
+
+
+for _code in "?bhilqBHILQefdFD":
+    _scalar_type(np.dtype(_code).type)
+

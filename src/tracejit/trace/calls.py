@@ -1,0 +1,329 @@
+"""The run-time half of the rewritten syntax: what a call, a name, an attribute or a subscript does while tracing.
+
+Calls of NumPy functions go to their implementation when they make arrays or get traced values; the user's own functions
+are traced with rewritten syntax, too; everything else runs as Python. Without a trace all is plain Python.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import os
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from tracejit.errors import UnsupportedError
+from tracejit.trace.array import TracedArray
+from tracejit.trace.base import Tracer
+from tracejit.trace.builtin_functions import BUILTINS
+from tracejit.trace.captures import AttributeOf, ClosureCell, Fixed, GlobalName, ItemOf
+from tracejit.trace.context import Trace, active_trace
+from tracejit.trace.creation import wrap_constant
+from tracejit.trace.inputs import contains_tracer
+from tracejit.trace.location import describe, is_internal, user_location
+from tracejit.trace.registry import CREATION, FUNCTIONS
+from tracejit.trace.syntax import HOOK, rewritten_code
+
+__all__ = ["Hook", "dispatch", "rewritten"]
+
+_LIBRARY_FOLDERS = tuple(
+    os.path.join(os.path.realpath(folder), "")
+    for folder in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    if folder
+)
+_user_files: dict[str, bool] = {}
+_METHODS = (MethodType, BuiltinFunctionType, type(np.add.reduce), type("".join))
+
+
+def _is_user_file(filename: str) -> bool:
+    known = _user_files.get(filename)
+    if known is None:
+        path = os.path.realpath(filename)
+        known = not is_internal(filename) and not path.startswith(_LIBRARY_FOLDERS) and not filename.startswith("<frozen")
+        _user_files[filename] = known
+    return known
+
+
+def rewritten(function: Any) -> Any:
+    """The callable with rewritten syntax, where it is a user's Python function with source; else the callable itself."""
+    if isinstance(function, FunctionType):
+        if not _is_user_file(function.__code__.co_filename):
+            return function
+        code = rewritten_code(function)
+        if code is None:
+            return function
+        cells: dict[str, CellType] = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        cells[HOOK] = CellType(Hook(function.__globals__, cells))
+        closure = tuple(cells[name] for name in code.co_freevars)
+        result = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, closure)
+        result.__kwdefaults__ = function.__kwdefaults__
+        return result
+    if isinstance(function, MethodType):
+        inner = rewritten(function.__func__)
+        return function if inner is function.__func__ else MethodType(inner, function.__self__)
+    if isinstance(function, functools.partial):
+        return functools.partial(rewritten(function.func), *function.args, **function.keywords)
+    return function
+
+
+def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
+    """A call while tracing."""
+    if type(function) is FunctionType:
+        implementation = FUNCTIONS.get(function)
+        if implementation is not None:
+            return _call_numpy(function, implementation, args, kwargs)
+        return adopt(rewritten(function)(*args, **kwargs), trace)
+    try:
+        implementation = BUILTINS.get(function) or FUNCTIONS.get(function)
+    except TypeError:  # unhashable callables
+        implementation = None
+    if implementation is not None:
+        if function in FUNCTIONS:
+            return _call_numpy(function, implementation, args, kwargs)
+        return implementation(*args, **kwargs)
+    if isinstance(function, np.ufunc):
+        if _is_traced(args) or _is_traced(kwargs):
+            out = kwargs.pop("out", None)
+            return FUNCTIONS[np.ufunc](function, args, out=out, **kwargs)
+        return adopt_new(function(*args, **kwargs))
+    return _call_other(function, args, kwargs, trace)
+
+
+def _call_numpy(
+    function: Any, implementation: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    if function in CREATION or _is_traced(args) or _is_traced(kwargs):
+        return implementation(*args, **kwargs)
+    return adopt_new(function(*args, **kwargs))
+
+
+def _is_traced(value: Any) -> bool:
+    """Whether a value holds tracers or arrays from outside, whose elements may differ at the next call."""
+    if isinstance(value, (Tracer, np.ndarray)):
+        return True
+    if isinstance(value, (list, tuple)):
+        return any(map(_is_traced, value))
+    return isinstance(value, dict) and any(map(_is_traced, value.values()))
+
+
+def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.ufunc) and (_is_traced(args) or _is_traced(kwargs)):
+        return FUNCTIONS[f"ufunc.{function.__name__}"](owner, *args, **kwargs)
+    if isinstance(function, (MethodType, functools.partial)):
+        _refuse_random(owner, function)
+        return adopt(rewritten(function)(*args, **kwargs), trace)
+    if isinstance(function, functools._lru_cache_wrapper) and contains_tracer((args, kwargs)):
+        return dispatch(function.__wrapped__, args, kwargs, trace)
+    if isinstance(function, np.vectorize):
+        raise UnsupportedError(
+            f"np.vectorize is not compiled ({describe(user_location())}); write the function with array operations"
+        )
+    _refuse_random(owner, function)
+    kind = type(function)
+    if not isinstance(function, type) and isinstance(getattr(kind, "__call__", None), FunctionType):
+        method = MethodType(kind.__call__, function)
+        return adopt(rewritten(method)(*args, **kwargs), trace)
+    module = getattr(function, "__module__", None) or ""
+    if isinstance(function, type):
+        return function(*args, **kwargs)
+    result = function(*args, **kwargs)
+    return adopt_new(result) if module.startswith("numpy") else adopt(result, trace)
+
+
+def _refuse_random(owner: Any, function: Any) -> None:
+    random: Any = sys.modules.get("numpy.random")
+    if random is not None and isinstance(owner, (random.RandomState, random.Generator)):
+        raise UnsupportedError(
+            f"np.random.{function.__name__} inside a traced function would give the same numbers at each call "
+            f"({describe(user_location())}). Draw the numbers outside and pass them as an argument"
+        )
+
+
+def adopt_new(value: Any) -> Any:
+    """What NumPy made from constants while tracing: arrays become arrays of the trace."""
+    if isinstance(value, np.ndarray):
+        return wrap_constant(value) if value.dtype.kind in "biufc" else value
+    if type(value) in (list, tuple):
+        return type(value)(adopt_new(item) for item in value)
+    return value
+
+
+def adopt(value: Any, trace: Trace) -> Any:
+    """What outside code hands in: arrays are read again at each call of the compiled function."""
+    if isinstance(value, np.ndarray) and type(value) is np.ndarray:
+        return trace.captures.array(value)
+    if type(value) is tuple and any(isinstance(item, np.ndarray) for item in value):
+        return tuple(adopt(item, trace) for item in value)
+    return value
+
+
+def _has_path(trace: Trace, owner: Any) -> bool:
+    return trace.captures.path_of(owner) is not None
+
+
+class Hook:
+    """What rewritten functions call. One for each rewritten function: it knows the function's globals and closure."""
+
+    __slots__ = ("cells", "namespace")
+
+    def __init__(self, namespace: dict[str, Any], cells: dict[str, CellType]) -> None:
+        self.namespace = namespace
+        self.cells = cells
+
+    slice = staticmethod(slice)
+
+    def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """``function(*args, **kwargs)``."""
+        trace = active_trace()
+        if trace is None:
+            return function(*args, **kwargs)
+        return dispatch(function, args, kwargs, trace)
+
+    def glob(self, name: str, value: Any) -> Any:
+        """Reading a global name."""
+        trace = active_trace()
+        if trace is None or isinstance(value, Tracer):
+            return value
+        return trace.captures.read(value, GlobalName(self.namespace, name))
+
+    def free(self, name: str, value: Any) -> Any:
+        """Reading a variable of an enclosing function."""
+        trace = active_trace()
+        if trace is None or isinstance(value, Tracer) or contains_tracer(value):
+            return value
+        return trace.captures.read(value, ClosureCell(self.cells[name], name))
+
+    def attr(self, owner: Any, name: str) -> Any:
+        """``owner.name``."""
+        trace = active_trace()
+        if trace is None or isinstance(owner, Tracer):
+            return getattr(owner, name)
+        if type(owner) is np.ndarray:
+            return getattr(trace.captures.array(owner), name)
+        value = getattr(owner, name)
+        if isinstance(value, (Tracer, *_METHODS)) or (callable(value) and not isinstance(value, np.ndarray)):
+            return value
+        path = trace.captures.path_of(owner)
+        if path is None and isinstance(owner, ModuleType) and _is_user_file(getattr(owner, "__file__", None) or "<"):
+            path = Fixed(owner)
+        if path is not None and not contains_tracer(value):
+            return trace.captures.read(value, AttributeOf(path, name))
+        return adopt(value, trace)
+
+    def item(self, owner: Any, key: Any) -> Any:
+        """``owner[key]``."""
+        trace = active_trace()
+        if trace is None or isinstance(owner, Tracer):
+            return owner[key]
+        if type(owner) is np.ndarray:
+            return trace.captures.array(owner)[key]
+        value = owner[key]
+        if type(value) is np.ndarray:
+            path = trace.captures.path_of(owner)
+            return trace.captures.array(value, None if path is None or isinstance(key, Tracer) else ItemOf(path, key))
+        return value
+
+    def target(self, owner: Any) -> Any:
+        """The object in front of an assigned ``[...]``."""
+        trace = active_trace()
+        if trace is None:
+            return owner
+        if type(owner) is np.ndarray:
+            return trace.captures.array(owner)
+        return _Guarded(owner) if isinstance(owner, (dict, list)) and _has_path(trace, owner) else owner
+
+    def iterate(self, iterable: Any) -> Iterable[Any]:
+        """What a loop iterates over."""
+        trace = active_trace()
+        if trace is None or isinstance(iterable, (Tracer, range)):
+            return iterable  # type: ignore[no-any-return]
+        if type(iterable) is np.ndarray:
+            return trace.captures.array(iterable)
+        owner: Trace = trace
+        return (adopt(item, owner) for item in iterable)
+
+    def set_attr(self, value: Any, owner: Any, name: str) -> None:
+        """``owner.name = value``."""
+        trace = active_trace()
+        if trace is not None and contains_tracer(value) and not isinstance(owner, Tracer) and _has_path(trace, owner):
+            raise _kept(f"the attribute {name!r} of an object from outside")
+        setattr(owner, name, value)
+
+    def outside(self, name: str, value: Any) -> Any:
+        """A value for a name declared global or nonlocal."""
+        if active_trace() is not None and contains_tracer(value):
+            raise _kept(f"the global or nonlocal name {name!r}")
+        return value
+
+    def augment(self, operation: str, old: Any, value: Any) -> Any:
+        """``old <operation>= value``."""
+        trace = active_trace()
+        if trace is not None and type(old) is np.ndarray:
+            old = trace.captures.array(old)
+        return _IN_PLACE[operation](old, value)
+
+    def augment_attr(self, operation: str, owner: Any, name: str, value: Any) -> None:
+        """``owner.name <operation>= value``."""
+        old = self.attr(owner, name)
+        new = self.augment(operation, old, value)
+        if not (new is old and isinstance(new, TracedArray)):
+            self.set_attr(new, owner, name)
+
+    def augment_item(self, operation: str, owner: Any, key: Any, value: Any) -> None:
+        """``owner[key] <operation>= value``."""
+        owner = self.target(owner)
+        if isinstance(owner, _Guarded):
+            old = self.item(owner.value, key)
+        else:
+            old = owner[key] if isinstance(owner, Tracer) else self.item(owner, key)
+        new = self.augment(operation, old, value)
+        if not (new is old and isinstance(new, TracedArray)):
+            owner[key] = new
+
+
+class _Guarded:
+    """A list or dict from outside, as the target of an item assignment: traced values must not go in."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if contains_tracer(value):
+            raise _kept(f"a {type(self.value).__name__} from outside")
+        self.value[key] = value
+
+    def __delitem__(self, key: Any) -> None:
+        del self.value[key]
+
+
+def _kept(where: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"a traced value is stored in {where} ({describe(user_location())}). Compiled code has no effects besides writing "
+        "into arrays; return the value, or write into an array with [...] ="
+    )
+
+
+_IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
+    "Add": operator.iadd,
+    "Sub": operator.isub,
+    "Mult": operator.imul,
+    "Div": operator.itruediv,
+    "FloorDiv": operator.ifloordiv,
+    "Mod": operator.imod,
+    "Pow": operator.ipow,
+    "MatMult": operator.imatmul,
+    "LShift": operator.ilshift,
+    "RShift": operator.irshift,
+    "BitAnd": operator.iand,
+    "BitOr": operator.ior,
+    "BitXor": operator.ixor,
+}
+

@@ -1,0 +1,80 @@
+"""Methods of ndarray that are no functions of NumPy: astype, copy, flatten, fill, item, tolist."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tracejit.trace.array import TracedArray, TracedScalar, new_array, wrap
+from tracejit.trace.base import refuse
+from tracejit.trace.creation import as_dtype
+from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
+from tracejit.trace.registry import call, implements
+from tracejit.trace.scalar import to_number
+from tracejit.trace.values import cast
+
+__all__: list[str] = []
+
+
+@implements("astype", np.astype)
+def astype(
+    x: Any,
+    dtype: Any,
+    order: str = "K",
+    casting: str = "unsafe",
+    subok: bool = True,
+    copy: bool = True,
+    *,
+    device: Any = None,
+) -> Any:
+    """``ndarray.astype``."""
+    target = as_dtype(dtype)
+    if not np.can_cast(x.dtype, target, casting):  # type: ignore[arg-type]
+        raise_as_numpy(lambda value: value.astype(target, casting=casting), x)
+    if isinstance(x, TracedScalar):
+        return TracedScalar(cast(x.operand(), target))
+    if not copy and target == x.dtype:
+        return x
+    return new_array(cast(x.operand(), target))
+
+
+@implements("copy")
+def copy(x: Any, order: str = "C") -> Any:
+    """``ndarray.copy``."""
+    return new_array(x.operand()) if isinstance(x, TracedArray) else TracedScalar(x.operand())
+
+
+@implements("flatten")
+def flatten(x: Any, order: str = "C") -> TracedArray:
+    """``ndarray.flatten``: always a copy."""
+    return new_array(call(np.ravel, x, order).operand())
+
+
+@implements("fill")
+def fill(x: TracedArray, value: Any) -> None:
+    """``ndarray.fill``."""
+    if not x.writeable:
+        raise ValueError("assignment destination is read-only")
+    call("assign", x, value)
+
+
+@implements("item")
+def item(x: Any, *args: Any) -> Any:
+    """``ndarray.item``: a traced Python number."""
+    if args:
+        x = x[args[0] if isinstance(args[0], tuple) else args] if len(args) > 1 or as_array(x).ndim <= 1 else (
+            call(np.ravel, x)[args[0]]
+        )
+    elif x.dims:
+        if not all(d == 1 for d in x.shape):
+            raise ValueError("can only convert an array of size 1 to a Python scalar")
+        x = wrap(call(np.reshape, x, ()).operand())
+    kind = {"b": bool, "i": int, "u": int, "f": float, "c": complex}[x.dtype.kind]
+    return to_number(wrap(operand_of(x)), kind)
+
+
+@implements("tolist")
+def tolist(x: Any) -> NoReturn:
+    """``ndarray.tolist``: not compiled."""
+    refuse("tolist()", x, "Return the array and convert it outside.")

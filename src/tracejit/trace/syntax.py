@@ -1,0 +1,475 @@
+"""Rewrites the syntax of functions, so that calls and reads of outside names come to us before Python does them.
+
+Purely syntactic: one method for each kind of node, no types, line numbers kept. What the rewritten constructs do is in
+``calls.py``; outside a trace they do what Python does. Code without source runs as it is.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import linecache
+from collections.abc import Iterable
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+__all__ = ["HOOK", "rewritten_code"]
+
+HOOK = "__tracejit__"
+_FACTORY = "__tracejit_factory__"
+_UNTOUCHED_CALLS = frozenset(("super", "locals", "globals", "vars", "dir", "eval", "exec", "__import__", "breakpoint"))
+_FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+_codes: dict[CodeType, CodeType | None] = {}
+
+
+def rewritten_code(function: FunctionType) -> CodeType | None:
+    """The function's code with rewritten syntax, or None when its source is not to be had; remembered by code object."""
+    code = function.__code__
+    if code not in _codes:
+        try:
+            _codes[code] = _rewrite(function)
+        except (OSError, SyntaxError, ValueError):
+            _codes[code] = None
+    return _codes[code]
+
+
+def _rewrite(function: FunctionType) -> CodeType | None:
+    code = function.__code__
+    if HOOK in code.co_freevars:
+        return None  # made by rewriting already
+    node = _find_node(code, function.__globals__)
+    if node is None:
+        return None
+    rewriter = _Rewriter(function)
+    definition = rewriter.function(node)
+    parameters = [HOOK, *code.co_freevars]
+    body: list[ast.stmt] = [definition if not isinstance(definition, ast.Lambda) else ast.Expr(definition)]
+    class_name = _class_name(code.co_qualname)
+    if class_name and "__" in "".join(code.co_names + code.co_varnames + code.co_freevars):
+        # Names such as __x are mangled with the name of the class.
+        body = [ast.ClassDef(class_name, [], [], body, [], **_type_params())]
+    factory = ast.FunctionDef(
+        _FACTORY,
+        ast.arguments([], [ast.arg(name) for name in parameters], None, [], [], None, []),
+        body,
+        [],
+        **_type_params(),
+    )
+    module = ast.Module([factory], [])
+    ast.fix_missing_locations(module)
+    compiled = compile(module, code.co_filename, "exec", dont_inherit=True, flags=code.co_flags & _FUTURE_FLAGS)
+    return _find_code(compiled, code)
+
+
+_FUTURE_FLAGS = 0x1000000  # annotations: the only __future__ feature that still changes how code is compiled
+
+
+def _type_params() -> dict[str, Any]:
+    """Python 3.12 added a field to definitions."""
+    return {"type_params": []} if "type_params" in ast.FunctionDef._fields else {}
+
+
+def _class_name(qualname: str) -> str | None:
+    parts = qualname.split(".")
+    return parts[-2] if len(parts) > 1 and parts[-2] != "<locals>" else None
+
+
+def _find_code(compiled: CodeType, original: CodeType) -> CodeType | None:
+    stack = [compiled]
+    while stack:
+        code = stack.pop()
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                if constant.co_name == original.co_name and constant.co_varnames[: constant.co_argcount] == (
+                    original.co_varnames[: original.co_argcount]
+                ):
+                    return constant
+                stack.append(constant)
+    return None
+
+
+# ------------------------------------------------------------------------------------------------------- finding source
+
+
+def _find_node(code: CodeType, namespace: dict[str, Any]) -> _FunctionNode | None:
+    lines = linecache.getlines(code.co_filename, namespace)
+    if not lines:
+        return None
+    first = code.co_firstlineno
+    if code.co_name != "<lambda>":
+        node = _parse_block(lines, code)
+        if node is not None:
+            return node
+    tree = ast.parse("".join(lines))
+    wanted: type | tuple[type, ...] = ast.Lambda if code.co_name == "<lambda>" else (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [n for n in ast.walk(tree) if isinstance(n, wanted) and _first_line(n) == first and _fits(n, code)]
+    if len(found) > 1:
+        found = [n for n in found if _same_columns(n, code)]
+    return found[0] if len(found) == 1 else None
+
+
+def _parse_block(lines: list[str], code: CodeType) -> _FunctionNode | None:
+    """Parse only the lines of the function; None when that does not work out."""
+    first = code.co_firstlineno
+    last = _last_line(code)
+    indented = lines[first - 1][:1] in (" ", "\t")
+    prefix = "\n" * (first - 2) + "if 1:\n" if indented and first > 1 else "\n" * (first - 1)
+    for extra in (0, 1, 2, 4, 8, 16):
+        try:
+            tree = ast.parse(prefix + "".join(lines[first - 1 : last + extra]))
+        except SyntaxError:
+            continue
+        node: Any = tree.body[0]
+        node = node.body[0] if isinstance(node, ast.If) else node
+        matches = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _fits(node, code)
+        return node if matches else None
+    return None
+
+
+def _last_line(code: CodeType) -> int:
+    last = code.co_firstlineno
+    stack = [code]
+    while stack:
+        current = stack.pop()
+        last = max([last, *(end for _, end, _, _ in current.co_positions() if end is not None)])
+        stack.extend(c for c in current.co_consts if isinstance(c, CodeType))
+    return last
+
+
+def _first_line(node: Any) -> int:
+    decorators = getattr(node, "decorator_list", [])
+    line: int = min([node.lineno, *(d.lineno for d in decorators)])
+    return line
+
+
+def _fits(node: Any, code: CodeType) -> bool:
+    """Whether a definition has the name and the parameters of a code object."""
+    arguments = node.args
+    names = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    count = code.co_argcount + code.co_kwonlyargcount
+    return getattr(node, "name", "<lambda>") == code.co_name and tuple(names) == tuple(
+        _unmangled(name, code) for name in code.co_varnames[:count]
+    )
+
+
+def _unmangled(name: str, code: CodeType) -> str:
+    class_name = _class_name(code.co_qualname)
+    prefix = f"_{class_name.lstrip('_')}__" if class_name else None
+    return name[len(prefix) - 2 :] if prefix and name.startswith(prefix) else name
+
+
+def _same_columns(node: Any, code: CodeType) -> bool:
+    """Whether the body of a lambda is what the code computes: some instruction spans exactly the body."""
+    body = node.body
+    return (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset) in list(code.co_positions())
+
+
+# ------------------------------------------------------------------------------------------------------------ rewriting
+
+
+class _Bindings(ast.NodeVisitor):
+    """The names that a function binds itself, without those of functions inside it."""
+
+    def __init__(self) -> None:
+        self.bound: set[str] = set()
+        self.outside: set[str] = set()  # declared global or nonlocal
+
+    @classmethod
+    def of(cls, node: Any) -> _Bindings:
+        found = cls()
+        arguments = node.args
+        for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg):
+            if a is not None:
+                found.bound.add(a.arg)
+        for statement in node.body if isinstance(node.body, list) else [node.body]:
+            found.visit(statement)
+        found.bound -= found.outside
+        return found
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if not isinstance(node.ctx, ast.Load):
+            self.bound.add(node.id)
+
+    def visit_FunctionDef(self, node: Any) -> None:
+        self.bound.add(node.name)
+        for child in (*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)):
+            self.visit(child)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self.bound.add(node.name)
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        for child in (*node.args.defaults, *filter(None, node.args.kw_defaults)):
+            self.visit(child)
+
+    def visit_comprehension_expression(self, node: Any) -> None:
+        # Its targets are its own; an assignment expression inside binds in the function.
+        for child in ast.walk(node):
+            if isinstance(child, ast.NamedExpr):
+                self.bound.add(child.target.id)
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_comprehension_expression
+
+    def visit_Global(self, node: ast.Global) -> None:
+        self.outside.update(node.names)
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
+        self.outside.update(node.names)
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
+        if node.name:
+            self.bound.add(node.name)
+        self.generic_visit(node)
+
+    def visit_Import(self, node: Any) -> None:
+        self.bound.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
+
+    visit_ImportFrom = visit_Import
+
+    def visit_MatchAs(self, node: Any) -> None:
+        if node.name:
+            self.bound.add(node.name)
+        self.generic_visit(node)
+
+    visit_MatchStar = visit_MatchAs
+
+    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
+        if node.rest:
+            self.bound.add(node.rest)
+        self.generic_visit(node)
+
+
+def _stays_plain(value: Any) -> bool:
+    """Whether a global of this value need not be watched: what programs do not rebind."""
+    return isinstance(value, (ModuleType, type, np.ufunc)) or (
+        callable(value) and (getattr(value, "__module__", None) or "").split(".")[0] in ("numpy", "builtins", "math")
+    )
+
+
+class _Rewriter(ast.NodeTransformer):
+    """Puts the hook in front of calls, outside names, attributes, subscripts, iteration and in-place operators."""
+
+    def __init__(self, function: FunctionType) -> None:
+        self.namespace = function.__globals__
+        self.free = frozenset(function.__code__.co_freevars)
+        self.scopes: list[set[str]] = []
+        self.declared: list[set[str]] = []
+
+    # ------------------------------------------------------------------------------------------------------- helpers
+
+    def _hook(self, method: str, *arguments: ast.expr, like: ast.AST) -> ast.Call:
+        function = ast.Attribute(ast.Name(HOOK, ast.Load()), method, ast.Load())
+        call = ast.Call(function, list(arguments), [])
+        for node in (call, function, function.value):
+            ast.copy_location(node, like)
+        return call
+
+    def _constant(self, value: Any, like: ast.AST) -> ast.expr:
+        return ast.copy_location(ast.Constant(value), like)
+
+    def _is_local(self, name: str) -> bool:
+        return any(name in scope for scope in self.scopes)
+
+    def _plain_module(self, node: ast.expr) -> bool:
+        """Whether an expression is the name of a module, such as ``np``, or an attribute path of one."""
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        return (
+            isinstance(node, ast.Name)
+            and not self._is_local(node.id)
+            and node.id not in self.free
+            and isinstance(self.namespace.get(node.id), ModuleType)
+            and self.namespace[node.id].__name__.split(".")[0] in ("numpy", "math", "scipy", "tracejit", "operator")
+        )
+
+    # ----------------------------------------------------------------------------------------------------- functions
+
+    def function(self, node: Any) -> Any:
+        """The definition with rewritten body, without decorators, defaults and annotations."""
+        return self._body(node, outermost=True)
+
+    def _body(self, node: Any, *, outermost: bool = False) -> Any:
+        if not outermost:
+            node.args.defaults = [self.visit(d) for d in node.args.defaults]
+            node.args.kw_defaults = [d and self.visit(d) for d in node.args.kw_defaults]
+            if not isinstance(node, ast.Lambda):
+                node.decorator_list = [self.visit(d) for d in node.decorator_list]
+        else:
+            _strip_signature(node)
+        bindings = _Bindings.of(node)
+        self.scopes.append(bindings.bound)
+        self.declared.append(bindings.outside)
+        if isinstance(node, ast.Lambda):
+            node.body = self.visit(node.body)
+        else:
+            node.body = [s for statement in node.body for s in _as_list(self.visit(statement))]
+        self.scopes.pop()
+        self.declared.pop()
+        return node
+
+    def visit_FunctionDef(self, node: Any) -> Any:
+        return self._body(node)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+    visit_Lambda = visit_FunctionDef
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
+        return node  # a class made inside a function stays as it is
+
+    def visit_MatchValue(self, node: ast.MatchValue) -> Any:
+        return node  # patterns are no expressions
+
+    def visit_MatchMapping(self, node: ast.MatchMapping) -> Any:
+        return node
+
+    def visit_MatchClass(self, node: ast.MatchClass) -> Any:
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
+        node.target = self.visit(node.target)
+        node.value = node.value and self.visit(node.value)
+        return node
+
+    def _comprehension(self, node: Any) -> Any:
+        targets = {
+            name.id
+            for generator in node.generators
+            for name in ast.walk(generator.target)
+            if isinstance(name, ast.Name)
+        }
+        self.scopes.append(targets)
+        self.generic_visit(node)
+        self.scopes.pop()
+        return node
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
+
+    def visit_comprehension(self, node: ast.comprehension) -> Any:
+        self.generic_visit(node)
+        if not node.is_async:
+            node.iter = self._hook("iterate", node.iter, like=node.iter)
+        return node
+
+    # --------------------------------------------------------------------------------------------------- expressions
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        name = node.id
+        if not isinstance(node.ctx, ast.Load) or self._is_local(name) or name == HOOK:
+            return node
+        if name in self.free:
+            return self._hook("free", self._constant(name, node), node, like=node)
+        if name not in self.namespace:
+            if hasattr(builtins, name):
+                return node
+        elif _stays_plain(self.namespace[name]):
+            return node
+        return self._hook("glob", self._constant(name, node), node, like=node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> Any:
+        if self._plain_module(node.value):
+            return node
+        node.value = self.visit(node.value)
+        if isinstance(node.ctx, ast.Load) and not _is_private(node.attr):
+            return self._hook("attr", node.value, self._constant(node.attr, node), like=node)
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> Any:
+        node.value = self.visit(node.value)
+        node.slice = self.visit(node.slice)
+        if isinstance(node.ctx, ast.Load):
+            return self._hook("item", node.value, self._index(node.slice), like=node)
+        node.value = self._hook("target", node.value, like=node.value)
+        return node
+
+    def _index(self, index: ast.expr) -> ast.expr:
+        """A subscript as an ordinary expression: slices become calls of ``slice``."""
+        if isinstance(index, ast.Slice):
+            parts = [part or self._constant(None, index) for part in (index.lower, index.upper, index.step)]
+            return self._hook("slice", *parts, like=index)
+        if isinstance(index, ast.Tuple):
+            index.elts = [self._index(item) for item in index.elts]
+        return index
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        if isinstance(node.func, ast.Name) and node.func.id in _UNTOUCHED_CALLS and not self._is_local(node.func.id):
+            return node
+        self.generic_visit(node)
+        call = self._hook("call", node.func, *node.args, like=node)
+        call.keywords = node.keywords
+        return call
+
+    # ---------------------------------------------------------------------------------------------------- statements
+
+    def visit_For(self, node: ast.For) -> Any:
+        self.generic_visit(node)
+        node.iter = self._hook("iterate", node.iter, like=node.iter)
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> Any:
+        self.generic_visit(node)
+        if len(node.targets) == 1:
+            target = node.targets[0]
+            if isinstance(target, ast.Attribute) and not _is_private(target.attr):
+                name = self._constant(target.attr, target)
+                return ast.copy_location(
+                    ast.Expr(self._hook("set_attr", node.value, target.value, name, like=node)), node
+                )
+            if isinstance(target, ast.Name):
+                node.value = self._kept_outside(target.id, node.value)
+        return node
+
+    def _kept_outside(self, name: str, value: ast.expr) -> ast.expr:
+        """Values for names declared global or nonlocal must not be traced."""
+        if self.declared and name in self.declared[-1] and not any(name in scope for scope in self.scopes[:-1]):
+            return self._hook("outside", self._constant(name, value), value, like=value)
+        return value
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> Any:
+        target = node.target
+        operation = self._constant(type(node.op).__name__, node)
+        value = self.visit(node.value)
+        if isinstance(target, ast.Name):
+            load = self.visit(ast.copy_location(ast.Name(target.id, ast.Load()), target))
+            result = self._hook("augment", operation, load, value, like=node)
+            assigned = ast.Assign([target], self._kept_outside(target.id, result))
+            return ast.copy_location(assigned, node)
+        if isinstance(target, ast.Attribute):
+            owner = self.visit(target.value)
+            if _is_private(target.attr):
+                node.value = value
+                return node
+            name = self._constant(target.attr, target)
+            return ast.copy_location(ast.Expr(self._hook("augment_attr", operation, owner, name, value, like=node)), node)
+        owner = self.visit(target.value)
+        index = self._index(self.visit(target.slice))
+        return ast.copy_location(ast.Expr(self._hook("augment_item", operation, owner, index, value, like=node)), node)
+
+
+def _is_private(name: str) -> bool:
+    """Whether Python mangles an attribute's name inside a class."""
+    return name.startswith("__") and not name.endswith("__")
+
+
+def _strip_signature(node: Any) -> None:
+    """Defaults come with the function object; annotations and decorators have done their work."""
+    arguments = node.args
+    missing = ast.copy_location(ast.Constant(None), node)
+    arguments.defaults = [missing for _ in arguments.defaults]
+    arguments.kw_defaults = [None if d is None else missing for d in arguments.kw_defaults]
+    if isinstance(node, ast.Lambda):
+        return
+    node.decorator_list = []
+    node.returns = None
+    for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg):
+        if a is not None:
+            a.annotation = None
+
+
+def _as_list(result: Any) -> Iterable[ast.stmt]:
+    return result if isinstance(result, list) else [result]
