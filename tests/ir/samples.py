@@ -1,4 +1,4 @@
-"""Operands and attributes for every primitive, from which the table tests draw; adding an operation needs a row here."""
+"""Operands and attributes for every primitive, for the table tests; a new operation needs a row here."""
 
 from __future__ import annotations
 

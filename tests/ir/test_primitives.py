@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tracejit.ir.ops  # noqa: F401
+import tracejit.ir.ops
 from tests.ir.samples import Sample, samples
 from tracejit.ir.builder import Builder
 from tracejit.ir.core import Eqn, Literal, Operand, Value
@@ -216,6 +216,27 @@ def check_jvp(name: str, sample: Sample, active: tuple[int, ...], directions: di
         np.testing.assert_allclose(tangent, wanted, rtol=tolerance, atol=tolerance, err_msg=f"{sample} {active}")
 
 
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_tangents_are_made_by_linear_operations(name: str) -> None:
+    """Reverse mode transposes every equation that depends on a tangent, so each needs a transpose."""
+    for sample in doubles(name):
+        count = len(sample.operands)
+        with Builder() as builder:
+            primals = [builder.param(type_of(o)) for o in sample.operands]
+            results = apply(name, sample, *primals)
+            depends = {builder.param(p.type) for p in primals if p.dtype.kind in "fc"}
+            given = iter(builder.params[count:])
+            tangents = [next(given) if p.dtype.kind in "fc" else None for p in primals]
+            eqn = Eqn(PRIMITIVES[name], tuple(primals), sample.attrs, sample.regions, results)  # type: ignore[arg-type]
+            present = [t for t in PRIMITIVES[name].jvp(eqn, primals, tangents) if t is not None]  # type: ignore[misc]
+            function = builder.finish(present)
+        for made in function.eqns:
+            if not depends.isdisjoint(made.operands):  # type: ignore[arg-type]
+                depends.update(made.results)
+                # Loops are transposed by the transform, which sees their regions.
+                assert made.op.transpose is not None or made.op.name == "fori_loop", f"{made} in {function}"
+
+
 @pytest.mark.parametrize(
     ("name", "operands", "active", "expected"),
     [
@@ -249,7 +270,9 @@ def test_derivatives_at_special_points(
 
     def build(*params: Operand) -> list[Operand | None]:
         *values, tangent = params
-        primals = [Literal(o) if literals and k != active else v for k, (o, v) in enumerate(zip(operands, values))]
+        primals = [
+            Literal(o) if literals and k != active else v for k, (o, v) in enumerate(zip(operands, values, strict=True))
+        ]
         eqn = Eqn(PRIMITIVES[name], tuple(primals), {}, (), ())
         return list(rule(eqn, primals, [tangent if k == active else None for k in range(len(primals))]))
 
@@ -349,7 +372,7 @@ def check_batch(name: str, sample: Sample, active: tuple[int, ...], size: int) -
     (found,) = run(build, *stacked)
     with np.errstate(all="ignore"):
         expected = [
-            PRIMITIVES[name].reference(*[s[k] if f else s for s, f in zip(stacked, flags)], **sample.attrs)
+            PRIMITIVES[name].reference(*[s[k] if f else s for s, f in zip(stacked, flags, strict=True)], **sample.attrs)
             for k in range(size)
         ]
     np.testing.assert_allclose(found, np.stack(expected), rtol=1e-6, err_msg=f"{sample} {active}")

@@ -14,6 +14,7 @@ from tracejit.ir.dims import DimLike, symbol
 from tracejit.ir.interpreter import interpret
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType, dtype_named
+from tracejit.ir.verifier import verify
 from tracejit.transforms import jvp_function, vjp_function
 from tracejit.transforms.jvp import differentiable
 
@@ -86,7 +87,7 @@ def check_derivatives(
     active = [differentiable(p.type) for p in function.params]
     wrt = tuple(k for k, a in enumerate(active) if a)
     moves = [random_like(args[k], rng) for k in wrt]
-    forward = interpret(jvp_function(function, active), *args, *moves)
+    forward = interpret(verify(jvp_function(function, active)), *args, *moves)
     values = interpret(function, *args)
     floats = [k for k, r in enumerate(function.results) if differentiable(r.type)]
     tangents = forward[len(values) :]
@@ -120,7 +121,7 @@ def check_transpose(
     rng: np.random.Generator,
 ) -> None:
     cotangents = [random_like(value, rng) for value in outputs]
-    pulled = vjp_function(function, wrt)
+    pulled = verify(vjp_function(function, wrt))
     results = interpret(pulled, *args, *cotangents)
     gradients = results[len(function.results) :]
     assert [r.type for r in pulled.results[len(function.results) :]] == [function.params[k].type for k in wrt]

@@ -9,8 +9,10 @@ import pytest
 
 from tests.transforms.cases import CASES, LINE, SCALAR, at, draw, put, total
 from tests.transforms.helpers import N, array, build, check_derivatives, fori, i64, inner, op, while_loop
+from tracejit.ir.builder import current_builder
 from tracejit.ir.core import walk
 from tracejit.ir.interpreter import interpret
+from tracejit.ir.primitive import PRIMITIVES
 from tracejit.transforms import value_and_grad, vjp_function
 
 
@@ -205,3 +207,19 @@ def test_deep_programs_take_linear_time():
     small, large = chain(2_000), chain(20_000)
     seconds(small)
     assert seconds(large) < 10 * 4 * min(seconds(small) for _ in range(3))
+
+
+def test_what_prints_in_a_loop_prints_once():
+    printed = []
+
+    def body(i, x):
+        current_builder().emit(PRIMITIVES["callback"], (i,), {"function": printer, "types": ()})
+        return op("sin", x)
+
+    def printer(i):
+        printed.append(int(i))
+        return ()
+
+    gradient = value_and_grad(build(lambda x: total(fori(i64(0), i64(3), [x], [], body)[0]), LINE), (0,))
+    interpret(gradient, draw(2))
+    assert printed == [0, 1, 2]

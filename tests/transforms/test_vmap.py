@@ -9,8 +9,10 @@ import pytest
 
 from tests.transforms.cases import CASES, LINE, at, draw, total
 from tests.transforms.helpers import K, N, array, build, cond, fori, i64, op, symbol, while_loop
+from tracejit.errors import UnsupportedError
 from tracejit.ir.core import walk
 from tracejit.ir.interpreter import interpret
+from tracejit.ir.verifier import verify
 from tracejit.transforms import vmap, vmap_function
 
 B = symbol("b")
@@ -29,7 +31,7 @@ def stacked(value, size, rng):
 def check(function, batched, args, *, size=3):
     rng = np.random.default_rng(3)
     given = [stacked(a, size, rng) if b else np.asarray(a) for a, b in zip(args, batched, strict=True)]
-    mapped = vmap_function(function, batched, B)
+    mapped = verify(vmap_function(function, batched, B))
     got = interpret(mapped, *given)
     rows = [interpret(function, *[g[k] if b else g for g, b in zip(given, batched, strict=True)]) for k in range(size)]
     assert len(got) == len(function.results)
@@ -133,3 +135,11 @@ def test_every_example_of_a_program_of_any_depth():
         return x
 
     assert len(list(walk(vmap_function(build(make, LINE), (True,), B)))) == 5_000
+
+
+def test_an_argument_changed_in_place_must_be_batched():
+    function = build(lambda x, y: [x * y], LINE, LINE)
+    function.aliases[0] = 0
+    assert vmap_function(function, (True, True), B).aliases == {0: 0}
+    with pytest.raises(UnsupportedError, match="in place"):
+        vmap_function(function, (False, True), B)

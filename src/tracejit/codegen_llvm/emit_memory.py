@@ -124,12 +124,17 @@ def _load_lanes(body: Body, k: Register, pointers: Sequence[str], tags: str) -> 
 
 
 def _store_lanes(body: Body, k: Register, pointers: Sequence[str], value: Any, tags: str) -> None:
+    """One element of each lane to a pointer of its own; the last lane first.
+
+    Lanes behind the end may hold anything and point to where the last one that counts does, which overwrites them.
+    """
+    backwards = [*enumerate(pointers)][::-1]
     if k.group == "c":
-        for lane, pointer in enumerate(pointers):
+        for lane, pointer in backwards:
             store_scalar(body, k, pointer, tuple(body.lane(k, part, lane) for part in value), tags)
         return
     whole = to_memory(body, k, value)
-    for lane, pointer in enumerate(pointers):
+    for lane, pointer in backwards:
         text = body.op(f"extractelement {k.memory_type} {whole}, i64 {lane}")
         body.out.append(f"store {k.memory} {text}, ptr {pointer}, align {k.size}{tags}")
 
@@ -366,7 +371,7 @@ def _store_vector(body: Body, k: Register, buffer: Value, place: Place, text: An
 
 
 def _scatter(body: Body, k: Register, place: Place, text: Any, tags: str) -> None:
-    """Elements anywhere, the first lane first; lanes behind the end repeat the last one's store."""
+    """Elements anywhere."""
     i = named_register("i64", body.lanes)
     pointers = []
     for lane in range(body.lanes):

@@ -97,7 +97,7 @@ class Accumulator:
         """The totals as one register, still by lanes."""
         if not self.compensated:
             return list(total)
-        k, count = self.total, len(total) // 2
+        k, count = self.total.part or self.total, len(total) // 2
         result = []
         for high, low in zip(total[:count], total[count:], strict=True):
             # Infinities make the correction NaN; then the plain sum is right.

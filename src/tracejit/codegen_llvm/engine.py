@@ -16,6 +16,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import llvmlite.binding as llvm
@@ -47,9 +48,8 @@ LEVEL_FULL = 3
 """LLVM's O3 without its vectorisers and unrolling (kernels are vectorised and unrolled explicitly)."""
 
 # One program's text is parsed into its own LLVM context, so threads share nothing but LLVM's global tables, which
-# llvmlite guards call by call. This lock exists for `fork`: holding it while forking proves that no other thread is
-# inside llvmlite, whose own lock would stay locked in the child for ever. The modules on top of this one take it for
-# their one-time set-up, for the same reason.
+# llvmlite guards call by call. This lock is for our own tables and one-time set-up, here and in the modules on top of
+# this one; it is held while forking, so that a child never finds it taken.
 lock = threading.RLock()
 
 
@@ -158,28 +158,25 @@ def compile_object(llvm_text: str, *, level: int = LEVEL_LOOPS) -> bytes:
     """Compile LLVM text to the bytes of a relocatable object file for the host.
 
     >>> import ctypes
-    >>> code = compile_object("define i64 @one() { ret i64 1 }")
-    >>> ctypes.CFUNCTYPE(ctypes.c_int64)(load_object(code, "one").address)()
+    >>> loaded = load_object(compile_object("define i64 @one() { ret i64 1 }"), "one")
+    >>> ctypes.CFUNCTYPE(ctypes.c_int64)(loaded.address)()
     1
     """
-    with lock:
-        module, machine = _optimised_module(llvm_text, level)
-        code: bytes = machine.emit_object(module)
-        return code
+    module, machine = _optimised_module(llvm_text, level)
+    code: bytes = machine.emit_object(module)
+    return code
 
 
 def optimised_text(llvm_text: str, *, level: int = LEVEL_LOOPS) -> str:
     """Return the LLVM text as it is after the passes of ``level``, to look at."""
-    with lock:
-        return str(_optimised_module(llvm_text, level)[0])
+    return str(_optimised_module(llvm_text, level)[0])
 
 
 def assembly(llvm_text: str, *, level: int = LEVEL_LOOPS) -> str:
     """Return the host's assembly for LLVM text, to look at."""
-    with lock:
-        module, machine = _optimised_module(llvm_text, level)
-        text: str = machine.emit_assembly(module)
-        return text
+    module, machine = _optimised_module(llvm_text, level)
+    text: str = machine.emit_assembly(module)
+    return text
 
 
 # Symbols -----------------------------------------------------------------------------------------------------------
@@ -286,5 +283,20 @@ def load_object(code: bytes, symbol: str = "kernel", *more_symbols: str) -> Load
         return _load(code, symbols, _wanted_symbols(code, symbols))
 
 
+# A fork must not catch llvmlite's own lock held by another thread, be it one that unloads code during garbage
+# collection: nobody would ever release it in the child.
+_llvmlite_lock: AbstractContextManager[object] = getattr(llvm.ffi.lib, "_lock", nullcontext())
+
+
+def _before_fork() -> None:
+    lock.acquire()
+    _llvmlite_lock.__enter__()
+
+
+def _after_fork() -> None:
+    _llvmlite_lock.__exit__(None, None, None)
+    lock.release()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -147,7 +147,7 @@ class Dim:
         return self.terms.get((), 0)
 
     def __str__(self) -> str:
-        parts = []
+        parts: list[str] = []
         ordered = sorted(self.terms.items(), key=lambda term: (-len(term[0]), [str(a) for a in term[0]]))
         for monomial, coefficient in ordered:
             factors = "*".join(map(str, monomial))

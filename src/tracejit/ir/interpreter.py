@@ -25,6 +25,7 @@ def interpret(
     *args: Any,
     sizes: Mapping[str, int] | Sequence[int] | None = None,
     outputs: Sequence[Array] | None = None,
+    backwards: bool = False,
 ) -> list[Any]:
     """Run a function of either level; gives its results.
 
@@ -32,6 +33,9 @@ def interpret(
         C-contiguous; they are written in place. Trailing params without an argument are allocated, and given back.
     sizes: values of the size symbols that no shape binds: by name, or in the order of ``function.sizes``.
     outputs: at loop level, the arguments of the trailing params; at array level, arrays that results are copied into.
+
+    backwards: run the iterations of every loop that is not serial from the last to the first. Loops that are what they
+        say give the same results, up to the rounding of reductions.
 
     Example:
         >>> from tracejit.ir.parser import parse
@@ -48,7 +52,7 @@ def interpret(
     bound = bind_sizes(function, arrays, sizes)
     values = [_shaped(array, param.type, bound) for array, param in zip(arrays, function.params, strict=False)]
     fresh = [_fresh(param.type, bound) for param in function.params[len(values) :]]
-    results = _Interpreter(bound).program(function, [*values, *fresh])
+    results = _Interpreter(bound, backwards).program(function, [*values, *fresh])
     if is_loop_level:
         return [*results, *fresh]
     for target, result in zip(outputs or (), results, strict=False):
@@ -102,8 +106,9 @@ def _fresh(type: ArrayType, sizes: Mapping[str, int]) -> Array:
 class _Interpreter:
     """One run: the sizes and everything computed so far. Values are unique, so one table serves all regions."""
 
-    def __init__(self, sizes: Mapping[str, int]) -> None:
+    def __init__(self, sizes: Mapping[str, int], backwards: bool) -> None:
         self.sizes = sizes
+        self.backwards = backwards
         self.values: dict[Value, Any] = {}
         self.resolved: dict[Eqn, Mapping[str, Any]] = {}
 
@@ -134,6 +139,8 @@ class _Interpreter:
         attrs = eqn.attrs
         if attrs or eqn.regions:
             attrs = self.resolved.get(eqn) or self.resolve(eqn)
+            if self.backwards and attrs.get("kind", "serial") != "serial":
+                attrs = {**attrs, "regions": (_mirrored(attrs["regions"][0], operands[0] + operands[1] - 1),)}
         results = eqn.op.reference(*operands, **attrs)
         if isinstance(results, tuple):
             self.values.update(zip(eqn.results, results, strict=True))
@@ -156,6 +163,11 @@ class _Interpreter:
         if isinstance(value, ArrayType):
             return value.with_dims(tuple(evaluate(dim, self.sizes) for dim in value.dims))
         return value
+
+
+def _mirrored(body: Callable[..., list[Any]], total: Any) -> Callable[..., list[Any]]:
+    """A loop body that is given the index ``total - i`` in iteration i."""
+    return lambda i, *carries: body(total - i, *carries)
 
 
 def _last_uses(function: Function) -> list[list[Value]]:

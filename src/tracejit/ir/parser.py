@@ -47,7 +47,7 @@ class Named:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __call__(self, *_: object) -> Any:
+    def __call__(self, *_: object) -> Any:  # noqa: D102
         raise TypeError(f"{self.name} was read from text: the function itself is not known")
 
     def __eq__(self, other: object) -> bool:

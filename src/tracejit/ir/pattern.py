@@ -33,6 +33,7 @@ __all__ = [
     "is_integer",
     "is_literal",
     "is_scalar",
+    "named",
     "rule",
     "rules",
     "single_use",
@@ -55,14 +56,15 @@ class Var(Pattern, _Expression):
 
 
 class Node(Pattern, _Expression):
-    """Stands for the result of an operation on operands that match."""
+    """Stands for the result of an operation on operands that match; with a name, it is captured too."""
 
-    __slots__ = ("attrs", "op", "operands")
+    __slots__ = ("attrs", "name", "op", "operands")
 
-    def __init__(self, op: Primitive, operands: Sequence[Any], attrs: Mapping[str, Any]) -> None:
+    def __init__(self, op: Primitive, operands: Sequence[Any], attrs: Mapping[str, Any], name: str = "") -> None:
         self.op = op
         self.operands = tuple(operands)
         self.attrs = dict(attrs)
+        self.name = name
 
 
 class Attr:
@@ -85,6 +87,11 @@ def var(name: str) -> Var:
 def constant(name: str) -> Var:
     """A variable for an operand that is a literal."""
     return Var(name, literal=True)
+
+
+def named(name: str, node: Node) -> Node:
+    """A pattern for an operation whose result is captured, as that of a variable is."""
+    return Node(node.op, node.operands, node.attrs, name)
 
 
 def attr(name: str) -> Attr:
@@ -113,41 +120,41 @@ class Condition:
         return Condition(lambda captures, builder: not self.holds(captures, builder))
 
 
-def _of_kind(x: Var, kinds: str) -> Condition:
+def _of_kind(x: Var | Node, kinds: str) -> Condition:
     return Condition(lambda captures, builder: kind_of(captures[x.name].dtype) in kinds)
 
 
-def is_float(x: Var) -> Condition:
+def is_float(x: Var | Node) -> Condition:
     """The operand is real floating point."""
     return _of_kind(x, "f")
 
 
-def is_integer(x: Var) -> Condition:
+def is_integer(x: Var | Node) -> Condition:
     """The operand is a signed or unsigned integer."""
     return _of_kind(x, "iu")
 
 
-def is_complex(x: Var) -> Condition:
+def is_complex(x: Var | Node) -> Condition:
     """The operand is complex."""
     return _of_kind(x, "c")
 
 
-def is_bool(x: Var) -> Condition:
+def is_bool(x: Var | Node) -> Condition:
     """The operand is bool."""
     return _of_kind(x, "b")
 
 
-def is_literal(x: Var) -> Condition:
+def is_literal(x: Var | Node) -> Condition:
     """The operand is a literal."""
     return Condition(lambda captures, builder: isinstance(captures[x.name], Literal))
 
 
-def is_scalar(x: Var) -> Condition:
+def is_scalar(x: Var | Node) -> Condition:
     """The operand has rank 0."""
     return Condition(lambda captures, builder: not captures[x.name].dims)
 
 
-def single_use(x: Var) -> Condition:
+def single_use(x: Var | Node) -> Condition:
     """At most one equation of the program before the pass uses the operand."""
     return Condition(lambda captures, builder: builder.uses.get(captures[x.name], 1) <= 1)
 
@@ -208,6 +215,8 @@ def _names(pattern: Any) -> Iterator[str]:
     if isinstance(pattern, Var | Attr):
         yield pattern.name
     elif isinstance(pattern, Node):
+        if pattern.name:
+            yield pattern.name
         for part in (*pattern.operands, *pattern.attrs.values()):
             yield from _names(part)
 
@@ -242,6 +251,37 @@ def rules(*parts: Rule | RuleSet) -> RuleSet:
 
 
 # ------------------------------------------------------------------------------------------------------- matching
+
+# The head of an operand: the name of the operation that made it, "" for a param, and for a literal its value where a
+# rule mentions it, or else this object.
+_LITERAL = object()
+
+
+def _may_match(rule: Rule, root: str, heads: tuple[Any, ...]) -> bool:
+    """Whether the heads of an equation's operands fit the pattern, whatever is further up."""
+
+    def fits(order: Sequence[Any]) -> bool:
+        patterns = rule.left.operands
+        return len(patterns) == len(order) and all(map(_fits_head, patterns, order))
+
+    return fits(heads) or (root in COMMUTATIVE and fits(heads[::-1]))
+
+
+def _fits_head(pattern: Any, head: Any) -> bool:
+    if isinstance(pattern, Node):
+        return bool(pattern.op.name == head)
+    if isinstance(pattern, Var):
+        return not pattern.literal or not isinstance(head, str)
+    return bool((pattern.value if isinstance(pattern, Literal) else pattern) == head)
+
+
+def _numbers(pattern: Any) -> Iterator[Any]:
+    if isinstance(pattern, Node):
+        for operand in pattern.operands:
+            yield from _numbers(operand)
+    elif not isinstance(pattern, Var):
+        yield pattern.value if isinstance(pattern, Literal) else pattern
+
 
 Goals: TypeAlias = "tuple[Any, Any, Goals] | None"  # a linked list of (pattern, operand) still to be matched
 
@@ -280,9 +320,11 @@ class _Match:
                 return None
             return self.solve(rest, {**captures, pattern.name: operand})
         if isinstance(pattern, Node):
-            eqn = self.builder.producers.get(operand)
-            if eqn is None or eqn.op is not pattern.op or len(eqn.results) != 1:
+            eqn = None if type(operand) is Literal else self.builder.producers.get(operand)
+            if eqn is None or eqn.op is not pattern.op:
                 return None
+            if pattern.name:
+                captures = {**captures, pattern.name: operand}
             return self.node(pattern, eqn, rest, captures)
         return self.solve(rest, captures) if _is_number(operand, pattern) else None
 
@@ -325,7 +367,7 @@ def _call(function: Any, captures: Captures) -> Any:
 
 
 def _instantiate(pattern: Any, captures: Captures) -> Any:
-    if isinstance(pattern, Var | Attr):
+    if isinstance(pattern, Var | Attr) or (isinstance(pattern, Node) and pattern.name):
         return captures[pattern.name]
     if isinstance(pattern, Node):
         operands = [_instantiate(operand, captures) for operand in pattern.operands]
@@ -365,6 +407,8 @@ class RuleBuilder(Builder):
             for root, declared in ruleset.by_root.items()
             if (usable := [r for r in declared if (r.exact or not exact) and (fastmath or not r.fastmath)])
         }
+        self._numbers = {number for r in ruleset for number in _numbers(r.left)}
+        self._by_heads: dict[tuple[str, tuple[Any, ...]], list[Rule]] = {}
         self._replaced: dict[Operand, Operand] = {}
         self._chain: list[str] = []
 
@@ -391,7 +435,7 @@ class RuleBuilder(Builder):
         return results
 
     def _rewrite(self, eqn: Eqn) -> Operand | None:
-        for candidate in self._rules[eqn.op.name]:
+        for candidate in self._candidates(eqn):
             captures = _Match(candidate, self).node(candidate.left, eqn, None, {})
             if captures is None:
                 continue
@@ -400,6 +444,21 @@ class RuleBuilder(Builder):
                 self._count(candidate)
                 return new
         return None
+
+    def _candidates(self, eqn: Eqn) -> list[Rule]:
+        """The rules that the operations around an equation leave possible; few, and found by one look-up."""
+        heads = tuple([self._head(operand) for operand in eqn.operands])
+        key = (eqn.op.name, heads)
+        if (found := self._by_heads.get(key)) is None:
+            declared = self._rules[eqn.op.name]
+            found = self._by_heads[key] = [r for r in declared if _may_match(r, eqn.op.name, heads)]
+        return found
+
+    def _head(self, operand: Operand) -> Any:
+        if type(operand) is Literal:
+            return operand.value if operand.value in self._numbers else _LITERAL
+        producer = self.producers.get(operand)
+        return "" if producer is None else producer.op.name
 
     def _replacement(self, chosen: Rule, eqn: Eqn, captures: Captures) -> Operand | None:
         self._chain.append(chosen.name)

@@ -67,9 +67,7 @@ def _define(value: Value, names: Names) -> str:
     return name
 
 
-def _print_body(
-    function: Function, names: Names, lines: list[str], indent: str, keyword: str, locations: bool
-) -> None:
+def _print_body(function: Function, names: Names, lines: list[str], indent: str, keyword: str, locations: bool) -> None:
     for eqn in function.eqns:
         text = indent + _eqn_head(eqn, names)
         comment = f"  # {os.path.basename(eqn.loc[0])}:{eqn.loc[1]}" if locations and eqn.loc else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -32,7 +32,7 @@ _DTYPES = {short: np.dtype(name) for name, short in _NAMES.items() if name != "b
 
 
 @cache
-def dtype_name(dtype: np.dtype) -> str:  # type: ignore[type-arg]
+def dtype_name(dtype: np.dtype[Any]) -> str:
     """The short name used in the text form: ``f64``, ``i32``, ``bool``, ``c128``."""
     try:
         return _NAMES[dtype.name]
@@ -40,7 +40,7 @@ def dtype_name(dtype: np.dtype) -> str:  # type: ignore[type-arg]
         raise TypeError(f"arrays of dtype {dtype} are not supported: numbers and bools only") from None
 
 
-def dtype_named(name: str) -> np.dtype:  # type: ignore[type-arg]
+def dtype_named(name: str) -> np.dtype[Any]:
     """The dtype of a short name.
 
     Example:
@@ -50,7 +50,8 @@ def dtype_named(name: str) -> np.dtype:  # type: ignore[type-arg]
     if name == "bf16":
         import ml_dtypes  # noqa: PLC0415  (registers bfloat16; only programs that use it pay for the import)
 
-        return np.dtype(ml_dtypes.bfloat16)
+        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return bfloat16
     return _DTYPES[name]
 
 
@@ -58,10 +59,10 @@ class ArrayType:
     """A dtype and dims: ``f64[n, 3]``; ``f64[]`` is a scalar."""
 
     __slots__ = ("_hash", "dims", "dtype")
-    dtype: np.dtype  # type: ignore[type-arg]
+    dtype: np.dtype[Any]
     dims: tuple[DimLike, ...]
 
-    def __init__(self, dtype: np.dtype, dims: tuple[DimLike, ...] = ()) -> None:  # type: ignore[type-arg]
+    def __init__(self, dtype: np.dtype[Any], dims: tuple[DimLike, ...] = ()) -> None:
         self.dtype = dtype
         self.dims = dims
         self._hash = hash((dtype, dims))
@@ -77,13 +78,13 @@ class ArrayType:
     def with_dims(self, dims: tuple[DimLike, ...]) -> ArrayType:
         return type(self)(self.dtype, dims)
 
-    def with_dtype(self, dtype: np.dtype) -> ArrayType:  # type: ignore[type-arg]
+    def with_dtype(self, dtype: np.dtype[Any]) -> ArrayType:
         return type(self)(dtype, self.dims)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (
-            type(self) is type(other)
-            and isinstance(other, ArrayType)
+            isinstance(other, ArrayType)
+            and type(self) is type(other)
             and self.dtype == other.dtype
             and self.dims == other.dims
         )

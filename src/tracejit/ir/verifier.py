@@ -95,7 +95,7 @@ class _Verifier:
 
     def scope(self, function: Function) -> None:
         """Check a body, with what is visible now; afterwards its own values are visible no more."""
-        own = list(function.params)
+        own: list[Value] = [*function.params]
         for param in function.params:
             self.define(param)
         outer_body, outer_eqn = self.body, self.eqn
@@ -103,8 +103,8 @@ class _Verifier:
         for eqn in function.eqns:
             self.eqn = eqn
             self.check(eqn)
-            for result in eqn.results:
-                self.define(result)
+            for defined in eqn.results:
+                self.define(defined)
             own.extend(eqn.results)
         self.body, self.eqn = outer_body, outer_eqn
         for result in function.results:
@@ -148,12 +148,10 @@ class _Verifier:
     def check_level(self, eqn: Eqn) -> None:
         level, name = eqn.op.level, eqn.op.name
         self.require(level in ("both", self.level), f"{name} does not exist at {self.level} level")
-        if self.level == "loop" and eqn.op.elementwise:
-            for operand in eqn.operands:
-                self.require(not operand.rank, f"{name} of {operand.type}: at loop level arithmetic is of scalars")
-        if eqn.op.elementwise:
-            for operand in eqn.operands:
-                self.require(not isinstance(operand.type, BufferType), f"{name} of a buffer")
+        for operand in eqn.operands if eqn.op.elementwise else ():
+            self.require(not isinstance(operand.type, BufferType), f"{name} of a buffer")
+            scalar = self.level == "array" or not operand.rank
+            self.require(scalar, f"{name} of {operand.type}: at loop level arithmetic is of scalars")
 
     def check_attribute(self, name: str, attribute: Any) -> None:
         try:

@@ -34,6 +34,7 @@ class CompileOptions:
 
     exact: bool = False
     fastmath: bool = False
+    parallel: bool = True
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,11 +23,17 @@ _POOLED_BYTES = 1 << 16  # smaller results come from NumPy's own allocator, whic
 
 @functools.cache
 def load_support() -> None:
-    """Load the pools' machine code, from disk where an earlier process left it."""
-    disk, name = cache.default_cache(), cache.key("support", support.support_text(), engine.host_target().key)
-    stored = disk.load(name)
-    if stored is None or not support.provide_object(stored["object"]):
-        disk.store(name, {"object": support.support_object()})
+    """Let the support code come from disk where an earlier process left it."""
+    disk = cache.default_cache()
+
+    def name(text: str) -> str:
+        return cache.key("support", text, engine.host_target().key)
+
+    def fetch(text: str) -> bytes | None:
+        stored = disk.load(name(text))
+        return None if stored is None else stored.get("object")
+
+    support.set_object_store(fetch, lambda text, code: disk.store(name(text), {"object": code}))
 
 
 def context_template_address() -> int:

@@ -158,7 +158,7 @@ class Program:
         if self.result_tree is None and len(self.results) != 1:
             raise ValueError(f"{len(self.results)} results need a result_tree")
         for name, source in self.symbols:
-            if source[0] == "int" and self.arguments[source[1]].kind != "int":
+            if source[0] == "int" and self.arguments[source[1]].kind not in ("int", "bool"):
                 raise ValueError(f"the size {name} is bound by argument {source[1]}, which is not an int")
         object.__setattr__(self, "positional", tuple(k for k, s in enumerate(self.arguments) if s.source == "call"))
         object.__setattr__(self, "requirements", tuple(self._requirements()))

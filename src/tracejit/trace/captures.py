@@ -99,11 +99,25 @@ class ItemOf:
 class Capture:
     """Something outside that the program depends on.
 
-    kind: "array" (the array that ``getter()`` gives is param number ``param``; it must have this dtype and rank),
+    kind: "array" (the array that ``getter()`` gives is param number ``position``; it must have this dtype and rank),
         "value" (``freeze(getter())`` must be ``key``), or "alias" (``getter()`` must be the object that ``other()`` gives).
+    written, layout_used, contiguous: as for arguments.
     """
 
-    __slots__ = ("dtype", "getter", "key", "kind", "other", "param", "rank", "storage")
+    __slots__ = (
+        "contiguous",
+        "dtype",
+        "getter",
+        "key",
+        "kind",
+        "layout_used",
+        "other",
+        "position",
+        "rank",
+        "storage",
+        "value",
+        "written",
+    )
 
     def __init__(self, kind: str, getter: Getter, *, key: Any = None, other: Getter | None = None) -> None:
         self.kind = kind
@@ -112,18 +126,12 @@ class Capture:
         self.other = other
         self.dtype: np.dtype[Any] | None = None
         self.rank = 0
-        self.param: Value | None = None
+        self.position: int | None = None
+        self.value: Value | None = None
         self.storage: Storage | None = None
-
-    @property
-    def written(self) -> bool:
-        """Whether the program writes into the array."""
-        return self.storage is not None and self.storage.written
-
-    @property
-    def layout_used(self) -> bool:
-        """Whether the program depends on the array being C-contiguous or not, as it is in the traced call."""
-        return self.storage is not None and self.storage.layout_used
+        self.written = False
+        self.layout_used = False
+        self.contiguous = True
 
     def holds(self) -> bool:
         """Whether the outside is still as the trace found it (the sizes of arrays apart)."""
@@ -132,7 +140,8 @@ class Capture:
         except (AttributeError, IndexError, KeyError, NameError, TypeError, ValueError):
             return False
         if self.kind == "array":
-            return type(value) is np.ndarray and value.dtype == self.dtype and value.ndim == self.rank
+            fits = type(value) is np.ndarray and value.dtype == self.dtype and value.ndim == self.rank
+            return fits and (not self.layout_used or value.flags.c_contiguous == self.contiguous)
         if self.kind == "alias":
             assert self.other is not None
             return value is self.other()
@@ -157,6 +166,11 @@ class CaptureTable:
         found = self._paths.get(id(value))
         return None if found is None else found[1]
 
+    def know(self, value: Any) -> None:
+        """Note a static argument, whose attributes the program may read."""
+        if not isinstance(value, _NUMBERS) and not callable(value):
+            self._paths.setdefault(id(value), (value, Fixed(value)))
+
     def array(self, array: np.ndarray[Any, Any], getter: Getter | None = None) -> TracedArray:
         """The tracer of an outside array."""
         known = self._arrays.get(id(array))
@@ -173,10 +187,11 @@ class CaptureTable:
         dtype = array.dtype.newbyteorder("=")
         dims = tuple(self.trace.sizes.fresh(f"{name}{axis}", size) for axis, size in enumerate(array.shape))
         capture.dtype, capture.rank = array.dtype, array.ndim
-        capture.param = self.trace.builder.param(ArrayType(dtype, dims))
+        capture.contiguous = array.flags.c_contiguous
+        capture.value = self.trace.builder.param(ArrayType(dtype, dims))
         strides = tuple(stride // dtype.itemsize for stride in array.strides)
         capture.storage = Storage(
-            capture.param, self.trace, origin=capture, writeable=array.flags.writeable, strides=strides
+            capture.value, self.trace, origin=capture, writeable=array.flags.writeable, strides=strides
         )
         tracer = TracedArray(capture.storage)
         self.captures.append(capture)

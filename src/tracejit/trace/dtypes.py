@@ -44,9 +44,9 @@ def loop_dtypes(
     key = (ufunc, kinds, dtype, casting)
     known = _loops.get(key)
     if known is None:
-        signature = None if dtype is None else (None,) * ufunc.nin + (dtype,) * ufunc.nout
         types: Any = kinds + (None,) * ufunc.nout
-        known = _loops[key] = ufunc.resolve_dtypes(types, signature=signature, casting=casting)  # type: ignore[arg-type]
+        keywords: Any = {} if dtype is None else {"signature": (None,) * ufunc.nin + (dtype,) * ufunc.nout}
+        known = _loops[key] = ufunc.resolve_dtypes(types, casting=casting, **keywords)
     return known
 
 

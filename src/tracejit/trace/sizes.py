@@ -47,6 +47,11 @@ class SizeEnvironment:
         self._bounds[unique] = (None if integer else 0, None)
         return symbol(unique)
 
+    @property
+    def has_equalities(self) -> bool:
+        """Whether any equality has been learned."""
+        return bool(self._solved or self._aliases)
+
     def hint(self, dim: DimLike) -> int:
         """The value of a dim in the traced call."""
         return evaluate(dim, self.hints)
@@ -271,10 +276,20 @@ class SizeEnvironment:
             if name in self._solved:
                 dim = symbol(name) - substitute(self._solved[name], self._solved)
                 found[dim, "== 0"] = Guard(dim, "== 0")
+        strictest: dict[frozenset[tuple[Monomial, int]], int] = {}
         for guard in self._guards:
             dim = substitute(guard.dim, self._solved)
-            if isinstance(dim, Dim):
-                found.setdefault((dim, guard.relation), Guard(dim, guard.relation, guard.loc))
+            if not isinstance(dim, Dim):
+                continue
+            if guard.relation == ">= 0":
+                key, constant = _split(dim)
+                known = strictest.get(key)
+                if known is not None and known <= constant:
+                    continue
+                if known is not None:
+                    del found[Dim(dict(key)) + known, ">= 0"]
+                strictest[key] = constant
+            found.setdefault((dim, guard.relation), Guard(dim, guard.relation, guard.loc))
         return tuple(found.values())
 
 

@@ -62,8 +62,8 @@ class Storage:
         values = [self.value]
         for view in views[:-1]:
             values.append(view.read(values[-1]))
-        for view, value in zip(reversed(views), reversed(values), strict=True):
-            part = view.write(value, part)
+        for view in reversed(views):
+            part = view.write(values.pop(), part)
         self.value = part
         self.version += 1
         self.written = True

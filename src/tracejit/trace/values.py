@@ -177,7 +177,7 @@ def size_of(dims: Dims) -> DimLike:
 
 def constant(array: np.ndarray[Any, Any]) -> Operand:
     """A small array known while tracing."""
-    array = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("="), copy=False)
+    array = np.asarray(array, array.dtype.newbyteorder("="), order="C")
     if array.ndim == 0 or (array.size and array.size <= 4096 and (array == array.flat[0]).all() and _plain(array)):
         return full(Literal(array.flat[0]), array.shape)
     return emit("constant", dtype=array.dtype, dims=array.shape, data=array.tobytes())

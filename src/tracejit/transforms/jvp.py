@@ -62,7 +62,7 @@ class Push:
             results: Sequence[Operand] = emit(eqn.op, operands, eqn.attrs, eqn.regions, eqn.loc)
             values.update(zip(eqn.results, results, strict=True))
             if not moves:
-                note(eqn.op, eqn.attrs, operands, results[0])
+                note(eqn.op, eqn.attrs, operands, results)
             elif eqn.op.jvp is not None:
                 for result, tangent in zip(
                     eqn.results, eqn.op.jvp(eqn, operands, [known.get(o) for o in eqn.operands]), strict=True

@@ -42,9 +42,14 @@ class Ranges:
         if bounds != (None, None):
             self._known[value] = bounds
 
-    def note(self, op: Primitive, attrs: Mapping[str, Any], operands: Sequence[Operand], result: Operand) -> None:
+    def note(
+        self, op: Primitive, attrs: Mapping[str, Any], operands: Sequence[Operand], results: Sequence[Operand]
+    ) -> None:
         """Learn the bounds of a result."""
-        if op.name not in _TRACKED or not isinstance(result, Value) or result.type.dims or result.dtype.kind != "i":
+        if op.name not in _TRACKED:
+            return
+        (result,) = results
+        if not isinstance(result, Value) or result.type.dims or result.dtype.kind != "i":
             return
         if op.name == "dim":
             self[result] = attrs["dim"], attrs["dim"]

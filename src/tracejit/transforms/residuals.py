@@ -109,8 +109,10 @@ def _prefer_sources(
         for result in eqn.results:
             if bytes_of.get(result, 0) > result.dtype.itemsize:
                 wanted.add(result)
+        if wanted.isdisjoint(eqn.results):
+            continue
         result = eqn.results[0]
-        if result in again and not wanted.isdisjoint(eqn.results):
+        if result in again:
             wanted.update(_values(eqn))
             continue
         sources = {o for o in _values(eqn) if o not in constant}

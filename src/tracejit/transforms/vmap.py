@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from tracejit.errors import UnsupportedError
 from tracejit.ir.builder import Builder
 from tracejit.ir.core import Eqn, Function, Operand
 from tracejit.ir.dims import DimLike
@@ -224,4 +225,9 @@ def _vmapped(function: Function, batched: Sequence[bool], size: DimLike, *, ever
         walk.bind(function.params, params, batched)
         walk.run(function.eqns)
         results, mask = walk.outcome(function.results, [every] * len(function.results))
+        for position, param in function.aliases.items():
+            if results[position].type != params[param].type:
+                raise UnsupportedError(
+                    "vmap of a function that changes an argument in place needs that argument to be batched"
+                )
         return finished(builder, results, function, "vmap"), mask

@@ -1,16 +1,18 @@
 """Element-wise mathematical functions as LLVM IR text, for any vector width, on CPU and GPU.
 
-Owns the text of each function and its accuracy: at most 2 units in the last place over the whole range, special values as in C99 and
-NumPy, the same bits at every width. Only `definition` and `NAMES` are for others. There are no fast-math flags anywhere, no tables
-except the bits of 1/(2 pi), and no branches except the one to the exact reduction of huge arguments of sin, cos and tan.
+Owns the text of each function and its accuracy: at most 2 units in the last place over the whole range (logaddexp: of
+its larger argument), special values as in C99 and NumPy, the same bits at every width. Must not know of loops, memory
+or targets. Only `definition`, `NAMES` and `ARITY` are for others. There are no fast-math flags anywhere, no tables
+except the bits of 1/(2 pi), and no branches except the one to the exact reduction of huge arguments of sin, cos and
+tan.
 
-With `fma=True` the text calls llvm.fma, which must be an instruction of the target (else it is a slow library call); with `fma=False`
-exact products are split by Dekker's method, which costs about twice the time where products in two parts are needed.
+With `fma=True` the text calls llvm.fma, which must be an instruction of the target (else it is a slow library call);
+with `fma=False` exact products are split by Dekker's method, which may double the time where many of them are needed.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 from tracejit.codegen_llvm.vector_math.builder import FORMATS, Body, Builder, Definition, Value, finish
 from tracejit.codegen_llvm.vector_math.error_function import erf, erfc
@@ -38,7 +40,7 @@ ARITY = {body.__name__: 1 for body in _UNARY} | {body.__name__: 2 for body in _B
 NAMES = frozenset(_BODIES)
 
 
-@lru_cache(maxsize=None)
+@cache
 def definition(name: str, type_name: str, width: int, inline: bool = True, fma: bool = True) -> Definition:
     """The function `name` of `type_name` ("f32" or "f64") on `width` lanes, its arguments in the order of NumPy's.
 

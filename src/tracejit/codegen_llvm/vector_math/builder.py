@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,14 @@ class Definition:
     calls: tuple[Definition, ...] = ()
 
 
-@lru_cache(maxsize=None)
+@cache
 def float_constant(fmt: Format, width: int, value: float) -> str:
     """Spell a number, splat over the lanes; LLVM writes 32-bit constants as the 64-bit pattern of the same number."""
     spelled = f"0x{F64.pattern(fmt.rounded(value)):016X}"
     return spelled if width == 1 else f"splat ({fmt.llvm} {spelled})"
 
 
-@lru_cache(maxsize=None)
+@cache
 def integer_constant(bits: int, width: int, value: int) -> str:
     """Spell an integer of `bits` bits, wrapped to its signed range, splat over the lanes."""
     value &= (1 << bits) - 1
@@ -289,8 +289,8 @@ class Builder:
     def polynomial(self, x: Value, coefficients: Sequence[float]) -> Value:
         """Evaluate sum(coefficients[i] * x**i).
 
-        Horner's rule where the chain is short, the loop around supplying the parallelism; else Horner in x**4 over blocks of four,
-        since schedulers do not look far enough past a long chain.
+        Horner's rule where the chain is short, the loop around supplying the parallelism; else Horner in x**4 over
+        blocks of four, since schedulers do not look far enough past a long chain.
         """
         if len(coefficients) < LONG_POLYNOMIAL:
             return self._horner(x, coefficients)
@@ -308,7 +308,9 @@ class Builder:
     def _block(self, x: Value, square: Value, coefficients: Sequence[float]) -> Operand:
         """Up to four terms as a sum of two pairs."""
         pairs = [
-            self.fma(pair[1], x, pair[0]) if len(pair) == 2 else pair[0] for pair in (coefficients[:2], coefficients[2:]) if pair
+            self.fma(pair[1], x, pair[0]) if len(pair) == 2 else pair[0]
+            for pair in (coefficients[:2], coefficients[2:])
+            if pair
         ]
         return self.fma(pairs[1], square, pairs[0]) if len(pairs) == 2 else pairs[0]
 
@@ -362,10 +364,10 @@ class Builder:
     # -- control -----------------------------------------------------------------------------------------------------
 
     def when_any(self, mask: Value, slow: Definition, x: Value, fast: Value) -> Value:
-        """`fast`, or what `slow` makes of it if any lane of the mask is set: the only branch here, all lanes going one way.
+        """`fast`, or what `slow` makes of it if any lane of the mask is set: a branch that all lanes take together.
 
-        `slow` is of one lane, x -> f(x), at width 1; else it is (pointer to x, pointer to fast, count) and works in memory,
-        which keeps it independent of the width and the vectors out of its calling convention.
+        `slow` is of one lane, x -> f(x), at width 1; else it is (pointer to x, pointer to fast, count) and works in
+        memory, which keeps it independent of the width and the vectors out of its calling convention.
         """
         self.calls.append(slow)
         vector = self.types["f"]

@@ -1,7 +1,8 @@
 """erf and erfc.
 
-erf is x times a polynomial in x**2 for |x| < 1 and 1 - e**-g(|x|) beyond, g a polynomial. erfc keeps its relative accuracy down to
-the smallest subnormal: (1 + 2x) * e**(x**2) * erfc(x) is a smooth function of (x - k) / (x + k), and x**2 is carried in two parts.
+erf is x times a polynomial in x**2 for |x| < 1 and 1 - e**-g(|x|) beyond, g a polynomial. erfc keeps its relative
+accuracy down to the smallest subnormal: (1 + 2x) * e**(x**2) * erfc(x) is a smooth function of (x - k) / (x + k), and
+x**2 is carried in two parts.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ ERF_NEAR = {
     ),
 }
 
-# -log(erfc(x)) in x on 1 <= x <= 5.95 (f32: 0.9 to 3.95), weighted for erf: relative error of erf 2**-56.9 and 2**-29.1.
+# -log(erfc(x)) in x on 1 <= x <= 5.95 (f32: 0.9 to 3.95), weighted for erf: its relative error is 2**-56.9 and
+# 2**-29.1.
 ERF_FAR = {
     "f64": (
         5.03725273606842e-07,
@@ -70,7 +72,8 @@ ERF_FAR = {
 ERF_BOUNDARY = {"f64": 1.0, "f32": 0.9}
 ERF_SATURATION = {"f64": 5.95, "f32": 3.95}
 
-# (1 + 2 x) * e**(x**2) * erfc(x) in t = (x - k) / (x + k) on 0.4 <= x <= 27.3 (f32: 10.1): relative error 2**-55.6 and 2**-28.2.
+# (1 + 2 x) * e**(x**2) * erfc(x) in t = (x - k) / (x + k) on 0.4 <= x <= 27.3 (f32: 10.1): relative error 2**-55.6 and
+# 2**-28.2.
 # The leading coefficient for f32 is one of f64, taken in two parts.
 ERFC_CENTRE = {"f64": 3.5, "f32": 2.5}
 ERFC_SCALED = {

@@ -1,7 +1,7 @@
 """exp, exp2, expm1 and the logistic function.
 
-All share one scheme: x = n*ln2 + r with |r| <= ln2/2, a polynomial for e**r, and a scaling by 2**n through the exponent bits.
-Coefficients are minimax for the stated interval and weight, rounded one after the other.
+All share one scheme: x = n*ln2 + r with |r| <= ln2/2, a polynomial for e**r, and a scaling by 2**n through the exponent
+bits. Coefficients are minimax for the stated interval and weight, rounded one after the other.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def exp_minus_one_of_rest(b: Builder, r: Value) -> Value:
 
 
 def exp_parts(b: Builder, x: Value, low: Value) -> Pair:
-    """(g, raw) with e**(x + low) = (1 + g) * 2**n, raw bits whose low part is n + 2 * bias; x in the range of `exp`, low small."""
+    """(g, raw) with e**(x + low) = (1 + g) * 2**n and raw bits whose low part is n + 2 * bias, for x in `EXP_RANGE`."""
     n, raw = b.round_to_integer(x, LOG2_E, 2 * b.format.bias)
     high, low = b.fma(n, -LN2[b.format.name][0], x), b.fma(n, -LN2[b.format.name][1], low)
     r = high + low

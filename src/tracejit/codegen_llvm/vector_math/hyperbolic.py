@@ -1,7 +1,8 @@
 """sinh, cosh, tanh and their inverses.
 
-With |x| = n*ln2 + r the addition theorem splits sinh and cosh into powers of two and short even and odd polynomials in r:
-sinh|x| = A cosh r + B sinh r and cosh|x| = B cosh r + A sinh r with A = (2**n - 2**-n) / 2 and B = (2**n + 2**-n) / 2.
+With |x| = n*ln2 + r the addition theorem splits sinh and cosh into powers of two and short polynomials in r, even and
+odd: sinh|x| = A cosh r + C sinh r and cosh|x| = C cosh r + A sinh r with A = (2**n - 2**-n) / 2 and C = (2**n +
+2**-n) / 2.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """log, log2, log10, log1p and the functions built on log1p.
 
-x = 2**n * m with m in [sqrt(1/2), sqrt(2)) from the exponent bits; log m = 2 artanh(s) with s = (m - 1) / (m + 1), where the first
-terms of the series are arranged so that only small quantities are rounded.
+x = 2**n * m with m in [sqrt(1/2), sqrt(2)) from the exponent bits; log m = 2 artanh(s) with s = (m - 1) / (m + 1),
+where the first terms of the series are arranged so that only small quantities are rounded.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def _split_exponent(b: Builder, bits: Value, to_float: Operand) -> Pair:
     root = fmt.pattern(SQRT_HALF)
     shifted = bits + (fmt.pattern(1.0) - root)
     m = b.from_bits((shifted & fmt.mantissa_mask) + root)
-    # The exponent written into the low bits of 2**mantissa_bits is that number plus the exponent: no conversion is needed.
+    # The exponent written into the low bits of 2**mantissa_bits is that number plus the exponent: it needs no
+    # conversion.
     exponent = (shifted >> fmt.mantissa_bits) | fmt.pattern(2.0**fmt.mantissa_bits)
     return m, b.from_bits(exponent) - to_float
 

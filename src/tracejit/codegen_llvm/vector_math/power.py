@@ -1,7 +1,8 @@
 """pow and cbrt.
 
-pow(x, y) = e**(y * log|x|) with the logarithm and the product carried as unevaluated sums of two floats (some 66 bits for f64, 40 for
-f32), since the exponential turns absolute error into relative error; then the sign and the special cases of C99.
+pow(x, y) = e**(y * log|x|) with the logarithm and the product carried as unevaluated sums of two floats (some 66 bits
+for f64, 40 for f32), since the exponential turns absolute error into relative error; then the sign and C99's special
+cases.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from tracejit.codegen_llvm.vector_math.logarithm import decompose
 INFINITY = float("inf")
 NAN = float("nan")
 
-# (log((1+s)/(1-s)) - 2 s - 2/3 s**3) / s**5 in s**2 on |s| <= 0.1717: relative error of the logarithm 2**-73.4 and 2**-43.6.
+# (log((1+s)/(1-s)) - 2 s - 2/3 s**3) / s**5 in s**2 on |s| <= 0.1717: relative error of the logarithm 2**-73.4 and
+# 2**-43.6.
 LOG_TAIL = {
     "f64": (
         0.3999999999999998,

@@ -1,13 +1,13 @@
 """sin, cos and tan, accurate for every argument.
 
-Ordinary arguments are reduced by a multiple of pi given in three parts (Cody and Waite). Where any lane is too large for that, those
-lanes alone are recomputed by a cold scalar function that multiplies by enough bits of 1/(2 pi) (Payne and Hanek). Which lanes are
-recomputed depends on the lane alone, so results do not depend on the width.
+Ordinary arguments are reduced by a multiple of pi given in three parts (Cody and Waite). Where any lane is too large
+for that, those lanes alone are recomputed by a cold scalar function that multiplies by enough bits of 1/(2 pi) (Payne
+and Hanek). A lane's result depends on that lane alone, hence not on the width.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 from tracejit.codegen_llvm.vector_math.builder import (
     F64,
@@ -30,6 +30,9 @@ PI_PARTS = {
     "f64": (3.141592653589793, 1.2246467991473532e-16, -2.9947698097183397e-33),
     "f32": (3.1415927410125732, -8.742277657347586e-08, -3.4302490200117637e-15),
 }
+
+# 2 pi as high and low part, f64.
+TURN = (6.283185307179586, 2.4492935982947064e-16)
 
 # Above this the error of n * pi is felt, or n itself is not exact.
 REDUCTION_LIMIT = {"f64": 2.0**40, "f32": 2.0**16}
@@ -148,14 +151,18 @@ def _sin_half_turn(b: Builder, r: Pair) -> Value:
     # sin(r) = r/2 + r * q with q going from 1/2 to 0.14: what is rounded is small where the result is largest.
     q = b.fma(square, b.polynomial(square, SIN_HALF_TURN[b.format.name]), 0.5)
     # The derivative 1 - r**2/2 is enough for the low part.
-    return high * 0.5 + b.fma(high, q, low * b.fma(square, -0.5, 1.0))
+    sine = high * 0.5 + b.fma(high, q, low * b.fma(square, -0.5, 1.0))
+    # An error of one unit must not lead out of the range.
+    return b.at_least(b.at_most(sine, 1.0), -1.0)
 
 
 def _tan_quarter_turn(b: Builder, r: Pair, raw: Value) -> Value:
     """tan(r + n * pi/2) for |r| up to a little over pi/4 and n in the low bits of `raw`."""
     high, low = r
     square = high * high
-    sine, sine_low = b.sum_ordered(high, b.fma(high * square, b.polynomial(square, SIN_QUARTER_TURN[b.format.name]), low))
+    sine, sine_low = b.sum_ordered(
+        high, b.fma(high * square, b.polynomial(square, SIN_QUARTER_TURN[b.format.name]), low)
+    )
     half = square * 0.5
     leading = 1.0 - half
     tail = b.fma(square * square, b.polynomial(square, COS_QUARTER_TURN[b.format.name]), -(high * low))
@@ -193,7 +200,7 @@ def _call_exact(name: str, fmt: Format, fma: bool, argument: str) -> tuple[str, 
     ), scalar
 
 
-@lru_cache(maxsize=None)
+@cache
 def _large_one(name: str, fmt: Format, fma: bool) -> Definition:
     """The exact function of one number."""
     symbol = symbol_of(f"{name}_large", fmt, 1)
@@ -202,7 +209,7 @@ def _large_one(name: str, fmt: Format, fma: bool) -> Definition:
     return Definition(symbol, f"{head}{call}  ret {fmt.llvm} %exact\n}}\n", frozenset(), (scalar,))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _large_lanes(name: str, fmt: Format, fma: bool) -> Definition:
     """(arguments, results, count): overwrite the results whose arguments are beyond the reduction's reach."""
     symbol = f"tj.{name}_large.{fmt.name}"
@@ -233,7 +240,7 @@ done:
     return Definition(symbol, text, frozenset([f"declare {kind} {fabs}({kind})"]), (scalar,))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _exact_scalar(name: str, fma: bool) -> Definition:
     """The function of one f64 of any magnitude from 2**-11 up."""
     b = Builder(F64, 1, fma)
@@ -252,7 +259,7 @@ def _exact_scalar(name: str, fma: bool) -> Definition:
     return Definition(definition.symbol, definition.text, definition.requires, (*definition.calls, table))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _turn_bits() -> Definition:
     """The table of bits; not a function, but a module has it once like one."""
     words = ", ".join([f"i64 {word - (1 << 64) if word >> 63 else word}" for word in TURN_BITS])
@@ -263,8 +270,9 @@ def _turn_bits() -> Definition:
 def _reduce_exactly(b: Builder, x: Value, doublings: int, quarter: bool) -> tuple[Pair, Value]:
     """(r, n): |x| (plus a quarter turn) = n * c + r with c = 2 pi / 2**doublings, |r| <= c/2, n modulo two.
 
-    |x| = mantissa * 2**e; the bits of 1/(2 pi) that would give whole turns are skipped, the next 192 give the fraction of a turn
-    to 128 bits in `turn`. Shifted left by `doublings`, its top bits drop out and what stays is r as a signed fraction of c.
+    |x| = mantissa * 2**e; the bits of 1/(2 pi) that would give whole turns are skipped, the next 192 give the
+    fraction of a turn to 128 bits in %turn. Shifted left by `doublings`, its top bits drop out and r stays as a
+    signed fraction of c.
     """
     b.requires.add("declare i64 @llvm.fshl.i64(i64, i64, i64)")
     quarter_turn = 1 << 126 if quarter else 0
@@ -283,7 +291,8 @@ def _reduce_exactly(b: Builder, x: Value, doublings: int, quarter: bool) -> tupl
         "%size = select i1 %negative, i128 %negated, i128 %signed",
     ):
         b.lines.append("  " + text)
-    high, low = _chunks_to_pair(b, 6.283185307179586 * 2.0 ** -(128 + doublings), 2.4492935982947064e-16 * 2.0 ** -(128 + doublings))
+    scale = 2.0 ** -(128 + doublings)
+    high, low = _chunks_to_pair(b, TURN[0] * scale, TURN[1] * scale)
     sign = Value(b, "%top64", "i") & F64.sign_bit
     signed = [b.from_bits(b.bits_of(part) ^ sign) for part in (high, low)]
     return (signed[0], signed[1]), Value(b, "%count", "i")
@@ -313,7 +322,8 @@ def _fraction_of_a_turn(x: str) -> list[str]:
             f"%e{i} = zext i64 %a{i} to i128",
             f"%p{i} = mul i128 %wide, %e{i}",
         ]
-    return lines + [
+    return [
+        *lines,
         "%s0 = shl i128 %p0, 64",
         "%s2 = lshr i128 %p2, 64",
         "%s1 = add i128 %s0, %p1",
@@ -322,7 +332,7 @@ def _fraction_of_a_turn(x: str) -> list[str]:
 
 
 def _chunks_to_pair(b: Builder, unit: float, unit_low: float) -> Pair:
-    """The unsigned 128-bit %size times unit + unit_low, to some 100 bits: three chunks of 42, 44 and 42 bits are exact floats."""
+    """The unsigned 128-bit %size times unit + unit_low, to some 100 bits: its three chunks are exact as floats."""
     chunks = []
     for i, (start, length) in enumerate(((86, 42), (42, 44), (0, 42))):
         mask = (1 << length) - 1

@@ -242,9 +242,7 @@ def _wrap_index_reference(i: Any, n: Any, *, axis: int = 0) -> Any:
     return np.where(i < 0, i + n, i)
 
 
-wrap_index = elementwise(
-    "wrap_index", _wrap_index_infer, _wrap_index_reference, None, domain=(scalar("i64").dtype,)
-)
+wrap_index = elementwise("wrap_index", _wrap_index_infer, _wrap_index_reference, None, domain=(scalar("i64").dtype,))
 
 
 def _eq(x: Any, y: Any) -> Any:

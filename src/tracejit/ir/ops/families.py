@@ -95,6 +95,8 @@ def _result_dtype(name: str, loops: Mapping[DType, DType], dtype: DType) -> DTyp
     result = loops.get(dtype)
     if result is None and dtype.kind == "V" and dtype_name(dtype) == "bf16" and _SINGLE in loops:
         result = dtype if loops[_SINGLE] == _SINGLE else loops[_SINGLE]
+        if result.kind == "c":  # there is no complex number of that precision
+            result = None
     if result is None:
         raise unsupported(name)
     return result

@@ -95,9 +95,7 @@ nextafter = binary("nextafter", np.nextafter, (lambda d, out, x, y: d, None))
 copysign: Primitive = binary(
     "copysign", np.copysign, (lambda d, out, x, y: d * (sign(x) * copysign(literal_like(1, y), y)), None)
 )
-heaviside = binary(
-    "heaviside", np.heaviside, (None, lambda d, out, x, h: select(eq(x, 0), d, literal_like(0, d)))
-)
+heaviside = binary("heaviside", np.heaviside, (None, lambda d, out, x, h: select(eq(x, 0), d, literal_like(0, d))))
 
 _INT32 = np.dtype(np.int32)
 

@@ -12,6 +12,7 @@ from tracejit.trace.dtypes import result_type
 from tracejit.trace.inputs import as_array, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.numpy_api.common import NO_VALUE, given, ufunc
 from tracejit.trace.registry import call, implements
+from tracejit.trace.scalar import to_number
 from tracejit.trace.ufuncs import broadcast_operands, write_out
 from tracejit.trace.values import broadcast_to, emit, match, select, truth
 
@@ -129,7 +130,7 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
 @implements(np.allclose)
 def allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
     """``np.allclose``: traced, so it cannot decide an ``if``."""
-    return call(np.all, isclose(a, b, rtol, atol, equal_nan))
+    return to_number(call(np.all, isclose(a, b, rtol, atol, equal_nan)), bool)
 
 
 @implements(np.array_equal)
@@ -141,7 +142,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     same = ufunc(np.equal, x, y)
     if equal_nan:
         same = ufunc(np.logical_or, same, ufunc(np.logical_and, ufunc(np.isnan, x), ufunc(np.isnan, y)))
-    return call(np.all, same)
+    return to_number(call(np.all, same), bool)
 
 
 @implements(np.nan_to_num)

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from tracejit.trace.array import wrap
-from tracejit.trace.inputs import as_array, operand_of
 from tracejit.trace.ufuncs import apply_ufunc
 
-__all__ = ["NO_VALUE", "as_array", "axes_tuple", "axis_index", "given", "operand_of", "ufunc", "wrap"]
+__all__ = ["NO_VALUE", "axes_tuple", "axis_index", "given", "reduced_axes", "ufunc"]
 
 NO_VALUE: Any = np._NoValue  # type: ignore[attr-defined]  # NumPy's mark for keywords that were not given
 
@@ -31,6 +29,14 @@ def axes_tuple(axis: Any, rank: int) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(rank))
     return tuple(int(a) for a in normalize_axis_tuple(axis, rank))
+
+
+def reduced_axes(axis: Any, rank: int) -> tuple[int, ...]:
+    """The axes of a reduction; NumPy words the error for repeated axes differently here."""
+    axes = axes_tuple(axis, rank) if axis is None or isinstance(axis, int) else tuple(axis_index(a, rank) for a in axis)
+    if len(set(axes)) != len(axes):
+        raise ValueError("duplicate value in 'axis'")
+    return axes
 
 
 def ufunc(function: np.ufunc, *inputs: Any, **kwargs: Any) -> Any:

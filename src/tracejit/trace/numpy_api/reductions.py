@@ -14,7 +14,7 @@ from tracejit.trace.array import new_array, wrap
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, INT64, DType, sum_dtype
 from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
-from tracejit.trace.numpy_api.common import NO_VALUE, axes_tuple, axis_index, given, ufunc
+from tracejit.trace.numpy_api.common import NO_VALUE, axis_index, given, reduced_axes, ufunc
 from tracejit.trace.registry import implements
 from tracejit.trace.ufuncs import write_out
 from tracejit.trace.values import (
@@ -76,7 +76,7 @@ def _sum_like(name: str, combine: np.ufunc, neutral: int) -> Callable[..., Any]:
         loop = sum_dtype(combine, x.type.dtype) if dtype is None else np.dtype(dtype)
         if dtype is None and given(out):
             loop = np.result_type(loop, out.dtype)
-        axes = axes_tuple(axis, x.rank)
+        axes = reduced_axes(axis, x.rank)
         x = masked(cast(x, loop), where, neutral)
         if loop == BOOL:
             x = emit("reduce_any" if neutral == 0 else "reduce_all", x, axes=axes) if axes else x
@@ -113,7 +113,7 @@ def _extreme(name: str, combine: np.ufunc, largest: bool) -> Callable[..., Any]:
     ) -> Any:
         array = as_array(a)
         x = array.operand()
-        axes = axes_tuple(axis, x.rank)
+        axes = reduced_axes(axis, x.rank)
         if not given(initial):
             if given(where) and where is not True:
                 raise ValueError(
@@ -167,7 +167,7 @@ def _quantifier(name: str, neutral: bool) -> Callable[..., Any]:
         a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, *, where: Any = NO_VALUE
     ) -> Any:
         x = masked(truth(operand_of(a)), where, neutral)
-        axes = axes_tuple(axis, x.rank)
+        axes = reduced_axes(axis, x.rank)
         result = reduce_operand(name, x, axes, bool(given(keepdims) and keepdims))
         return deliver(np.all if neutral else np.any, result, out, args=(a,))
 
@@ -182,7 +182,7 @@ np_all = implements(np.all)(_quantifier("reduce_all", True))
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     """``np.count_nonzero``."""
     x = cast(truth(operand_of(a)), INT64)
-    return wrap(reduce_operand("reduce_sum", x, axes_tuple(axis, x.rank), keepdims))
+    return wrap(reduce_operand("reduce_sum", x, reduced_axes(axis, x.rank), keepdims))
 
 
 # ---------------------------------------------------------------------------------------------------- mean, var, std
@@ -206,7 +206,7 @@ def mean(
 ) -> Any:
     """``np.mean``."""
     x = operand_of(a)
-    axes = axes_tuple(axis, x.rank)
+    axes = reduced_axes(axis, x.rank)
     keep = bool(given(keepdims) and keepdims)
     own = x.type.dtype
     loop, final = _mean_dtypes(own, dtype)
@@ -249,7 +249,7 @@ def var(
     if given(correction):
         ddof = correction
     x = operand_of(a)
-    axes = axes_tuple(axis, x.rank)
+    axes = reduced_axes(axis, x.rank)
     keep = bool(given(keepdims) and keepdims)
     loop, final = _mean_dtypes(x.type.dtype, dtype)
     x = cast(x, loop)

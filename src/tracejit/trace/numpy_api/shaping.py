@@ -80,7 +80,7 @@ def _target_dims(array: TracedArray, target: Any) -> Dims:
 
 def _cannot_reshape(total: DimLike, dims: Sequence[DimLike], unknown: Sequence[int]) -> None:
     hint = current_trace().sizes.hint
-    shown = ["-1" if k in unknown else str(hint(d)) for k, d in enumerate(dims)]
+    shown = ["newaxis" if k in unknown else str(hint(d)) for k, d in enumerate(dims)]
     text = ",".join(shown) + ("," if len(shown) == 1 else "")
     raise ValueError(f"cannot reshape array of size {hint(total)} into shape ({text})")
 

@@ -15,6 +15,7 @@ from tracejit.trace.inputs import as_array, operand_of
 from tracejit.trace.numpy_api.common import NO_VALUE, axis_index, ufunc
 from tracejit.trace.numpy_api.reductions import np_max, np_min, np_prod, np_sum
 from tracejit.trace.registry import call, implements
+from tracejit.trace.values import reshape
 
 __all__: list[str] = []
 
@@ -209,7 +210,10 @@ def _matrix_norm(array: TracedArray, ord: Any, axes: tuple[int, ...], keepdims: 
     first, second = (row, column) if abs(ord) == 1 else (column, row)
     sums = np_sum(size, axis=first, keepdims=True)
     result = (np_max if ord > 0 else np_min)(sums, axis=(second,), keepdims=True)
-    return result if keepdims else call(np.squeeze, result, (row, column))
+    if keepdims:
+        return result
+    dims = tuple(d for k, d in enumerate(result.dims) if k not in (row, column))
+    return wrap(reshape(result.operand(), dims))
 
 
 @implements(np.cumulative_sum)

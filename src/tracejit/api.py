@@ -1,0 +1,107 @@
+"""What users call: ``jit`` and looking at programs. Thin: the work is done by the folders below."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, overload
+
+from tracejit.config import config
+from tracejit.errors import UnsupportedError
+from tracejit.ir.core import Function
+from tracejit.runtime.compile import CompileOptions
+from tracejit.runtime.function import CompiledFunction
+from tracejit.trace.tracer import trace
+
+__all__ = ["jit", "make_ir"]
+
+
+@overload
+def jit(fun: None = None, **settings: Any) -> Callable[[Callable[..., Any]], CompiledFunction]: ...
+@overload
+def jit(fun: Callable[..., Any], **settings: Any) -> CompiledFunction: ...
+def jit(
+    fun: Callable[..., Any] | None = None,
+    *,
+    static_argnums: int | Iterable[int] = (),
+    static_argnames: str | Iterable[str] = (),
+    device: str | None = None,
+    shapes: str = "dynamic",
+    parallel: bool = True,
+    fastmath: bool = False,
+    exact: bool | None = None,
+    debug: str | None = None,
+    name: str | None = None,
+) -> Any:
+    """Compile a function that is written with ordinary NumPy, on its first call, for all sizes of its arguments.
+
+    Use as ``@tj.jit``, ``@tj.jit(...)`` or ``tj.jit(f)``, on functions, lambdas, methods and ``functools.partial``.
+
+    static_argnums, static_argnames: arguments that are Python values of the program, compared by value at each call.
+    exact: leave out the rewrites that are more accurate than NumPy (``log(1 + x)`` as ``log1p(x)``), so that every
+        result has NumPy's bits as far as its own functions allow; default ``tj.config.exact``.
+    name: the name in messages and program texts.
+
+    Raises TypeError for what cannot be called, UnsupportedError for settings that this version does not have.
+
+    Example:
+        >>> import numpy as np
+        >>> @jit
+        ... def scale(x, factor):
+        ...     x *= factor
+        ...     return x.sum()
+        >>> x = np.arange(3.0)
+        >>> scale(x, 2.0)
+        np.float64(6.0)
+        >>> x
+        array([0., 2., 4.])
+    """
+    if device not in (None, "cpu"):
+        raise UnsupportedError(f"device={device!r}: this version compiles for the CPU only; leave device out")
+    if shapes not in ("dynamic", "static"):
+        raise ValueError(f"shapes={shapes!r}: choose 'dynamic' or 'static'")
+    if debug is not None:
+        raise UnsupportedError(f"debug={debug!r} is not there yet; look at f.ir(*args, stage='loops') instead")
+
+    def decorate(function: Callable[..., Any]) -> CompiledFunction:
+        if not callable(function):
+            raise TypeError(f"tj.jit compiles functions, not {type(function).__name__}")
+        label = name or getattr(function, "__name__", None) or type(function).__name__
+        options = CompileOptions(exact=config.exact if exact is None else exact, fastmath=fastmath, parallel=parallel)
+        static = (*_as_tuple(static_argnums, int), *_as_tuple(static_argnames, str))
+        return CompiledFunction(function, options, _with_names(function, static), label)
+
+    return decorate if fun is None else decorate(fun)
+
+
+def _as_tuple(given: Any, kind: type) -> tuple[Any, ...]:
+    return (given,) if isinstance(given, kind) else tuple(given)
+
+
+def _with_names(function: Callable[..., Any], static: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Static arguments by position and by name, however the call passes them."""
+    if not static:
+        return static
+    names = list(inspect.signature(function).parameters)
+    found: dict[int | str, None] = dict.fromkeys(static)
+    for key in static:
+        if isinstance(key, str) and key in names:
+            found.setdefault(names.index(key))
+        elif isinstance(key, int) and -len(names) <= key < len(names):
+            found.setdefault(names[key])
+    return tuple(found)
+
+
+def make_ir(fun: Callable[..., Any]) -> Callable[..., Function]:
+    """A function from arguments to the traced program of ``fun``, unoptimised; run it with ``tj.ir.interpret``.
+
+    Example:
+        >>> import numpy as np
+        >>> print(make_ir(lambda x: x + 1.0)(np.ones(3)).results[0].type)
+        f64[x0]
+    """
+
+    def traced(*args: Any, **kwargs: Any) -> Function:
+        return trace(fun, args, kwargs).function
+
+    return traced

@@ -1,0 +1,157 @@
+"""The decorated function: finds the version for a call, traces and compiles a new one where there is none."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from tracejit.config import config
+from tracejit.runtime import wrapper
+from tracejit.runtime.compile import CompileOptions, stage_text
+from tracejit.runtime.entry import CompiledCallable
+from tracejit.runtime.version import Version
+from tracejit.trace.calls import rewritten
+from tracejit.trace.context import active_trace
+from tracejit.trace.pytree import Tree
+from tracejit.trace.tracer import Traced, flatten_call, trace
+
+__all__ = ["CacheInfo", "CompiledFunction", "StageText"]
+
+_log = logging.getLogger("tracejit.trace")
+_guards_log = logging.getLogger("tracejit.guards")
+
+
+class CacheInfo(NamedTuple):
+    """Counts of one decorated function: calls answered, calls that had to trace, LLVM runs, traces, code read from disk, versions."""
+
+    hits: int
+    misses: int
+    compiles: int
+    traces: int
+    disk_hits: int
+    entries: int
+
+
+class StageText(str):
+    """A program as text at one stage, which prints as itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class CompiledFunction(CompiledCallable):
+    """A function that runs as machine code; made by :func:`tracejit.jit`.
+
+    Calls with flat arguments of known types go straight to machine code; this class answers the others.
+    """
+
+    def __init__(self, fun: Callable[..., Any], options: CompileOptions, static: Iterable[int | str], name: str) -> None:
+        functools.update_wrapper(self, fun)
+        self._fun = fun
+        self._options = options
+        self._static = tuple(static)
+        self._name = name
+        self._lock = threading.RLock()
+        self._versions: dict[Tree, list[Version]] = {}
+        self._chain_programs: list[Any] = []
+        self._counts = dict.fromkeys(("hits", "misses", "compiles", "traces", "disk_hits"), 0)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self._fun)
+
+    def __repr__(self) -> str:
+        return f"<compiled {self._name}>"
+
+    # -------------------------------------------------------------------------------------------------- calls
+
+    def _call_slow(self, *args: Any, **kwargs: Any) -> Any:
+        if active_trace() is not None:
+            return rewritten(self._fun)(*args, **kwargs)
+        if config.disable_jit:
+            return self._fun(*args, **kwargs)
+        leaves, tree = flatten_call(args, kwargs, self._static_keys(args))
+        version, sizes = self._find(tree, leaves)
+        if version is None or sizes is None:
+            version, sizes = self._make(args, kwargs, leaves, tree)
+        else:
+            self._counts["hits"] += 1
+        try:
+            return version.run(leaves, sizes)
+        except wrapper.OverlapError:
+            # NumPy's own order of reads and writes is the meaning of arguments that share memory.
+            return self._fun(*args, **kwargs)
+
+    def _static_keys(self, args: Sequence[Any]) -> tuple[int | str, ...]:
+        return tuple(k + len(args) if isinstance(k, int) and k < 0 else k for k in self._static)
+
+    def _find(self, tree: Tree, leaves: Sequence[Any]) -> tuple[Version | None, dict[str, int] | None]:
+        versions = self._versions.get(tree, ())
+        for version in versions:
+            sizes = version.traced.bind(leaves)
+            if sizes is not None:
+                return version, sizes
+        return None, None
+
+    def _make(self, args: Any, kwargs: Any, leaves: Sequence[Any], tree: Tree) -> tuple[Version, dict[str, int]]:
+        with self._lock:
+            version, sizes = self._find(tree, leaves)  # another thread may have made it
+            if version is not None and sizes is not None:
+                return version, sizes
+            started = time.perf_counter()
+            traced = self._trace(args, kwargs)
+            sizes = traced.bind(leaves)
+            if sizes is None:
+                raise RuntimeError(f"{self._name}: a fresh trace does not fit the call that it was made for")
+            version = Version(traced, leaves, sizes, self._options)
+            self._counts["traces"] += 1
+            self._counts["misses"] += 1
+            if version.kernel is not None:
+                self._counts["compiles" if version.kernel.compiled else "disk_hits"] += 1
+            self._versions.setdefault(tree, []).insert(0, version)
+            if version.entry is not None:
+                self._chain_programs.insert(0, version.entry)
+                self._install(self._chain_programs)
+            _log.info("%s: traced and compiled in %.1f ms", self._name, 1e3 * (time.perf_counter() - started))
+            if len(self._versions[tree]) > 1:
+                _guards_log.info("%s: version %d, for %s", self._name, len(self._versions[tree]), sizes)
+            return version, sizes
+
+    def _trace(self, args: Any, kwargs: Any) -> Traced:
+        return trace(self._fun, args, kwargs, static=self._static_keys(args), name=self._name)
+
+    # -------------------------------------------------------------------------------------------------- looking
+
+    def cache_info(self) -> CacheInfo:
+        """How often calls were answered, traced, compiled, and read from disk."""
+        counts = self._counts
+        entries = sum(map(len, self._versions.values()))
+        return CacheInfo(
+            counts["hits"] + self._hits, counts["misses"], counts["compiles"], counts["traces"], counts["disk_hits"], entries
+        )
+
+    def cache_clear(self) -> None:
+        """Forget every version; the next call traces again (code on disk stays)."""
+        with self._lock:
+            self._versions.clear()
+            self._chain_programs.clear()
+            self._install([])
+            self._counts = dict.fromkeys(self._counts, 0)
+            self._hits = 0
+
+    def ir(self, *args: Any, stage: str = "optimized", **kwargs: Any) -> StageText:
+        """The program for these arguments as text, without running it.
+
+        stage: "trace", "optimized", "loops", "llvm" or "asm".
+        """
+        leaves, _ = flatten_call(args, kwargs, self._static_keys(args))
+        traced = self._trace(args, kwargs)
+        sizes = traced.bind(leaves) or {}
+        return StageText(stage_text(traced.function, sizes, self._options, stage))

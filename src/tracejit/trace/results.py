@@ -1,0 +1,196 @@
+"""What a traced function returns, leaf by leaf, and how the caller's objects are made from what the program computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tracejit.ir.core import Operand
+from tracejit.ir.dims import DimLike, evaluate
+from tracejit.trace.array import TracedArray, TracedScalar
+from tracejit.trace.arguments import Argument
+from tracejit.trace.captures import Capture
+from tracejit.trace.context import Trace
+from tracejit.trace.scalar import PythonNumber
+from tracejit.trace.storage import Storage
+
+__all__ = ["Result", "build_results", "describe_results", "replay"]
+
+Step = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One leaf of what the function returns.
+
+    kind: "array" (a new array, the function's result number ``index``), "scalar" (a NumPy scalar, ``index``), "python" (a
+        Python number of type ``value``, ``index``), "argument" (leaf ``index`` of the arguments itself), "capture" (the
+        array of capture ``index`` itself), "same" (the object of result leaf ``index``), "view" (of ``base``, made by
+        ``steps``), or "constant" (the object ``value``).
+    base: kind and index of what a view shows: an argument, a capture, or another result leaf ("result").
+    steps: views to repeat on the real array, see :func:`replay`.
+    """
+
+    kind: str
+    index: int = -1
+    base: tuple[str, int] = ("", -1)
+    steps: tuple[Step, ...] = ()
+    value: Any = None
+
+
+class _Describer:
+    """Goes through the leaves once arrays that own their memory are known."""
+
+    def __init__(self, trace: Trace, arguments: Sequence[Argument], captures: Sequence[Capture]) -> None:
+        self.trace = trace
+        self.arguments = arguments
+        self.captures = captures
+        self.operands: list[Operand] = []
+        self.owners: dict[Storage, int] = {}  # memory to the result leaf that shows all of it
+        self.leaves: dict[int, int] = {}
+
+    def add(self, operand: Operand) -> int:
+        self.operands.append(operand)
+        return len(self.operands) - 1
+
+    def base_of(self, storage: Storage) -> tuple[str, int] | None:
+        origin = storage.origin
+        if isinstance(origin, Argument):
+            return "argument", next(k for k, a in enumerate(self.arguments) if a is origin)
+        if isinstance(origin, Capture):
+            return "capture", next(k for k, c in enumerate(self.captures) if c is origin)
+        owner = self.owners.get(storage)
+        return None if owner is None else ("result", owner)
+
+    def leaf(self, position: int, value: Any) -> Result:
+        if isinstance(value, TracedArray):
+            return self.array(position, value)
+        if isinstance(value, TracedScalar):
+            return Result("scalar", self.add(value.operand()))
+        if isinstance(value, PythonNumber):
+            return Result("python", self.add(value.operand()), value=value.python_type)
+        return Result("constant", value=value)
+
+    def array(self, position: int, value: TracedArray) -> Result:
+        if id(value) in self.leaves:
+            return Result("same", self.leaves[id(value)])
+        self.leaves[id(value)] = position
+        base = self.base_of(value.storage)
+        if base is not None and base != ("result", position):
+            if not value.views and base[0] != "result":
+                return Result(base[0], base[1])
+            if all(view.replayable for view in value.views):
+                return Result("view", base=base, steps=tuple(view.replay() for view in value.views))
+        return Result("array", self.add(value.operand()))
+
+
+def describe_results(
+    trace: Trace, leaves: Sequence[Any], arguments: Sequence[Argument], captures: Sequence[Capture]
+) -> tuple[list[Result], list[Operand]]:
+    """The description of each leaf, and the operands that the program has to compute for them."""
+    describer = _Describer(trace, arguments, captures)
+    for position, leaf in enumerate(leaves):
+        if isinstance(leaf, TracedArray) and not leaf.views and leaf.storage.origin is None:
+            describer.owners.setdefault(leaf.storage, position)
+    return [describer.leaf(position, leaf) for position, leaf in enumerate(leaves)], describer.operands
+
+
+def resolve_result(result: Result, resolve: Callable[[DimLike], DimLike]) -> Result:
+    """The description with dims in canonical form."""
+    if not result.steps:
+        return result
+    steps = tuple(_map_dims(step, resolve) for step in result.steps)
+    return Result(result.kind, result.index, result.base, steps, result.value)
+
+
+def _map_dims(value: Any, function: Callable[[Any], Any]) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_map_dims(item, function) for item in value)
+    return value if isinstance(value, str) else function(value)
+
+
+# ------------------------------------------------------------------------------------------------ making the objects
+
+
+def replay(array: np.ndarray[Any, Any], steps: Sequence[Step], sizes: Mapping[str, int]) -> np.ndarray[Any, Any]:
+    """Repeat views on a real array; dims in the steps get their values from ``sizes``.
+
+    Steps: ``("slice", starts, sizes, steps, dropped)``, ``("reshape", dims)``, ``("transpose", perm)``, ``("real",)``,
+    ``("imag",)``, ``("broadcast", dims)``, ``("diagonal", offset, axes)``.
+
+    Example:
+        >>> replay(np.arange(6), [("reshape", (2, 3)), ("slice", (1, 0), (1, 3), (1, 1), (0,))], {})
+        array([3, 4, 5])
+    """
+    for step in steps:
+        name, *arguments = _map_dims(step, lambda dim: evaluate(dim, sizes))
+        array = _REPLAY[name](array, *arguments)
+    return array
+
+
+def _replay_slice(array: Any, starts: Any, sizes: Any, steps: Any, dropped: Any) -> Any:
+    key: list[Any] = []
+    for axis, (start, size, step) in enumerate(zip(starts, sizes, steps, strict=True)):
+        if axis in dropped:
+            key.append(start)
+        elif size == 0:
+            key.append(slice(0, 0))
+        else:
+            stop = start + size * step
+            key.append(slice(start, None if stop < 0 else stop, step))
+    return array[(*key, Ellipsis)]
+
+
+_REPLAY: dict[str, Callable[..., Any]] = {
+    "slice": _replay_slice,
+    "reshape": lambda array, dims: array.reshape(dims),
+    "transpose": lambda array, perm: array.transpose(perm),
+    "real": lambda array: array.real,
+    "imag": lambda array: array.imag,
+    "broadcast": lambda array, dims: np.broadcast_to(array, dims),
+    "diagonal": lambda array, offset, axes: array.diagonal(offset, *axes),
+}
+
+
+def build_results(
+    results: Sequence[Result],
+    values: Sequence[Any],
+    arguments: Sequence[Any],
+    captures: Sequence[Any],
+    sizes: Mapping[str, int],
+) -> list[Any]:
+    """The leaves that the caller gets. values: fresh arrays, one for each of the function's results.
+
+    arguments, captures: the caller's leaves and the captured objects, for results that are or show them.
+    """
+    built: list[Any] = [None] * len(results)
+    for position, result in enumerate(results):
+        if result.kind not in ("view", "same"):
+            built[position] = _build(result, values, arguments, captures)
+    sources = {"argument": arguments, "capture": captures, "result": built}
+    for position, result in enumerate(results):
+        if result.kind == "view":
+            kind, index = result.base
+            built[position] = replay(sources[kind][index], result.steps, sizes)
+    for position, result in enumerate(results):
+        if result.kind == "same":
+            built[position] = built[result.index]
+    return built
+
+
+def _build(result: Result, values: Sequence[Any], arguments: Sequence[Any], captures: Sequence[Any]) -> Any:
+    kind = result.kind
+    if kind == "array":
+        return values[result.index]
+    if kind == "scalar":
+        return values[result.index][()]
+    if kind == "python":
+        return result.value(values[result.index][()])
+    if kind == "argument":
+        return arguments[result.index]
+    return captures[result.index] if kind == "capture" else result.value
+
+

@@ -1,0 +1,295 @@
+"""Traces a function: runs it once on tracers, and gives the program with all that is needed to call it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import tracejit.trace.numpy_api  # noqa: F401  (registers the implementations of NumPy's functions)
+from tracejit.errors import UnsupportedError
+from tracejit.ir.builder import substitute_sizes
+from tracejit.ir.core import Function, Operand, Value
+from tracejit.ir.dims import Dim, evaluate
+from tracejit.ir.interpreter import interpret
+from tracejit.trace.arguments import Argument, Static, argument_names, classify, enter, normalize_leaf
+from tracejit.trace.calls import rewritten
+from tracejit.trace.captures import Capture, CaptureTable, freeze
+from tracejit.trace.context import Trace
+from tracejit.trace.location import describe, traceback_location
+from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
+from tracejit.trace.results import Result, build_results, describe_results, resolve_result
+from tracejit.trace.values import reshape, resolve_dims
+
+__all__ = ["Traced", "flatten_call", "run", "trace"]
+
+
+@dataclass
+class Traced:
+    """A traced function.
+
+    function: the program. Its params are the arrays and numbers among the arguments, then the captured arrays; its
+        results are those that ``results`` refer to, then the final values of written arrays (``function.aliases``).
+        ``function.sizes`` are the ints and bools of the call. Dims of params are canonical: a dim that is not the first
+        occurrence of its symbol is a condition on the call, just as ``function.guards`` are.
+    arguments: one entry for each leaf of ``(args, kwargs)``; in_tree is their structure.
+    captures: everything else the function read.
+    results: one entry for each leaf of what the function returns; out_tree is their structure.
+    """
+
+    function: Function
+    arguments: list[Argument]
+    captures: list[Capture]
+    in_tree: Tree
+    out_tree: Tree
+    results: list[Result]
+
+    def bind(self, leaves: Sequence[Any]) -> dict[str, int] | None:
+        """The value of every size symbol if this program is right for these leaves, else None."""
+        if len(leaves) != len(self.arguments) or not all(map(_leaf_fits, self.arguments, leaves)):
+            return None
+        if not all(capture.holds() for capture in self.captures):
+            return None
+        if any(a.same_as is not None and leaves[a.same_as] is not leaves[k] for k, a in enumerate(self.arguments)):
+            return None
+        return bind_function(self.function, self.inputs(leaves), self._integers(leaves))
+
+    def _integers(self, leaves: Sequence[Any]) -> dict[str, int]:
+        return {a.size: int(leaf) for a, leaf in zip(self.arguments, leaves, strict=True) if a.size is not None}
+
+    def inputs(self, leaves: Sequence[Any]) -> list[Any]:
+        """The value of each param of the function."""
+        found: list[Any] = [None] * len(self.function.params)
+        for argument, leaf in zip(self.arguments, leaves, strict=True):
+            if argument.param is not None and argument.same_as is None:
+                found[argument.param] = leaf
+        for capture in self.captures:
+            if capture.kind == "array":
+                found[self.capture_param(capture)] = capture.getter()
+        return found
+
+    def capture_param(self, capture: Capture) -> int:
+        """The position of a captured array among the params."""
+        position = capture.position
+        assert position is not None
+        return position
+
+
+def _leaf_fits(argument: Argument, leaf: Any) -> bool:
+    if argument.kind == "static":
+        value = leaf.value if isinstance(leaf, Static) else leaf
+        return bool(freeze(value) == argument.key)
+    if isinstance(leaf, Static) or classify(leaf) != (argument.kind, argument.dtype, argument.rank):
+        return False
+    if argument.kind != "array":
+        return True
+    fits_layout = not argument.layout_used or leaf.flags.c_contiguous == argument.contiguous
+    return bool(fits_layout and (leaf.flags.writeable or not argument.written))
+
+
+def bind_function(function: Function, inputs: Sequence[Any], integers: dict[str, int]) -> dict[str, int] | None:
+    """The value of each size symbol, or None when the dims of the params or the guards do not hold."""
+    sizes = dict(integers)
+    for param, value in zip(function.params, inputs, strict=True):
+        for dim, size in zip(param.type.dims, np.shape(value), strict=True):
+            if isinstance(dim, Dim) and (name := dim.as_symbol) is not None:
+                sizes.setdefault(name, size)
+    for param, value in zip(function.params, inputs, strict=True):
+        for dim, size in zip(param.type.dims, np.shape(value), strict=True):
+            if evaluate(dim, sizes) != size:
+                return None
+    if not all(guard.holds(evaluate(guard.dim, sizes)) for guard in function.guards):
+        return None
+    return sizes
+
+
+def flatten_call(
+    args: Sequence[Any], kwargs: dict[str, Any], static: Iterable[int | str] = ()
+) -> tuple[list[Any], Tree]:
+    """The leaves of a call's arguments, static ones (named by position or keyword) as single leaves."""
+    static = frozenset(static)
+    leaves: list[Any] = []
+    positional: list[Tree] = []
+    for position, value in enumerate(args):
+        positional.append(_flatten_argument(value, leaves, position in static))
+    keywords = [_flatten_argument(value, leaves, key in static) for key, value in kwargs.items()]
+    children = (Tree("tuple", None, tuple(positional)), Tree("dict", tuple(kwargs), tuple(keywords)))
+    return leaves, Tree("tuple", None, children)
+
+
+def _flatten_argument(value: Any, leaves: list[Any], static: bool) -> Tree:
+    if static:
+        leaves.append(Static(value))
+        return LEAF
+    own, tree = flatten(value)
+    leaves.extend(map(normalize_leaf, own))
+    return tree
+
+
+def trace(
+    fun: Callable[..., Any],
+    args: Sequence[Any] = (),
+    kwargs: dict[str, Any] | None = None,
+    *,
+    static: Iterable[int | str] = (),
+    name: str | None = None,
+) -> Traced:
+    """Run a function once on tracers of these arguments; nothing of the caller's is changed.
+
+    static: positions and keywords of arguments that are passed as they are.
+
+    Example:
+        >>> traced = trace(lambda x, y: np.sin(x) + y, (np.ones(3), 2.0))
+        >>> len(traced.function.eqns)
+        2
+    """
+    leaves, tree = flatten_call(args, kwargs or {}, static)
+    label = name or getattr(fun, "__name__", "function")
+    traced = _trace_leaves(fun, leaves, tree, label, shared=False)
+    ids = [id(leaf) for leaf in leaves]
+    if any(a.written and ids.count(id(leaf)) > 1 for a, leaf in zip(traced.arguments, leaves, strict=True)):
+        # One array was passed twice and is written: both arguments are one memory.
+        traced = _trace_leaves(fun, leaves, tree, label, shared=True)
+    return traced
+
+
+def _trace_leaves(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str, *, shared: bool) -> Traced:
+    captures = CaptureTable()
+    root = Trace(captures)
+    captures.trace = root
+    with root.running():
+        tracers, arguments = enter(root, leaves, argument_names(fun, tree), shared)
+        args, kwargs = unflatten(tree, tracers)
+        try:
+            output = rewritten(fun)(*args, **kwargs)
+        except Exception as error:
+            location = traceback_location(error.__traceback__)
+            error.add_note(f"while tracing {name!r} at {describe(location)}")
+            raise
+        check_containers(args, kwargs, tree, tracers)
+        out_leaves, out_tree = flatten(output)
+        results, operands = describe_results(root, out_leaves, arguments, captures.captures)
+        written = _written(arguments, captures.captures)
+        finals = [canonical(source.storage.value, source.value) for source in written]
+        function, params = finish(root, [*operands, *finals], name, [source.value for source in written])
+    for source in [*arguments, *captures.captures]:
+        _settle(source, params)
+    results = [resolve_result(result, root.sizes.resolve) for result in results]
+    return Traced(function, arguments, captures.captures, tree, out_tree, results)
+
+
+def _written(arguments: Sequence[Argument], captures: Sequence[Capture]) -> list[Any]:
+    sources: list[Any] = [*arguments, *captures]
+    return [source for source in sources if source.storage is not None and source.storage.written]
+
+
+def canonical(value: Operand, param: Value) -> Operand:
+    """The final value of a written array, with the dims of the param."""
+    return reshape(value, resolve_dims(param.type.dims)) if value.type.dims != param.type.dims else value
+
+
+def _settle(source: Any, params: dict[Value, int]) -> None:
+    """Note what the run time needs to know, and let go of the trace."""
+    if source.value is not None:
+        position = params[source.value]
+        if isinstance(source, Argument):
+            source.param = position
+        else:
+            source.position = position
+    if source.storage is not None:
+        source.written = source.storage.written
+        source.layout_used = source.storage.layout_used
+    source.value = source.storage = None
+
+
+def finish(
+    trace: Trace, results: Sequence[Operand], name: str, written: Sequence[Value]
+) -> tuple[Function, dict[Value, int]]:
+    """The finished function with canonical sizes, and the position of each param."""
+    builder = trace.builder
+    params = {param: position for position, param in enumerate(builder.params)}
+    first = len(results) - len(written)
+    aliases = {first + k: params[param] for k, param in enumerate(written)}
+    function = builder.finish(results, name=name, aliases=aliases)
+    if trace.sizes.has_equalities:
+        function = substitute_sizes(function, trace.sizes.resolve)
+    if trace.parent is None:
+        function = Function(
+            function.name,
+            function.params,
+            function.eqns,
+            function.results,
+            sizes=tuple(trace.sizes.integers),
+            guards=trace.sizes.guards(),
+            aliases=function.aliases,
+        )
+    return function, params
+
+
+def check_containers(args: Any, kwargs: Any, tree: Tree, tracers: Sequence[Any]) -> None:
+    """Entries of argument containers must not have been replaced: the caller's containers would not see it."""
+    after: list[Any] = []
+    same = True
+    for value, child in zip((args, kwargs), tree.children, strict=True):
+        for item, own in zip(value if isinstance(value, tuple) else value.values(), child.children, strict=True):
+            if own is LEAF:
+                after.append(item)
+                continue
+            leaves, shape = flatten(item)
+            same = same and shape == own
+            after.extend(leaves)
+    if not same or any(a is not b for a, b in zip(after, tracers, strict=False)):
+        raise UnsupportedError(
+            "the function replaces entries of a list, dict or dataclass that it was given; the caller's object would not "
+            "see that. Write into the arrays (params['w'][...] = new, or -=), or return new values"
+        )
+
+
+# ------------------------------------------------------------------------------------------------------- interpreted
+
+
+def run(traced: Traced, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None) -> Any:
+    """Call a traced function through the interpreter; written arguments change in place. Static leaves are not checked.
+
+    Example:
+        >>> run(trace(lambda x: x + 1, (np.arange(2),)), (np.arange(3),))
+        array([1, 2, 3])
+    """
+    leaves, _ = flatten_call(args, kwargs or {})
+    if len(leaves) != len(traced.arguments):
+        leaves = _with_static(traced, args, kwargs or {})
+    sizes = traced.bind(leaves)
+    if sizes is None:
+        raise ValueError(f"the arguments do not fit the traced {traced.function.name!r}: its guards do not hold")
+    return run_leaves(traced, leaves, sizes)
+
+
+def _with_static(traced: Traced, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
+    positional, keywords = traced.in_tree.children
+    static: list[int | str] = [k for k, child in enumerate(positional.children) if child is LEAF]
+    static += [key for key, child in zip(keywords.data, keywords.children, strict=True) if child is LEAF]
+    leaves, _ = flatten_call(args, kwargs, static)
+    for k, (leaf, argument) in enumerate(zip(leaves, traced.arguments, strict=True)):
+        if argument.kind != "static":
+            leaves[k] = normalize_leaf(leaf.value) if isinstance(leaf, Static) else leaf
+    return leaves
+
+
+def run_leaves(traced: Traced, leaves: Sequence[Any], sizes: dict[str, int]) -> Any:
+    """Run on flat leaves whose sizes are bound."""
+    function = traced.function
+    inputs = traced.inputs(leaves)
+    native = [_native(value, param) for value, param in zip(inputs, function.params, strict=True)]
+    values = interpret(function, *native, sizes={name: sizes[name] for name in function.symbols()})
+    fresh = [np.array(value, order="C") for value in values]
+    for position, param in function.aliases.items():
+        inputs[param][...] = fresh[position]
+    captured = [capture.getter() if capture.kind == "array" else None for capture in traced.captures]
+    originals = [leaf.value if isinstance(leaf, Static) else leaf for leaf in leaves]
+    return unflatten(traced.out_tree, build_results(traced.results, fresh, originals, captured, sizes))
+
+
+def _native(value: Any, param: Value) -> Any:
+    return np.asarray(value).astype(param.type.dtype, copy=False)
