@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, overload
 
@@ -82,7 +81,9 @@ def _with_names(function: Callable[..., Any], static: tuple[int | str, ...]) -> 
     """Static arguments by position and by name, however the call passes them."""
     if not static:
         return static
-    names = list(inspect.signature(function).parameters)
+    from inspect import signature  # noqa: PLC0415  (slow to import, rarely needed)
+
+    names = list(signature(function).parameters)
     found: dict[int | str, None] = dict.fromkeys(static)
     for key in static:
         if isinstance(key, str) and key in names:

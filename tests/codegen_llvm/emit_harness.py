@@ -1,4 +1,4 @@
-"""Compiles loop-level functions and runs them on NumPy arrays; a parallel loop is split in random ways, in random order."""
+"""Compiles loop-level functions and runs them on NumPy arrays; parallel loops are split in random ways and orders."""
 
 from __future__ import annotations
 
@@ -108,7 +108,9 @@ def loop_function(params: Sequence[BufferType], emit: Callable[..., None]) -> Fu
         return builder.finish([], name="f")
 
 
-def elementwise_function(op: Primitive, dtypes: Sequence[Any], dim: Any, kind: str = "vector", **attrs: Any) -> Function:
+def elementwise_function(
+    op: Primitive, dtypes: Sequence[Any], dim: Any, kind: str = "vector", **attrs: Any
+) -> Function:
     """``out[i] = op(x[i], ...)``."""
     result = op.infer(*[ArrayType(dtype) for dtype in dtypes], **attrs)
 

@@ -48,7 +48,7 @@ def product(code, a, b, c, *, transpose_a=False, transpose_b=False, alpha=1.0, b
     function(transpose_a, transpose_b, m, n, k, scalars.ctypes.data, pa, leading[0], pb, leading[1], pc, leading[2])
 
 
-SHAPES = [(3, 4, 5), (1, 4, 5), (3, 1, 5), (3, 4, 1), (1, 1, 5), (1, 4, 1), (3, 1, 1), (1, 1, 1), (17, 33, 9), (64, 64, 64)]
+SHAPES = [(3, 4, 5), (1, 4, 5), (3, 1, 5), (3, 4, 1), (1, 1, 5), (1, 4, 1), (3, 1, 1), (1, 1, 1), (17, 33, 9)]
 EMPTY = [(0, 4, 5), (3, 0, 5), (3, 4, 0), (1, 4, 0), (3, 1, 0), (0, 0, 0), (1, 1, 0)]
 
 
@@ -99,15 +99,12 @@ def test_nan_and_infinity_pass_through(products) -> None:
 
 
 def test_addresses_are_callable() -> None:
-    n, step = ctypes.c_int32(3), ctypes.c_int32(1)
     x = np.array([1.0, 2.0, 3.0])
-    dot = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_void_p] * 5)(blas.address("ddot"))
-    arguments = [ctypes.addressof(n), x.ctypes.data, ctypes.addressof(step), x.ctypes.data, ctypes.addressof(step)]
-    assert dot(*arguments) == 14.0
-    wide_n, wide_step = ctypes.c_int64(3), ctypes.c_int64(1)
-    wide = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_void_p] * 5)(blas.wide_address("ddot"))
-    arguments = [ctypes.addressof(wide_n), x.ctypes.data, ctypes.addressof(wide_step), x.ctypes.data, ctypes.addressof(wide_step)]
-    assert wide(*arguments) == 14.0
+    for integer, address in ((ctypes.c_int32, blas.address("ddot")), (ctypes.c_int64, blas.wide_address("ddot"))):
+        n, step = integer(3), integer(1)
+        dot = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_void_p] * 5)(address)
+        step_at = ctypes.addressof(step)
+        assert dot(ctypes.addressof(n), x.ctypes.data, step_at, x.ctypes.data, step_at) == 14.0
 
 
 def test_lapack_by_symbol() -> None:
@@ -150,7 +147,7 @@ def test_without_numpys_library_scipys_serves(products, monkeypatch) -> None:
     finally:
         monkeypatch.undo()
         blas.wide_address.cache_clear()
-        blas._resolve("tj_gemm_f64")
+        blas.resolve_symbol("tj_gemm_f64")
 
 
 def test_scipy_is_not_imported_and_can_be_later() -> None:

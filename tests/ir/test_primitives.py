@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tracejit.ir.ops
 from tests.ir.samples import Sample, samples
 from tracejit.ir.builder import Builder
 from tracejit.ir.core import Eqn, Literal, Operand, Value
 from tracejit.ir.interpreter import interpret
+from tracejit.ir.ops import UFUNCS
 from tracejit.ir.parser import parse
 from tracejit.ir.primitive import PRIMITIVES, Unknown
 from tracejit.ir.printer import format_function
@@ -134,7 +134,7 @@ def test_every_ufunc_is_an_operation_or_a_composition() -> None:
         "deg2rad degrees divmod float_power frexp isnat logical_and logical_or logical_xor matmul matvec modf positive "
         "rad2deg radians square vecdot vecmat"
     )
-    missing = {u.__name__ for u in ufuncs - set(tracejit.ir.ops.UFUNCS)} - set(compositions.split())
+    missing = {u.__name__ for u in ufuncs - set(UFUNCS)} - set(compositions.split())
     assert not missing
 
 

@@ -39,7 +39,7 @@ def test_text_is_canonical() -> None:
 
 
 @given(functions())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_round_trip(function: Function) -> None:
     text = format_function(function)
     again = parse(text)
@@ -54,7 +54,7 @@ def test_round_trip(function: Function) -> None:
 
 
 @given(functions(), functions())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_fingerprints_are_equal_when_texts_are(a: Function, b: Function) -> None:
     assert fingerprint(a) == fingerprint(parse(format_function(a)))
     if format_function(a, locations=False) == format_function(b, locations=False):

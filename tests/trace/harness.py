@@ -27,7 +27,7 @@ class Jit:
                 return run_leaves(traced, leaves, sizes)
         traced = trace(self.function, args, kwargs, static=self.static)
         self.traces.append(traced)
-        sizes = traced.bind(leaves)
+        sizes = traced.bind(leaves, fresh=True)
         assert sizes is not None, "a trace must fit the call that it was made from"
         return run_leaves(traced, leaves, sizes)
 

@@ -23,15 +23,16 @@ import glob
 import importlib.machinery
 import importlib.util
 import os
+import re
 import sys
 from types import ModuleType
 
 import numpy as np
 
-from tracejit.codegen_llvm import engine, support
+from tracejit.codegen_llvm import support
 from tracejit.codegen_llvm.products import REALS
 
-__all__ = ["address", "gemm_text", "wide_address"]
+__all__ = ["address", "gemm_text", "resolve_symbol", "wide_address"]
 
 # Addresses ---------------------------------------------------------------------------------------------------------
 
@@ -113,22 +114,25 @@ def wide_address(name: str) -> int:
     return address(name)
 
 
+# What a routine's name looks like: asking SciPy for other symbols would load it in vain.
+_ROUTINE = re.compile("i?[sdcz][a-z0-9]{2,7}(_wide)?")
 _PRODUCTS = {"tj_gemm_f64": ("dgemm", "dgemv"), "tj_gemm_f32": ("sgemm", "sgemv")}
 
 
-def _resolve(symbol: str) -> int | None:
+def resolve_symbol(symbol: str) -> int | None:
+    """Return the address of a symbol that programs use by name: ``tj_gemm_f64``, ``tj_dgemm_wide``, ``tj_dpotrf``."""
     if symbol in _PRODUCTS:
         for index, routine in enumerate(_PRODUCTS[symbol]):
             support.word(symbol.replace("gemm", "blas"), index).value = wide_address(routine)
         return support.support_address(symbol)
     name = symbol.removeprefix("tj_")
+    if not _ROUTINE.fullmatch(name):
+        return None
     try:
         return wide_address(name.removesuffix("_wide")) if name.endswith("_wide") else address(name)
     except KeyError:
         return None
 
-
-engine.add_symbol_resolver(_resolve)
 
 _CALL = """
 declare void @tj_gemm_$name(i1, i1, i64, i64, i64, $real, ptr, i64, ptr, i64, $real, ptr, i64)

@@ -9,8 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tracejit.codegen_llvm import emit_loops, emit_memory  # noqa: F401  (they register what they emit)
-from tracejit.codegen_llvm import scalar_integer
+from tracejit.codegen_llvm import (
+    emit_branches,  # noqa: F401  (registers what it emits, as the three below)
+    emit_calls,  # noqa: F401
+    emit_memory,  # noqa: F401
+    emit_parallel,  # noqa: F401
+    scalar_integer,
+)
 from tracejit.codegen_llvm.emit_body import INDEX, Body, Shared, handles
 from tracejit.codegen_llvm.registers import named_register
 from tracejit.codegen_llvm.target_cpu import Target, has_fma

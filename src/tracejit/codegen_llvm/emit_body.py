@@ -1,7 +1,7 @@
 """The values of one LLVM function under construction, and the emission of elementwise operations on them.
 
-Inside a vector loop a value is *uniform* (a scalar, the same in each lane), *linear* (an index that moves with the lanes) or
-*varying* (a register of lanes). What is uniform and does not change in the loop is computed before it.
+Inside a vector loop a value is *uniform* (a scalar, the same in each lane), *linear* (an index that moves with the
+lanes) or *varying* (a register of lanes). What is uniform and does not change in the loop is computed before it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tracejit.ir.core import Eqn, Function, Literal, Operand, Value
 from tracejit.ir.dims import Atom, Dim, DimLike
 
 if TYPE_CHECKING:
-    from tracejit.codegen_llvm.emit_vector import VectorLoop
+    from tracejit.codegen_llvm.emit_streams import VectorLoop
     from tracejit.codegen_llvm.target_cpu import Target
 
 __all__ = ["HANDLERS", "Body", "Memory", "NotVectorisable", "Shared", "handles"]
@@ -40,7 +40,7 @@ def handles(name: str) -> Callable[[Handler], Handler]:
     return add
 
 
-class NotVectorisable(Exception):  # noqa: N818  (never leaves code generation)
+class NotVectorisable(Exception):
     """A loop cannot run in lanes; it is emitted again as a serial one."""
 
 
@@ -74,7 +74,7 @@ class Shared:
         return found
 
 
-class _Scalars(dict[Value, Any]):
+class _Scalars(dict[Any, Any]):
     """Texts of uniform values; those of an enclosing function are fetched when they are first used."""
 
     def __init__(self, body: Body) -> None:
@@ -92,9 +92,9 @@ class Body(Writer):
     def __init__(self, shared: Shared, fma: bool) -> None:
         super().__init__(shared.module, fma)
         self.shared = shared
-        self.scalars: dict[Value, Any] = _Scalars(self)
-        self.vectors: dict[Value, Any] = {}
-        self.linears: dict[Value, Linear] = {}
+        self.scalars: dict[Any, Any] = _Scalars(self)
+        self.vectors: dict[Any, Any] = {}
+        self.linears: dict[Any, Linear] = {}
         self.splats: dict[Any, Any] = {}  # uniform and linear values as registers
         self.known: dict[str, str] = {}  # index arithmetic by its text
         self.undo: list[tuple[dict[Any, Any], Any]] = []
@@ -182,7 +182,7 @@ class Body(Writer):
         """The text of a uniform operand."""
         if type(operand) is Literal:
             return register(operand.type.dtype).literal(operand)
-        return self.scalars[operand]  # type: ignore[index]
+        return self.scalars[operand]
 
     def is_varying(self, operand: Operand) -> bool:
         """Whether an operand differs between lanes."""
@@ -327,7 +327,7 @@ class Body(Writer):
             self.scalars[result] = self.hoisted(texts, lambda: self._compute(eqn, 1, texts))
             return
         scalars = self.scalars
-        texts = [register(o.type.dtype).literal(o) if type(o) is Literal else scalars[o] for o in operands]  # type: ignore[index]
+        texts = [register(o.type.dtype).literal(o) if type(o) is Literal else scalars[o] for o in operands]
         scalars[result] = self._compute(eqn, 1, texts)
 
     def _varying(self, eqn: Eqn, result: Value, operands: Sequence[Operand]) -> None:
@@ -337,7 +337,7 @@ class Body(Writer):
             self.vectors[result] = choose(self, k, condition, a, b, "i1")
             return
         vectors = self.vectors
-        texts = [vectors[o] if o in vectors else self.vector(o) for o in operands]  # type: ignore[index]
+        texts = [vectors[o] if o in vectors else self.vector(o) for o in operands]
         vectors[result] = self._compute(eqn, self.lanes, texts)
 
     def _compute(self, eqn: Eqn, lanes: int, texts: list[Any]) -> Any:
@@ -363,13 +363,13 @@ class Body(Writer):
         """The result as a linear index, if it is one."""
         name = eqn.op.name
         if name == "neg":
-            a = self.linears[eqn.operands[0]]  # type: ignore[index]
+            a = self.linears[eqn.operands[0]]
             return self._scaled(a, -1)
         if name not in ("add", "sub", "mul"):
             if name == "cast" and eqn.results[0].type == eqn.operands[0].type:
-                return self.linears[eqn.operands[0]]  # type: ignore[index]
+                return self.linears[eqn.operands[0]]
             return None
-        left, right = (self.linears.get(o) or self._constant(o) for o in eqn.operands)  # type: ignore[arg-type]
+        left, right = (self.linears.get(o) or self._constant(o) for o in eqn.operands)
         if name == "mul":
             if left.stride:
                 left, right = right, left

@@ -1,7 +1,6 @@
-"""Loops and branches: which form each takes, and the serial forms.
+"""``for`` loops: which form each takes, and the serial forms.
 
-Inside a vector loop every loop is serial; its bounds are the same in all lanes, its carries may differ. Branches and ``while``
-loops whose condition differs between lanes run for the lanes that need them, as long as nothing is stored.
+Inside a vector loop every loop is serial; its bounds are the same in all lanes, its carries may differ.
 """
 
 from __future__ import annotations
@@ -9,40 +8,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tracejit.codegen_llvm.emit_body import Body, NotVectorisable, choose, handles
+from tracejit.codegen_llvm.emit_body import Body, NotVectorisable
 from tracejit.codegen_llvm.emit_reduce import Accumulator
+from tracejit.codegen_llvm.emit_varying import varying_carries
 from tracejit.codegen_llvm.emit_vector import BLOCK, vector_loop
-from tracejit.codegen_llvm.registers import named_register, register
+from tracejit.codegen_llvm.registers import register
 from tracejit.codegen_llvm.target_cpu import choose_lanes, names, weigh
-from tracejit.ir.core import Eqn, Function, Operand, Value, walk
+from tracejit.ir.core import Eqn, Function, Operand, Value
 
-__all__ = ["emit_for"]
+__all__ = ["Carry", "carries_of", "define", "emit_here", "in_lanes", "nested", "serial"]
 
 UNROLLED_ITERATIONS = 8
 UNROLLED_OPERATIONS = 64
-_STORING = frozenset({"store", "gemm", "alloc", "call", "check"})
 
 
-@handles("for")
-def emit_for(body: Body, eqn: Eqn) -> None:
-    """A loop of any kind."""
-    from tracejit.codegen_llvm.emit_parallel import parallel_loop  # noqa: PLC0415  (it emits loops inside)
-
+def emit_here(body: Body, eqn: Eqn) -> None:
+    """A loop on this thread: in lanes if its kind allows it and no loop around it is, else serial."""
     kind = eqn.attrs["kind"]
-    lower, upper = eqn.operands[:2]
-    if body.is_varying(lower) or body.is_varying(upper):
-        raise NotVectorisable
-    if body.loop is None:
-        if kind in ("parallel", "parallel_vector") and parallel_loop(body, eqn):
-            return
-        if kind in ("vector", "parallel_vector", "reduce") and in_lanes(body, eqn, body.scalar(lower), body.scalar(upper)):
-            return
+    lower, upper = (body.scalar(o) for o in eqn.operands[:2])
+    if body.loop is None and kind in ("vector", "parallel_vector", "reduce") and in_lanes(body, eqn, lower, upper):
+        return
     if _is_short(body, eqn):
         _unrolled(body, eqn)
     elif kind == "reduce" and not _adds_few(body, eqn):
         _serial_reduction(body, eqn)
     else:
-        serial(body, eqn, body.scalar(lower), body.scalar(upper))
+        serial(body, eqn, lower, upper)
 
 
 # ------------------------------------------------------------------------------------------ vector loops
@@ -111,7 +102,9 @@ def define(body: Body, value: Value, text: Any, *, varying: bool) -> None:
         return
     body.scalars[value] = text
     if body.loop is not None:
-        body.loop.inner.update((text, *text) if isinstance(text, tuple) else (text,))
+        body.loop.inner.add(text)
+        if isinstance(text, tuple):
+            body.loop.inner.update(text)
 
 
 def _unrolled(body: Body, eqn: Eqn) -> None:
@@ -157,7 +150,7 @@ def _assign(body: Body, value: Value, state: tuple[str, Any]) -> None:
     getattr(body, state[0])[value] = state[1]
 
 
-class _Carry:
+class Carry:
     """One carry of a serial loop: the text before, the names inside, the texts after an iteration."""
 
     def __init__(self, body: Body, param: Value, init: Operand, varying: bool) -> None:
@@ -183,7 +176,9 @@ class _Carry:
         """The parts of what an iteration gives."""
         return self._parts(body.vector(operand) if self.varying else body.scalar(operand))
 
-    def phis(self, names: Sequence[str], first: Sequence[str], before: str, again: Sequence[str], latch: str) -> list[str]:
+    def phis(
+        self, names: Sequence[str], first: Sequence[str], before: str, again: Sequence[str], latch: str
+    ) -> list[str]:
         """The lines that merge two ways."""
         return [
             f"{name} = phi {self.k.type} [{a}, %{before}], [{b}, %{latch}]"
@@ -191,12 +186,14 @@ class _Carry:
         ]
 
 
-def _carries(body: Body, eqn: Eqn, params: Sequence[Value], inits: Sequence[Operand]) -> list[_Carry]:
+def carries_of(body: Body, eqn: Eqn, params: Sequence[Value], inits: Sequence[Operand]) -> list[Carry]:
+    """The carries of a loop that is about to be emitted."""
     varying = varying_carries(body, eqn) if body.loop is not None and params else [False] * len(params)
-    return [_Carry(body, p, i, v) for p, i, v in zip(params, inits, varying, strict=True)]
+    return [Carry(body, p, i, v) for p, i, v in zip(params, inits, varying, strict=True)]
 
 
-def _nested(body: Body, region: Function) -> None:
+def nested(body: Body, region: Function) -> None:
+    """Emit a region that not every iteration of a vector loop around it need reach once."""
     if body.loop is not None:
         body.loop.depth += 1
     body.region(region)
@@ -207,7 +204,7 @@ def _nested(body: Body, region: Function) -> None:
 def serial(body: Body, eqn: Eqn, lower: str, upper: str) -> None:
     """One iteration after the other."""
     (region,) = eqn.regions
-    carries = _carries(body, eqn, region.params[1:], eqn.operands[2:])
+    carries = carries_of(body, eqn, region.params[1:], eqn.operands[2:])
     body.unrounded.update(r for r in region.results if isinstance(r, Value) and eqn.attrs["kind"] == "reduce")
     before, head, done = body.block, body.label(), body.label()
     body.branch(body.op(f"icmp slt i64 {lower}, {upper}"), head, done)
@@ -218,7 +215,7 @@ def serial(body: Body, eqn: Eqn, lower: str, upper: str) -> None:
     define(body, region.params[0], index, varying=False)
     for carry in carries:
         carry.enter(body)
-    _nested(body, region)
+    nested(body, region)
     results = [carry.yielded(body, r) for carry, r in zip(carries, region.results, strict=True)]
     following = body.op(f"add nsw i64 {index}, 1")
     latch = body.block
@@ -238,7 +235,7 @@ def _serial_reduction(body: Body, eqn: Eqn) -> None:
     """One iteration after the other, the sums of blocks added with compensation."""
     (region,) = eqn.regions
     lower, upper = (body.scalar(o) for o in eqn.operands[:2])
-    inits = _carries(body, eqn, region.params[1:], eqn.operands[2:])
+    inits = carries_of(body, eqn, region.params[1:], eqn.operands[2:])
     sums = [Accumulator(body, op, carry.k, carry.k.lanes) for op, carry in zip(eqn.attrs["ops"], inits, strict=True)]
     body.unrounded.update(r for r in region.results if isinstance(r, Value))
     before, outer, head, after, done = body.block, body.label(), body.label(), body.label(), body.label()
@@ -257,7 +254,7 @@ def _serial_reduction(body: Body, eqn: Eqn) -> None:
     define(body, region.params[0], index, varying=False)
     for carry, accumulator in zip(inits, sums, strict=True):
         define(body, carry.param, accumulator.value, varying=carry.varying)
-    _nested(body, region)
+    nested(body, region)
     results = [carry.yielded(body, r) for carry, r in zip(inits, region.results, strict=True)]
     following = body.op(f"add nsw i64 {index}, 1")
     latch = body.block
@@ -282,218 +279,3 @@ def _serial_reduction(body: Body, eqn: Eqn) -> None:
     for s, carry, total, result in zip(sums, inits, final, eqn.results, strict=True):
         text = s.result(body, carry.value(carry.first), s.settled(body, total), carry.k.lanes)
         define(body, result, text, varying=carry.varying)
-
-
-# ------------------------------------------------------------------------------- what varies in a loop
-
-
-def varying_carries(body: Body, eqn: Eqn) -> list[bool]:
-    """Which carries of a loop inside a vector loop differ between lanes."""
-    found: set[Value] = set()
-    _spread(body, eqn, found)
-    return [result in found for result in eqn.results]
-
-
-def _spread(body: Body, eqn: Eqn, found: set[Value]) -> None:
-    """Add what varies in a nested equation (and its results) to ``found``."""
-    inits = eqn.operands[2:] if eqn.op.name == "for" else eqn.operands if eqn.op.name == "while" else ()
-    bodies = eqn.regions if eqn.op.name != "while" else eqn.regions[::-1]
-
-    def varies(operand: Operand) -> bool:
-        return type(operand) is Value and (operand in found or body.is_varying(operand))
-
-    def param_lists() -> list[Sequence[Value]]:
-        return [region.params[1:] if eqn.op.name == "for" else region.params for region in bodies]
-
-    while True:
-        size = len(found)
-        for region, params in zip(bodies, param_lists(), strict=True):
-            for position, init in enumerate(inits):
-                if varies(init) or eqn.results[position] in found:
-                    found.update((params[position], eqn.results[position]))
-            for inner in region.eqns:
-                if inner.regions:
-                    _spread(body, inner, found)
-                elif inner.op.name == "load":
-                    if any(map(varies, inner.operands[1:])) or body.shared.memory(inner.operands[0]).lanes > 1:  # type: ignore[arg-type]
-                        found.update(inner.results)
-                elif any(map(varies, inner.operands)):
-                    found.update(inner.results)
-        if eqn.op.name == "while" and varies(bodies[1].results[0]):
-            found.update(eqn.results)
-        if eqn.op.name == "if" and varies(eqn.operands[0]):
-            found.update(eqn.results)
-        results = bodies[0].results if eqn.op.name == "while" else None
-        for region in bodies if results is None else bodies[:1]:
-            found.update(r for r, y in zip(eqn.results, region.results, strict=True) if varies(y))
-        if len(found) == size:
-            return
-
-
-# ------------------------------------------------------------------------------------------- branches
-
-
-@handles("if")
-def emit_if(body: Body, eqn: Eqn) -> None:
-    """Two branches; in lanes, both where lanes differ."""
-    predicate = eqn.operands[0]
-    if body.is_varying(predicate):
-        _masked_if(body, eqn)
-        return
-    condition = body.scalar(predicate)
-    labels, done = (body.label(), body.label()), body.label()
-    body.branch(condition, *labels)
-    ends = []
-    for label, region in zip(labels, eqn.regions, strict=True):
-        body.start(label)
-        _nested(body, region)
-        lines: list[str] = []
-        body.out.append(lines)
-        ends.append((region, lines, body.block))
-        body.jump(done)
-    body.start(done)
-    for position, result in enumerate(eqn.results):
-        yields = [region.results[position] for region, _, _ in ends]
-        varying = any(map(body.is_varying, yields))
-        incoming = [_at_end(body, y, lines, block, varying) for y, (_, lines, block) in zip(yields, ends, strict=True)]
-        define(body, result, _merged(body, register(result.type.dtype, body.lanes if varying else 1), incoming), varying=varying)
-
-
-def _at_end(body: Body, operand: Operand, lines: list[str], block: str, varying: bool) -> tuple[Any, str]:
-    """The text of what a branch yields; instructions for it go to the branch's end."""
-    if not varying:
-        return body.scalar(operand), block
-    mark, out, here = len(body.undo), body.out, body.block
-    body.out, body.block = lines, block
-    text = body.vector(operand)
-    body.forget(mark)
-    body.out, body.block = out, here
-    return text, block
-
-
-def _merged(body: Body, k: Any, incoming: Sequence[tuple[Any, str]]) -> Any:
-    """A phi of texts (or of pairs of them)."""
-    if isinstance(incoming[0][0], tuple):
-        return tuple(_merged(body, k, [(text[side], block) for text, block in incoming]) for side in (0, 1))
-    return body.op(f"phi {k.type} " + ", ".join([f"[{text}, %{block}]" for text, block in incoming]))
-
-
-def _require_pure(eqn: Eqn) -> None:
-    for region in eqn.regions:
-        for inner in walk(region):
-            if inner.op.name in _STORING:
-                raise NotVectorisable
-
-
-def _masked_if(body: Body, eqn: Eqn) -> None:
-    """Both branches for the lanes that take them, then a choice."""
-    _require_pure(eqn)
-    outer_mask, k = body.mask, register(eqn.operands[0].type.dtype, body.lanes)
-    condition = body.vector(eqn.operands[0])
-    opposite = body.op(f"xor {k.type} {condition}, {k.number(True)}")
-    texts = []
-    for own, region in zip((condition, opposite), eqn.regions, strict=True):
-        body.mask = own if outer_mask is None else body.op(f"and {k.type} {outer_mask}, {own}")
-        texts.append(_for_some_lanes(body, region))
-    body.mask = outer_mask
-    for position, result in enumerate(eqn.results):
-        r = register(result.type.dtype, body.lanes)
-        body.vectors[result] = choose(body, r, condition, texts[0][position], texts[1][position], r.mask)
-
-
-def _for_some_lanes(body: Body, region: Function) -> list[Any]:
-    """A branch's results in all lanes; skipped where no lane takes it."""
-    assert body.mask is not None
-    if names(region.eqns).isdisjoint(("load", "for", "while", "if")):
-        body.region(region)
-        return [body.vector(r) for r in region.results]
-    before, then, done = body.block, body.label(), body.label()
-    body.branch(body.any_lane(named_register("bool", body.lanes), body.mask), then, done)
-    body.start(then)
-    mark = len(body.undo)
-    _nested(body, region)
-    texts = [body.vector(r) for r in region.results]
-    body.forget(mark)
-    last = body.block
-    body.jump(done)
-    body.start(done)
-    return [
-        _merged(body, register(r.type.dtype, body.lanes), [(text, last), (_nothing(text), before)])
-        for r, text in zip(region.results, texts, strict=True)
-    ]
-
-
-def _nothing(text: Any) -> Any:
-    return ("zeroinitializer", "zeroinitializer") if isinstance(text, tuple) else "zeroinitializer"
-
-
-# ---------------------------------------------------------------------------------------------- while
-
-
-@handles("while")
-def emit_while(body: Body, eqn: Eqn) -> None:
-    """A loop with a condition; in lanes, until no lane goes on."""
-    condition, region = eqn.regions
-    carries = _carries(body, eqn, condition.params, eqn.operands)
-    before, head, then, done = body.block, body.label(), body.label(), body.label()
-    head_lines: list[str] = []
-    body.jump(head)
-    body.start(head)
-    body.out.append(head_lines)
-    for carry in carries:
-        carry.enter(body)
-    outer_mask = body.mask
-    active, mark = body.fresh(), len(body.undo)
-    masked = _is_masked(body, eqn, carries)
-    if masked:
-        _require_pure(eqn)
-        body.mask = active
-    _nested(body, condition)
-    test = condition.results[0]
-    k = named_register("bool", body.lanes)
-    if masked:
-        going = body.op(f"and {k.type} {active}, {body.vector(test)}")
-        body.mask = going
-        body.branch(body.any_lane(k, going), then, done)
-    else:
-        going = body.scalar(test)
-        body.branch(going, then, done)
-    body.start(then)
-    for carry, param in zip(carries, region.params, strict=True):
-        define(body, param, carry.value(carry.names), varying=carry.varying)
-    _nested(body, region)
-    results = [carry.yielded(body, r) for carry, r in zip(carries, region.results, strict=True)]
-    if masked:
-        results = [_kept(body, carry, going, parts) for carry, parts in zip(carries, results, strict=True)]
-    latch = body.block
-    body.jump(head)
-    for carry, parts in zip(carries, results, strict=True):
-        head_lines.extend(carry.phis(carry.names, carry.first, before, parts, latch))
-    if masked:
-        start = outer_mask or k.number(True)
-        head_lines.append(f"{active} = phi {k.type} [{start}, %{before}], [{going}, %{latch}]")
-    body.mask = outer_mask
-    body.forget(mark)
-    body.start(done)
-    for carry, result in zip(carries, eqn.results, strict=True):
-        define(body, result, carry.value(carry.names), varying=carry.varying)
-
-
-def _is_masked(body: Body, eqn: Eqn, carries: Sequence[_Carry]) -> bool:
-    """Whether lanes leave the loop at different times: its condition depends on something that varies."""
-    if body.loop is None:
-        return False
-    found = {carry.param for carry in carries if carry.varying}
-    for inner in walk(eqn.regions[0]):
-        if any(type(o) is Value and (o in found or body.is_varying(o)) for o in inner.operands):
-            found.update(inner.results)
-    test = eqn.regions[0].results[0]
-    return test in found or body.is_varying(test) if type(test) is Value else False
-
-
-def _kept(body: Body, carry: _Carry, going: str, parts: Sequence[str]) -> list[str]:
-    """The new values of lanes that go on, the old ones of the others."""
-    return [
-        body.op(f"select {carry.k.mask} {going}, {carry.k.type} {new}, {carry.k.type} {old}")
-        for new, old in zip(parts, carry.names, strict=True)
-    ]

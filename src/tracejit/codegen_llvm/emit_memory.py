@@ -1,8 +1,8 @@
 """Loads, stores and allocation: where an element is, and how all lanes of a vector loop reach theirs.
 
-An access of a vector loop is one of: the same element for every lane (a scalar load); a *stream*, whose elements are a constant
-stride apart and whose start does not change in the loop (its last, partial iteration runs on a copy, see ``emit_vector``);
-a *direct* access, the same without the copy; elements a run-time stride apart; or a gather.
+An access of a vector loop is one of: the same element for every lane (a scalar load); a *stream*, whose elements are a
+constant stride apart and whose start does not change in the loop (its last, partial iteration runs on a copy, see
+``emit_streams``); a *direct* access, the same without the copy; elements a run-time stride apart; or a gather.
 """
 
 from __future__ import annotations
@@ -145,13 +145,13 @@ def _store_lanes(body: Body, k: Register, pointers: Sequence[str], value: Any, t
 class Place(NamedTuple):
     """Where the elements of an access are, counted from a uniform pointer.
 
-    stride: elements between lanes: 0 for one element, else an int or the text of an i64.
-    index:  the register of element numbers, where lanes go their own ways ("" otherwise).
+    stride:  elements between lanes: 0 for one element, else an int or the text of an i64.
+    numbers: the register of element numbers, where lanes go their own ways ("" otherwise).
     """
 
     pointer: str
     stride: int | str
-    index: str
+    numbers: str
 
 
 def _strides(dims: Sequence[DimLike]) -> list[DimLike]:
@@ -197,7 +197,7 @@ def _locate_lanes(
             varying = _plus_scaled(body, varying, body.vector(operand), step)
         else:
             uniform.append((body.scalar(operand), step))
-    # What does not change in the loop comes first, so that it is computed once; constants last, where they cost nothing.
+    # What does not change in the loop comes first, to be computed once; constants last, where they cost nothing.
     uniform.sort(key=lambda part: (part[0] in loop.inner, part[0][:1] != "%"))
     for text, step in uniform:
         if text:
@@ -224,12 +224,13 @@ def _plus_scaled(body: Body, total: str, vector: str, step: DimLike) -> str:
 
 
 def _gather_pointers(body: Body, k: Register, place: Place) -> str:
-    return body.op(f"getelementptr {element_type(k)}, ptr {place.pointer}, {INDEX.with_lanes(body.lanes).type} {place.index}")
+    numbers = f"{INDEX.with_lanes(body.lanes).type} {place.numbers}"
+    return body.op(f"getelementptr {element_type(k)}, ptr {place.pointer}, {numbers}")
 
 
 def _indexed(body: Body, place: Place) -> Place:
     """The same place with an element number for each lane."""
-    if place.index:
+    if place.numbers:
         return place
     k = named_register("i64", body.lanes)
     factor = k.number(place.stride) if isinstance(place.stride, int) else body.splat_uniform(k, place.stride)
@@ -242,7 +243,8 @@ def _lane_pointers(body: Body, k: Register, place: Place) -> list[str]:
     loop = body.loop
     assert loop is not None
     stride = str(place.stride)
-    first = body.op(f"getelementptr {element_type(k)}, ptr {place.pointer}, i64 {body.index_op('mul', loop.index, stride)}")
+    start = body.index_op("mul", loop.index, stride)
+    first = body.op(f"getelementptr {element_type(k)}, ptr {place.pointer}, i64 {start}")
     offsets = loop.lane_offsets(body, stride)
     return [body.op(f"getelementptr {element_type(k)}, ptr {first}, i64 {offset}") for offset in offsets]
 
@@ -259,7 +261,7 @@ def load(body: Body, eqn: Eqn) -> None:
     tags = _tags(body, buffer)
     place = locate(body, buffer, index)
     loop = body.loop
-    if loop is None or (place.stride == 0 and not place.index):
+    if loop is None or (place.stride == 0 and not place.numbers):
         text = load_scalar(body, register(buffer.type.dtype), place.pointer, tags)
         body.scalars[result] = text
         if loop is not None:
@@ -272,11 +274,11 @@ def load(body: Body, eqn: Eqn) -> None:
 def _load_vector(body: Body, k: Register, buffer: Value, place: Place, tags: str) -> Any:
     loop = body.loop
     assert loop is not None
-    if body.shared.memory(buffer).lanes > 1 and not place.index:
+    if body.shared.memory(buffer).lanes > 1 and not place.numbers:
         return load_contiguous(body, k, place.pointer, tags)
     if body.mask is not None:
         return _load_masked(body, k, place, body.mask, tags)
-    if place.index:
+    if place.numbers:
         return _gather(body, k, place, f"<{body.lanes} x i1> splat (i1 true)", tags)
     if loop.is_stream(buffer, place):
         assert isinstance(place.stride, int)
@@ -341,7 +343,7 @@ def store(body: Body, eqn: Eqn) -> None:
     if loop is None:
         store_scalar(body, register(buffer.type.dtype), place.pointer, body.scalar(value), tags)
         return
-    if body.mask is not None or (place.stride == 0 and not place.index):
+    if body.mask is not None or (place.stride == 0 and not place.numbers):
         raise NotVectorisable
     k = register(buffer.type.dtype, body.lanes)
     _store_vector(body, k, buffer, place, body.vector(value), tags)
@@ -350,9 +352,9 @@ def store(body: Body, eqn: Eqn) -> None:
 def _store_vector(body: Body, k: Register, buffer: Value, place: Place, text: Any, tags: str) -> None:
     loop = body.loop
     assert loop is not None
-    if body.shared.memory(buffer).lanes > 1 and not place.index:
+    if body.shared.memory(buffer).lanes > 1 and not place.numbers:
         store_contiguous(body, k, place.pointer, text, tags)
-    elif place.index:
+    elif place.numbers:
         _scatter(body, k, place, text, tags)
     elif loop.is_stream(buffer, place):
         assert isinstance(place.stride, int)
@@ -375,7 +377,7 @@ def _scatter(body: Body, k: Register, place: Place, text: Any, tags: str) -> Non
     i = named_register("i64", body.lanes)
     pointers = []
     for lane in range(body.lanes):
-        index = body.lane(i, place.index, lane)
+        index = body.lane(i, place.numbers, lane)
         pointers.append(body.op(f"getelementptr {element_type(k)}, ptr {place.pointer}, i64 {index}"))
     _store_lanes(body, k, pointers, text, tags)
 

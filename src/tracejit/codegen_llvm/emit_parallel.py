@@ -1,15 +1,15 @@
-"""Parallel loops: their bodies become functions of a range of iterations, which the context's pool of threads calls.
+"""``for`` loops, parallel ones first: their bodies become functions of a range, called by the context's threads.
 
-What the body needs from around it travels in a closure on the caller's stack. Work that is too small, and loops inside of other
-parallel ones, stay with the caller.
+What the body needs from around it travels in a closure on the caller's stack. Work that is too small, and loops inside
+of other parallel ones, stay with the caller.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from tracejit.codegen_llvm.emit_body import Body
-from tracejit.codegen_llvm.emit_loops import in_lanes, serial
+from tracejit.codegen_llvm.emit_body import Body, NotVectorisable, handles
+from tracejit.codegen_llvm.emit_loops import emit_here, in_lanes, serial
 from tracejit.codegen_llvm.registers import register
 from tracejit.codegen_llvm.target_cpu import CHUNK_NANOSECONDS, PARALLEL_NANOSECONDS, choose_lanes, weigh
 from tracejit.codegen_llvm.writer import flatten
@@ -17,7 +17,7 @@ from tracejit.ir.core import Eqn, Value
 from tracejit.ir.dims import DimLike
 from tracejit.ir.types import BufferType
 
-__all__ = ["parallel_loop"]
+__all__ = ["emit_for"]
 
 
 class _Outlined(Body):
@@ -52,7 +52,17 @@ class _Outlined(Body):
         return ["ret void"]
 
 
-def parallel_loop(body: Body, eqn: Eqn) -> bool:
+@handles("for")
+def emit_for(body: Body, eqn: Eqn) -> None:
+    """A loop of any kind."""
+    if any(map(body.is_varying, eqn.operands[:2])):
+        raise NotVectorisable
+    parallel = eqn.attrs["kind"] in ("parallel", "parallel_vector") and body.loop is None
+    if not (parallel and _spread(body, eqn)):
+        emit_here(body, eqn)
+
+
+def _spread(body: Body, eqn: Eqn) -> bool:
     """Emit a loop whose iterations may run on other threads; False if that would not pay, or if one runs around it."""
     lower, upper = (body.scalar(o) for o in eqn.operands[:2])
     cost: DimLike = eqn.attrs["cost"]

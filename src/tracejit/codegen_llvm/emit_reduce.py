@@ -1,7 +1,7 @@
 """Carries of reductions: how lanes and blocks are combined into one value.
 
-Sums of floats are no less accurate than NumPy's pairwise ones: each lane adds a block of few terms, the sums of blocks are added
-with a second register that collects what rounding lost.
+Sums of floats are no less accurate than NumPy's pairwise ones: each lane adds a block of few terms, the sums of blocks
+are added with a second register that collects what rounding lost.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a vector loop knows of its memory: streams of elements, and how its last, partial iteration reaches them.
 
-The last iteration runs the same instructions on small copies: what it reads is copied to the stack before, what it writes
-copied back after. Lanes behind the end either hold anything (their results are never stored) or, where an index could come
-from data, repeat the last element, so that they can do no harm.
+The last iteration runs the same instructions on small copies: what it reads is copied to the stack before, what it
+writes copied back after. Lanes behind the end either hold anything (their results are never stored) or, where an index
+could come from data, repeat the last element, so that they can do no harm.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ class VectorLoop:
         found.reads = found.reads or reads or self.depth > 0
         found.writes = found.writes or writes
         scaled = body.index_op("mul", self.index, str(stride))
-        return body.uniform(f"getelementptr {element_type(k)}, ptr {found.pointer}, i64 {scaled}", found.pointer, scaled)
+        text = f"getelementptr {element_type(k)}, ptr {found.pointer}, i64 {scaled}"
+        return body.uniform(text, found.pointer, scaled)
 
     def copy_streams_in(self, body: Body, base: str, active: str) -> dict[str, str]:
         """Emit the copies before the last iteration; gives each stream's pointer for it, from which ``base`` counts."""
@@ -154,7 +155,7 @@ class VectorLoop:
                 first = _first_element(body, k, stream.slot, stride)
                 if stride == 1:
                     size = body.op(f"mul i64 {active}, {k.size}")
-                    body.out.append(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {first}, i64 {size}, i1 false)")
+                    body.out.append(copy_line(target, first, size))
                 else:
                     symbol = _copy_helper(body, k.size)
                     step = stride * k.size
@@ -164,7 +165,7 @@ class VectorLoop:
         body.forget(mark)
 
     def lane_offsets(self, body: Body, stride: str) -> list[str]:
-        """For each lane how many elements it is behind the first; the lanes that do not count are where the last one is."""
+        """For each lane how many elements it is behind the first; lanes that do not count are where the last one is."""
         found = self.offsets.get(stride)
         if found is None:
             if stride in self.inner:
@@ -219,7 +220,7 @@ class VectorLoop:
         body.start(part)
         store_contiguous(body, k, slot, text, "")
         size = body.op(f"mul i64 {self.active}, {k.size}")
-        body.out.append(f"call void @llvm.memcpy.p0.p0.i64(ptr {pointer}, ptr {slot}, i64 {size}, i1 false)")
+        body.out.append(copy_line(pointer, slot, size))
         body.jump(done)
         body.start(whole)
         store_contiguous(body, k, pointer, text, tags)
@@ -228,6 +229,11 @@ class VectorLoop:
 
 
 # ------------------------------------------------------------------------------------------- copies
+
+
+def copy_line(to: str, source: str, size: str) -> str:
+    """A line that copies bytes."""
+    return f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {source}, i64 {size}, i1 false)"
 
 
 def _first_element(body: Body, k: Register, slot: str, stride: int) -> str:
@@ -241,7 +247,7 @@ def copy_in(body: Body, k: Register, slot: str, source: str, active: str, stride
     """A line that copies the elements that count to ``slot``; the lanes behind repeat the last one if they must."""
     if stride == 1 and not mirrors:
         size = body.op(f"mul i64 {active}, {k.size}")
-        return f"call void @llvm.memcpy.p0.p0.i64(ptr {slot}, ptr {source}, i64 {size}, i1 false)"
+        return copy_line(slot, source, size)
     symbol = _copy_helper(body, k.size)
     step = stride * k.size
     return f"call void {symbol}(ptr {slot}, ptr {source}, i64 {active}, i64 {k.lanes}, i64 {step})"

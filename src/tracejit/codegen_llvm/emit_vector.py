@@ -1,11 +1,11 @@
-"""The skeleton of a vector loop: whole registers of lanes, blocks of sums, the last partial iteration; one body for all.
+"""The skeleton of a vector loop: whole registers of lanes, blocks of sums, the last iteration; one body for all.
 
 ::
 
-    before the loop ── any whole register? ──▶ outer ──▶ head (the body, again and again) ──▶ after
-                                                ▲  ▲                                           │   │
-    next block of a sum, if there is one ───────┘  │   more (add the block to the totals) ◀────┘   │
-                       rest: any lanes left? ──▶ tail (copies in)                      last iteration: finish (copies out)
+    before ── any whole register? ──▶ outer ──▶ head (the body, again and again) ──▶ after
+                                       ▲  ▲                                           │  │
+    next block of a sum, if any ───────┘  │   more (add the block to the totals) ◀────┘  │
+              rest: any lanes left? ──▶ tail (copies in)                last iteration: finish (copies out)
 """
 
 from __future__ import annotations
@@ -63,7 +63,10 @@ def vector_loop(
     accumulators: Sequence[Accumulator] = (),
     mirrors: bool = False,
 ) -> list[list[str]]:
-    """Emit a loop in lanes; gives the settled parts of each accumulator. ``mirrors``: lanes behind the end need the last."""
+    """Emit a loop in lanes; gives the settled parts of each accumulator.
+
+    mirrors: lanes behind the end must repeat the last one.
+    """
     count = body.index_op("sub", upper, lower)
     constant = int(count) if count[0] != "%" else None
     if constant is None:
@@ -138,7 +141,8 @@ def _emit_ends(body: Body, frame: _Frame) -> Sequence[Sequence[str]]:
     else:
         body.jump(frame.rest)
     body.start(frame.rest)
-    _merge(body, accumulators, frame.rested, [a.start for a in accumulators], loop.pre.block, frame.folded, frame.more_block)
+    starts = [a.start for a in accumulators]
+    _merge(body, accumulators, frame.rested, starts, loop.pre.block, frame.folded, frame.more_block)
     return _emit_tail(body, frame) if loop.has_tail else frame.rested
 
 

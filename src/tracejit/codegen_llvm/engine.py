@@ -26,6 +26,7 @@ __all__ = [
     "LEVEL_LOOPS",
     "LEVEL_QUICK",
     "LEVEL_SHORT",
+    "LoadError",
     "LoadedCode",
     "Target",
     "add_symbol_resolver",
@@ -41,7 +42,8 @@ __all__ = [
 LEVEL_QUICK = 0
 """As short, with the code generator in its fastest mode: for code that is run rarely or waits for memory anyway."""
 LEVEL_SHORT = 1
-"""Inline what says ``alwaysinline``, promote stack slots, rotate loops; the code generator does the rest."""
+"""Inline what says ``alwaysinline``, promote stack slots, rotate loops; the code generator does the rest. Enough for
+kernels, which arrive vectorised: they run as fast as with O3, for a tenth of its time."""
 LEVEL_LOOPS = 2
 """Also LLVM's scalar simplification per function: common subexpressions, loop-invariant code out of loops."""
 LEVEL_FULL = 3
@@ -154,7 +156,7 @@ def _optimised_module(llvm_text: str, level: int) -> tuple[llvm.ModuleRef, llvm.
     return module, machine
 
 
-def compile_object(llvm_text: str, *, level: int = LEVEL_LOOPS) -> bytes:
+def compile_object(llvm_text: str, *, level: int = LEVEL_SHORT) -> bytes:
     """Compile LLVM text to the bytes of a relocatable object file for the host.
 
     >>> import ctypes
@@ -167,12 +169,12 @@ def compile_object(llvm_text: str, *, level: int = LEVEL_LOOPS) -> bytes:
     return code
 
 
-def optimised_text(llvm_text: str, *, level: int = LEVEL_LOOPS) -> str:
+def optimised_text(llvm_text: str, *, level: int = LEVEL_SHORT) -> str:
     """Return the LLVM text as it is after the passes of ``level``, to look at."""
     return str(_optimised_module(llvm_text, level)[0])
 
 
-def assembly(llvm_text: str, *, level: int = LEVEL_LOOPS) -> str:
+def assembly(llvm_text: str, *, level: int = LEVEL_SHORT) -> str:
     """Return the host's assembly for LLVM text, to look at."""
     module, machine = _optimised_module(llvm_text, level)
     text: str = machine.emit_assembly(module)
@@ -181,7 +183,8 @@ def assembly(llvm_text: str, *, level: int = LEVEL_LOOPS) -> str:
 
 # Symbols -----------------------------------------------------------------------------------------------------------
 
-# They register resolvers when imported; an object from the disk cache may need them before anything else did.
+# Modules on top of this one with a `resolve_symbol`. They are imported at the first name that nobody defined: an object
+# from the disk cache may need them before anything else did.
 _RESOLVING_MODULES = ("tracejit.codegen_llvm.support", "tracejit.codegen_llvm.blas")
 _symbols: dict[str, int] = {}
 _resolvers: list[Callable[[str], int | None]] = []
@@ -203,14 +206,22 @@ def add_symbol_resolver(resolver: Callable[[str], int | None]) -> None:
             _resolvers.append(resolver)
 
 
+def _resolve(name: str) -> int | None:
+    for ask in _resolvers:
+        address = ask(name)
+        if address is not None:
+            return address
+    for module in _RESOLVING_MODULES:
+        address = importlib.import_module(module).resolve_symbol(name)
+        if address is not None:
+            return int(address)
+    return None
+
+
 def _wanted_symbols(code: bytes, defined: list[str]) -> dict[str, int]:
     wanted = {}
     for name in {match.decode() for match in _OWN_NAMES.findall(code)}.difference(defined):
-        address = _symbols.get(name)
-        if address is None:
-            for module in _RESOLVING_MODULES:
-                importlib.import_module(module)
-            address = next((found for found in (ask(name) for ask in _resolvers) if found is not None), None)
+        address = _symbols.get(name) or _resolve(name)
         if address is not None:
             wanted[name] = address
     return wanted

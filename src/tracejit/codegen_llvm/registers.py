@@ -40,10 +40,11 @@ def spell_float(value: float) -> str:
 class Register:
     """``lanes`` values of one dtype in a register.
 
-    group:   ``f`` floats, ``h`` half precision (held as float, rounded after each operation), ``s`` signed, ``u`` unsigned
-             integers, ``b`` bool (held as i1, in memory a byte), ``c`` complex (two registers).
-    type:    the LLVM type, ``<4 x double>``; for complex the type of each part.
-    mask:    the LLVM type of a truth value for each lane.
+    group: ``f`` floats, ``h`` half precision (held as float, rounded after each operation), ``s`` signed and ``u``
+           unsigned integers, ``b`` bool (held as i1, in memory a byte), ``c`` complex (two registers).
+    type:  the LLVM type, ``<4 x double>``; for complex the type of each part.
+    mask:  the LLVM type of a truth value for each lane.
+    part:  for complex, the register of each part.
     """
 
     __slots__ = (
@@ -66,7 +67,8 @@ class Register:
         self.integer = wide(lanes, f"i{bits}")
         letter = "f" if group in "fhc" else "i"
         self.suffix = f"{letter}{bits}" if lanes == 1 else f"v{lanes}{letter}{bits}"
-        self.part: Register | None = named_register({"c128": "f64", "c64": "f32"}[name], lanes) if group == "c" else None
+        part = {"c128": "f64", "c64": "f32"}.get(name)
+        self.part: Register | None = None if part is None else named_register(part, lanes)
         self._constants: dict[Any, Text] = {}
 
     def number(self, value: float | complex) -> Any:
@@ -82,7 +84,8 @@ class Register:
         text = self._constants.get(literal)
         if text is None:
             value = literal.value
-            text = self._constants[literal] = self._spell(value if self.group == "c" else value.item() if self.group != "h" else float(value))
+            plain = value if self.group == "c" else float(value) if self.group == "h" else value.item()
+            text = self._constants[literal] = self._spell(plain)
         return text
 
     def _spell(self, value: Any) -> Text:

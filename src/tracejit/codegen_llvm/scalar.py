@@ -1,8 +1,8 @@
 """The table of scalar operations: one row for each operation and group of dtypes, for one lane or many.
 
 A row is a function ``(writer, operands' register, result's register, *operands) -> result``. Groups are those of
-:class:`~tracejit.codegen_llvm.registers.Register`; half precision (``h``) without a row of its own is computed as float and
-rounded. This module must not know loops, memory or targets.
+:class:`~tracejit.codegen_llvm.registers.Register`; half precision (``h``) without a row of its own is computed as float
+and rounded. This module must not know loops, memory or targets.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from tracejit.codegen_llvm import scalar_complex as c, scalar_float as f, scalar_integer as i, scalar_math as m
+from tracejit.codegen_llvm import scalar_complex as c
+from tracejit.codegen_llvm import scalar_float as f
+from tracejit.codegen_llvm import scalar_integer as i
+from tracejit.codegen_llvm import scalar_math as m
 from tracejit.codegen_llvm.registers import Register, named_register
 from tracejit.codegen_llvm.scalar_cast import truth
 from tracejit.codegen_llvm.writer import Writer
@@ -222,6 +225,10 @@ def _by_way_of_float(name: str, emit: Row) -> Row:
     return emit_half
 
 
+_GROUPS = {
+    **{"f": "floats", "h": "half precision", "c": "complex numbers"},
+    **{"s": "signed integers", "u": "unsigned integers", "b": "bools"},
+}
 _rows: dict[tuple[str, str], Row] = {}
 
 
@@ -237,7 +244,6 @@ def row(name: str, group: str) -> Row:
         elif group == "h" and "f" in groups:
             found = _by_way_of_float(name, groups["f"])
         else:
-            kinds = {"f": "floats", "h": "half precision", "s": "signed integers", "u": "unsigned integers", "b": "bools"}
-            raise UnsupportedError(f"{name} of {kinds.get(group, 'complex numbers')} is not compiled")
+            raise UnsupportedError(f"{name} of {_GROUPS[group]} is not compiled")
         _rows[name, group] = found
     return found

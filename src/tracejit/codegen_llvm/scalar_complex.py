@@ -9,8 +9,9 @@ from tracejit.codegen_llvm.scalar_float import compare, is_finite, is_infinite
 from tracejit.codegen_llvm.writer import Writer
 
 __all__ = [
-    "add", "conjugate", "divide", "equal", "is_finite_complex", "is_infinite_complex", "is_nan", "multiply", "negate",
-    "larger", "larger_number", "not_equal", "ordered", "reciprocal", "smaller", "smaller_number", "subtract",
+    "add", "conjugate", "divide", "equal", "is_finite_complex", "is_infinite_complex", "is_nan", "larger",
+    "larger_number", "multiply", "negate", "not_equal", "ordered", "reciprocal", "smaller", "smaller_number",
+    "subtract",
 ]  # fmt: skip
 
 Pair = tuple[str, str]

@@ -12,10 +12,10 @@ from tracejit.codegen_llvm.registers import Register, named_register
 from tracejit.codegen_llvm.writer import Writer
 
 __all__ = [
-    "floor_divide", "floor_remainder", "fraction", "frexp_exponent", "frexp_mantissa", "half_bits", "half_from_bits",
-    "heaviside", "is_finite", "is_infinite", "is_negative", "larger", "larger_half", "larger_half_number", "larger_number",
-    "ldexp", "nextafter", "remainder", "round_half", "sign", "smaller", "smaller_half", "smaller_half_number",
-    "smaller_number", "spacing",
+    "floor_divide", "floor_remainder", "fraction", "frexp_exponent", "frexp_mantissa", "half_bits",
+    "half_from_bits", "heaviside", "is_finite", "is_infinite", "is_negative", "larger", "larger_half",
+    "larger_half_number", "larger_number", "ldexp", "nextafter", "remainder", "round_half", "sign", "smaller",
+    "smaller_half", "smaller_half_number", "smaller_number", "spacing",
 ]  # fmt: skip
 
 INFINITY = float("inf")
@@ -257,7 +257,8 @@ def _split(w: Writer, k: Register, x: str) -> tuple[str, str, str, Register]:
     tiny = compare(w, k, "olt", w.intrinsic("fabs", k, x), smallest)
     normal = w.select(k, tiny, w.op(f"fmul {k.type} {x}, {k.number(layout.lift)}"), x)
     bits = w.op(f"bitcast {k.type} {normal} to {i.type}")
-    field = w.op(f"and {i.type} {w.op(f'lshr {i.type} {bits}, {i.number(layout.mantissa)}')}, {i.number(2 * layout.bias + 1)}")
+    moved = w.op(f"lshr {i.type} {bits}, {i.number(layout.mantissa)}")
+    field = w.op(f"and {i.type} {moved}, {i.number(2 * layout.bias + 1)}")
     shift = layout.bias - 1
     lift = layout.mantissa + 2
     bias = w.op(f"select {k.mask} {tiny}, {i.type} {i.number(shift + lift)}, {i.type} {i.number(shift)}")

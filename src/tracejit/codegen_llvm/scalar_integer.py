@@ -13,7 +13,7 @@ __all__ = [
     "reciprocal", "remainder", "shift_left", "shift_right", "sign",
 ]  # fmt: skip
 
-_MAGIC = (1 << 52) + (1 << 51)  # as a double, its bits plus a small integer are the bits of the double plus that integer
+_MAGIC = (1 << 52) + (1 << 51)  # the bits of this double plus a small integer are the bits of their sum
 _MAGIC_BITS = 0x4338000000000000
 
 
@@ -72,8 +72,11 @@ def _divide_wide(w: Writer, k: Register, a: str, b: str) -> str:
     f = named_register("f64", k.lanes)
     outside = None
     for v in (a, b):
-        moved = w.op(f"add {k.type} {v}, {k.number(1 << 51)}")
-        test = w.op(f"icmp ugt {k.type} {moved}, {k.number((1 << 52) - 1)}")
+        if k.group == "s":
+            moved = w.op(f"add {k.type} {v}, {k.number(1 << 51)}")
+            test = w.op(f"icmp ugt {k.type} {moved}, {k.number((1 << 52) - 1)}")
+        else:
+            test = w.op(f"icmp ugt {k.type} {v}, {k.number((1 << 51) - 1)}")
         outside = test if outside is None else w.op(f"or {k.mask} {outside}, {test}")
     assert outside is not None
     slow, fast, done = w.label(), w.label(), w.label()
@@ -152,7 +155,7 @@ def remainder(w: Writer, k: Register, r: Register, a: str, b: str) -> str:
 
 
 def reciprocal(w: Writer, k: Register, r: Register, a: str) -> str:
-    """``1 / a`` as C computes it: not 0 only for 1 and -1 (and for 0, where the processor answers the least integer)."""
+    """``1 / a`` as C computes it: not 0 only for 1 and -1, and for 0, where the processor gives the least integer."""
     one = w.op(f"icmp eq {k.type} {a}, {k.number(1)}")
     result = w.op(f"zext {k.mask} {one} to {k.type}")
     if k.group == "s":

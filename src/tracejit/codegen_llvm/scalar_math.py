@@ -12,9 +12,10 @@ from tracejit.errors import UnsupportedError
 
 __all__ = ["FUNCTIONS", "HEAVY", "call", "function_row", "log_add_exp", "power", "softplus"]
 
+_SAME_NAME = "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh cbrt erf erfc"
 # name of the primitive -> (number of operands, name in the C library or "")
 FUNCTIONS = {
-    **{name: (1, name) for name in "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh cbrt erf erfc".split()},
+    **{name: (1, name) for name in _SAME_NAME.split()},
     "arcsin": (1, "asin"), "arccos": (1, "acos"), "arctan": (1, "atan"),
     "arcsinh": (1, "asinh"), "arccosh": (1, "acosh"), "arctanh": (1, "atanh"),
     "arctan2": (2, "atan2"), "hypot": (2, "hypot"), "pow": (2, "pow"),

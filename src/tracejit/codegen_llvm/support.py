@@ -25,6 +25,7 @@ from tracejit.codegen_llvm.threads_posix import thread_pool_text
 __all__ = [
     "PARTS",
     "has_native_threads",
+    "resolve_symbol",
     "set_object_store",
     "support_address",
     "support_object",
@@ -143,13 +144,10 @@ def word(name: str, index: int = 0) -> ctypes.c_int64:
     return ctypes.c_int64.from_address(support_address(name) + 8 * index)
 
 
-def _resolve(name: str) -> int | None:
-    """Symbols that LLVM or programs use without knowing that they are ours; products need `blas.py` to prepare them."""
+def resolve_symbol(name: str) -> int | None:
+    """Return the address of a symbol that LLVM or programs use by name; products need `blas.py` to prepare them."""
     if name in CONVERSIONS:
         return support_address("tj_" + name.strip("_"))
     if name in PARTS["core"]:
         return support_address(name)
     return None
-
-
-engine.add_symbol_resolver(_resolve)

@@ -71,7 +71,8 @@ def weigh(body: Function) -> Weight:
     for eqn in walk(body):
         name = eqn.op.name
         if name in ("load", "store"):
-            buffer, index = (eqn.operands[0], eqn.operands[1:]) if name == "load" else (eqn.operands[1], eqn.operands[2:])
+            position = 0 if name == "load" else 1
+            buffer, index = eqn.operands[position], eqn.operands[position + 1 :]
             weight.memory += 1
             weight.size = max(weight.size, register(buffer.type.dtype).size)
             weight.indirect = weight.indirect or not tainted.isdisjoint(v for v in index if type(v) is Value)
@@ -116,7 +117,7 @@ def choose_lanes(weight: Weight, vector_bits: int, count: int | None, kind: str)
 
 def _registers(weight: Weight, kind: str) -> int:
     if weight.heavy:
-        return 1
+        return 2  # constants, which are most of a function's operands, serve both; more would be spilled
     work = weight.light + 2 * weight.slow + weight.memory
     if kind == "reduce":
         return 4 if work <= 24 else 2

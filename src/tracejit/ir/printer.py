@@ -58,7 +58,7 @@ def _header(function: Function, names: Names, arrow: bool) -> str:
 
 
 def _identifier(name: str) -> str:
-    return name if name.isidentifier() else json.dumps(name)
+    return name if name.isascii() and name.isidentifier() else json.dumps(name)
 
 
 def _define(value: Value, names: Names) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from tracejit.lowering import lower
 from tracejit.passes import optimise
 from tracejit.runtime import cache
 from tracejit.runtime.program import Message, message_of
+from tracejit.transforms import inline_custom
 from tracejit.version import __version__
 
 __all__ = ["CompileOptions", "Kernel", "compile_kernel", "stage_text"]
@@ -62,6 +65,7 @@ def compile_kernel(function: Function, hints: Mapping[str, int], options: Compil
         repr(options),
         engine.host_target().key,
         f"{__version__} {llvmlite.__version__} {np.__version__}",
+        _compiler_state(),
     )
     stored = disk.load(key)
     if stored is not None:
@@ -72,7 +76,7 @@ def compile_kernel(function: Function, hints: Mapping[str, int], options: Compil
             return Kernel(code.address, messages, code, compiled=False)
         except (KeyError, ValueError, RuntimeError):  # whole, yet not of this program: compiled again below
             pass
-    loops = lower(optimise(function, exact=options.exact, fastmath=options.fastmath), steering)
+    loops = lower(_optimised(function, options), steering)
     emitted = emit_kernel(loops, engine.host_target())
     object_code = engine.compile_object(emitted.text)
     messages = tuple(
@@ -85,11 +89,31 @@ def compile_kernel(function: Function, hints: Mapping[str, int], options: Compil
     return Kernel(code.address, messages, code, compiled=True)
 
 
+@functools.cache
+def _compiler_state() -> str:
+    """Changes with every change to the compiler, which in a checkout is more often than its version does."""
+    root = os.path.dirname(os.path.dirname(__file__))
+    folders = ["ir", "ir/ops", "passes", "lowering", "codegen_llvm", "codegen_llvm/vector_math", "runtime"]
+    found = []
+    for folder in folders:
+        try:
+            with os.scandir(os.path.join(root, folder)) as entries:
+                files = [(e.name, e.stat()) for e in entries if e.name.endswith(".py")]
+        except OSError:  # not files: imported from an archive, which nobody edits
+            continue
+        found += [(folder, name, state.st_size, state.st_mtime_ns) for name, state in files]
+    return repr(sorted(found))
+
+
+def _optimised(function: Function, options: CompileOptions) -> Function:
+    return optimise(inline_custom(function), exact=options.exact, fastmath=options.fastmath)
+
+
 def stage_text(function: Function, hints: Mapping[str, int], options: CompileOptions, stage: str) -> str:
     """The program as text at a stage: trace, optimized, loops, llvm, asm."""
     if stage == "trace":
         return str(function)
-    function = optimise(function, exact=options.exact, fastmath=options.fastmath)
+    function = _optimised(function, options)
     if stage == "optimized":
         return str(function)
     loops = lower(function, hints)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracejit.config import config
 from tracejit.runtime import wrapper
@@ -19,6 +18,9 @@ from tracejit.trace.calls import rewritten
 from tracejit.trace.context import active_trace
 from tracejit.trace.pytree import Tree
 from tracejit.trace.tracer import Traced, flatten_call, trace
+
+if TYPE_CHECKING:
+    from inspect import Signature
 
 __all__ = ["CacheInfo", "CompiledFunction", "StageText"]
 
@@ -64,8 +66,10 @@ class CompiledFunction(CompiledCallable):
         self._counts = dict.fromkeys(("hits", "misses", "compiles", "traces", "disk_hits"), 0)
 
     @property
-    def __signature__(self) -> inspect.Signature:
-        return inspect.signature(self._fun)
+    def __signature__(self) -> Signature:
+        from inspect import signature  # noqa: PLC0415  (slow to import, rarely asked)
+
+        return signature(self._fun)
 
     def __repr__(self) -> str:
         return f"<compiled {self._name}>"

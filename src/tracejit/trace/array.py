@@ -85,7 +85,7 @@ class NumpyValue(Tracer):
 
     @property
     def flat(self) -> Any:
-        return call(np.ravel, self)
+        return Flat(self)
 
     imag: property
     T = _attribute(np.transpose)
@@ -138,6 +138,29 @@ class NumpyValue(Tracer):
             f"ndarray.{name} is not compiled by tracejit ({describe(user_location())}); "
             "use it before or after the traced function"
         )
+
+
+class Flat:
+    """``ndarray.flat``: the elements in row-major order, readable and assignable."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __getitem__(self, key: Any) -> Any:
+        return call("flatten", self.array)[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        flat = call("flatten", self.array)
+        flat[key] = value
+        self.array.write(reshape(flat.operand(), self.array.dims))
+
+    def __len__(self) -> int:
+        return int(self.array.size)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(call("flatten", self.array))
 
 
 class TracedArray(NumpyValue):
@@ -229,6 +252,11 @@ class TracedArray(NumpyValue):
 
     @shape.setter
     def shape(self, value: Any) -> None:
+        if self.storage.origin is not None and not self.views:
+            raise UnsupportedError(
+                "assigning to .shape of an argument is not compiled: the caller's array would change its shape. "
+                "Use y = x.reshape(...)"
+            )
         result = call(np.reshape, self, value)
         if result.storage is not self.storage:
             raise AttributeError(

@@ -29,7 +29,7 @@ from tracejit.trace.location import describe, is_internal, user_location
 from tracejit.trace.registry import CREATION, FUNCTIONS
 from tracejit.trace.syntax import HOOK, rewritten_code
 
-__all__ = ["Hook", "dispatch", "rewritten"]
+__all__ = ["Hook", "dispatch", "enter_callable", "rewritten"]
 
 _LIBRARY_FOLDERS = tuple(
     os.path.join(os.path.realpath(folder), "")
@@ -37,7 +37,7 @@ _LIBRARY_FOLDERS = tuple(
     if folder
 )
 _user_files: dict[str, bool] = {}
-_METHODS = (MethodType, BuiltinFunctionType, type(np.add.reduce), type("".join))
+_METHODS = (MethodType, BuiltinFunctionType, type)
 
 
 def _is_user_file(filename: str) -> bool:
@@ -69,6 +69,20 @@ def rewritten(function: Any) -> Any:
     if isinstance(function, functools.partial):
         return functools.partial(rewritten(function.func), *function.args, **function.keywords)
     return function
+
+
+def enter_callable(function: Any, trace: Trace) -> Any:
+    """The rewritten form of the function to be traced; the object that a method is bound to is known as outside."""
+    if isinstance(function, functools.partial):
+        inner = enter_callable(function.func, trace)
+        return functools.partial(inner, *(adopt(a, trace) for a in function.args), **function.keywords)
+    if not isinstance(function, (FunctionType, MethodType, type)) and isinstance(
+        getattr(type(function), "__call__", None), FunctionType
+    ):
+        function = MethodType(type(function).__call__, function)
+    if isinstance(function, MethodType):
+        trace.captures.know(function.__self__)
+    return rewritten(function)
 
 
 def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
@@ -125,9 +139,8 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
             f"np.vectorize is not compiled ({describe(user_location())}); write the function with array operations"
         )
     _refuse_random(owner, function)
-    kind = type(function)
-    if not isinstance(function, type) and isinstance(getattr(kind, "__call__", None), FunctionType):
-        method = MethodType(kind.__call__, function)
+    if not isinstance(function, type) and isinstance(getattr(type(function), "__call__", None), FunctionType):
+        method = MethodType(type(function).__call__, function)
         return adopt(rewritten(method)(*args, **kwargs), trace)
     module = getattr(function, "__module__", None) or ""
     if isinstance(function, type):
@@ -207,7 +220,7 @@ class Hook:
         if type(owner) is np.ndarray:
             return getattr(trace.captures.array(owner), name)
         value = getattr(owner, name)
-        if isinstance(value, (Tracer, *_METHODS)) or (callable(value) and not isinstance(value, np.ndarray)):
+        if isinstance(value, (Tracer, *_METHODS)):
             return value
         path = trace.captures.path_of(owner)
         if path is None and isinstance(owner, ModuleType) and _is_user_file(getattr(owner, "__file__", None) or "<"):
@@ -283,7 +296,7 @@ class Hook:
         else:
             old = owner[key] if isinstance(owner, Tracer) else self.item(owner, key)
         new = self.augment(operation, old, value)
-        if not (new is old and isinstance(new, TracedArray)):
+        if isinstance(owner, TracedArray) or not (new is old and isinstance(new, TracedArray)):
             owner[key] = new
 
 

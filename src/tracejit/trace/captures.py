@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import CellType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,15 +24,22 @@ __all__ = ["Capture", "CaptureTable", "freeze"]
 
 Getter = Callable[[], Any]
 _NUMBERS = (int, float, complex, str, bytes, np.generic, np.dtype, type(None), type(Ellipsis))
+_FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, type)
 _MAX_ENTRIES = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GlobalName:
-    """Reads a name of a module (or builtin namespace)."""
+    """Reads a name of a module."""
 
     namespace: dict[str, Any]
     name: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GlobalName) and self.name == other.name and self.namespace is other.namespace
+
+    def __hash__(self) -> int:
+        return hash((id(self.namespace), self.name))
 
     def __call__(self) -> Any:
         return self.namespace[self.name]
@@ -41,12 +48,18 @@ class GlobalName:
         return self.name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClosureCell:
     """Reads a variable of an enclosing function."""
 
     cell: CellType
     name: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ClosureCell) and self.cell is other.cell
+
+    def __hash__(self) -> int:
+        return id(self.cell)
 
     def __call__(self) -> Any:
         return self.cell.cell_contents
@@ -55,11 +68,17 @@ class ClosureCell:
         return self.name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fixed:
     """One object, whatever happens to the names that it had."""
 
     value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Fixed) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
 
     def __call__(self) -> Any:
         return self.value
@@ -168,7 +187,7 @@ class CaptureTable:
 
     def know(self, value: Any) -> None:
         """Note a static argument, whose attributes the program may read."""
-        if not isinstance(value, _NUMBERS) and not callable(value):
+        if not isinstance(value, (*_NUMBERS, *_FUNCTIONS)):
             self._paths.setdefault(id(value), (value, Fixed(value)))
 
     def array(self, array: np.ndarray[Any, Any], getter: Getter | None = None) -> TracedArray:
@@ -205,7 +224,7 @@ class CaptureTable:
             return self.array(value, getter)
         if isinstance(value, (ModuleType, type)):
             return value
-        if isinstance(value, _NUMBERS) or callable(value):
+        if isinstance(value, (*_NUMBERS, *_FUNCTIONS)):
             self._remember(value, getter)
         elif isinstance(value, (list, tuple, dict)):
             self._remember(value, getter)
@@ -222,8 +241,6 @@ class CaptureTable:
             self._seen.add(getter)
         except TypeError:  # an unhashable key or object on the way
             pass
-        if not callable(value):
-            self._paths.setdefault(id(value), (value, getter))
         self.captures.append(Capture("value", getter, key=freeze(value)))
 
     def _enter(self, value: Any, getter: Getter, depth: int) -> None:

@@ -18,8 +18,8 @@ from tracejit.ir.dims import DimLike
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import current_trace
-from tracejit.trace.dtypes import BOOL, INT64
-from tracejit.trace.inputs import as_array, describe_input, materialize, raise_as_numpy
+from tracejit.trace.dtypes import BOOL, INT64, result_type
+from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, raise_as_numpy
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber, as_dim
@@ -29,6 +29,7 @@ from tracejit.trace.values import (
     broadcast_dims,
     broadcast_to,
     cast,
+    constant,
     dim_value,
     emit,
     match,
@@ -39,6 +40,11 @@ from tracejit.trace.values import (
 )
 
 __all__ = ["assign", "get_item", "set_item"]
+
+
+_INVALID_INDEX = (
+    "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays are valid indices"
+)
 
 
 @dataclass
@@ -82,10 +88,7 @@ def _clean(item: Any) -> Any:
     if isinstance(item, np.ndarray) and item.dtype == BOOL:
         return item
     if isinstance(item, (list, np.ndarray)):
-        array = np.asarray(item) if not isinstance(item, list) or not item else as_array(item)
-        if isinstance(array, np.ndarray):
-            return _clean_array(array)
-        return array
+        return as_array(item) if contains_tracer(item) else _clean_array(np.asarray(item), isinstance(item, list))
     if isinstance(item, Tracer):
         return item
     if hasattr(item, "__index__"):
@@ -93,10 +96,14 @@ def _clean(item: Any) -> Any:
     return item
 
 
-def _clean_array(array: np.ndarray[Any, Any]) -> Any:
-    if array.size == 0 and array.dtype == np.float64:
+def _clean_array(array: np.ndarray[Any, Any], listed: bool) -> Any:
+    if array.dtype == BOOL:
+        return array
+    if listed and array.size == 0:
         array = array.astype(np.int64)  # an empty list indexes nothing
-    return as_array(array)
+    if listed and array.dtype.kind not in "iu":
+        raise IndexError(_INVALID_INDEX)
+    return new_array(constant(array)) if listed else as_array(array)
 
 
 def _expand(x: TracedArray, key: Any) -> list[Any]:
@@ -107,7 +114,8 @@ def _expand(x: TracedArray, key: Any) -> list[Any]:
         if isinstance(item, np.ndarray):  # a mask known while tracing
             if item.ndim == 0:
                 raise UnsupportedError("indexing with a plain bool is not compiled; use if, or an index of ints")
-            items.extend(as_array(part) for part in item.nonzero())
+            _check_mask(x, items, item)
+            items.extend(new_array(constant(part)) for part in item.nonzero())
         else:
             items.append(item)
     used = sum(1 for item in items if item is not None and item is not Ellipsis)
@@ -120,6 +128,25 @@ def _expand(x: TracedArray, key: Any) -> list[Any]:
         return items + missing
     position = next(k for k, item in enumerate(items) if item is Ellipsis)
     return items[:position] + missing + items[position + 1 :]
+
+
+def _check_mask(x: TracedArray, items: list[Any], mask: np.ndarray[Any, Any]) -> None:
+    """A mask known while tracing has the size of the axes that it stands for."""
+    first = sum(1 for item in items if item is not None and item is not Ellipsis)
+    if any(item is Ellipsis for item in items):
+        raise UnsupportedError("a boolean mask after an ellipsis is not compiled; write the slices out")
+    for axis, size in enumerate(mask.shape, first):
+        if axis < len(x.dims):
+            _require_mask_size(x.dims[axis], size, axis)
+
+
+def _require_mask_size(own: DimLike, other: DimLike, axis: int) -> None:
+    sizes = current_trace().sizes
+    if not sizes.require_equal(own, other):
+        raise IndexError(
+            f"boolean index did not match indexed array along axis {axis}; size of axis is {sizes.hint(own)} "
+            f"but size of corresponding boolean axis is {sizes.hint(other)}"
+        )
 
 
 def _plain_key(key: Any) -> tuple[Any, ...]:
@@ -159,12 +186,8 @@ def _index_operand(x: TracedArray, key: Any, item: Any, size: DimLike, axis: int
     if operand.type.dtype.kind not in "iu":
         if operand.type.dtype == BOOL:
             raise _mask_error(item)
-        raise IndexError("arrays used as indices must be of integer (or boolean) type") if operand.type.dims else (
-            IndexError(
-                "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays "
-                "are valid indices"
-            )
-        )
+        arrays = "arrays used as indices must be of integer (or boolean) type"
+        raise IndexError(arrays if operand.type.dims else _INVALID_INDEX)
     return emit("wrap_index", cast(operand, INT64), dim_value(size), axis=axis)
 
 
@@ -264,10 +287,7 @@ def get_item(x: Any, key: Any) -> Any:
             raise IndexError("invalid index to scalar variable.")
         x = new_array(x.operand())
     if isinstance(key, (str, list)) and _is_field(key):
-        raise IndexError(
-            "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays "
-            "are valid indices"
-        )
+        raise IndexError(_INVALID_INDEX)
     plan = _plan(x, key)
     if not plan.arrays:
         view = _with_new_axes(basic_view(x, plan), plan)
@@ -379,7 +399,7 @@ def _converted(x: TracedArray, value: Any, dims: Dims) -> Operand:
     try:
         _, content = describe_input(value)
     except NotImplementedError:
-        raise_as_numpy(operator.setitem, x, Ellipsis, value)
+        content = _stored_as(x, value)
     operand = materialize(content, x.dtype)
     own = operand.type.dims
     while len(own) > len(dims) and current_trace().sizes.decide(own[0] - 1, "== 0"):
@@ -422,11 +442,21 @@ def _converted_like_shape(x: TracedArray, value: Any, shape: Dims) -> Operand:
         ) from None
 
 
+def _stored_as(x: TracedArray, value: Any) -> Operand:
+    """What NumPy stores for an object that is neither number nor array: a string, None, a range."""
+    stored = np.empty(np.shape(value), x.dtype)
+    stored[...] = value
+    return constant(stored)
+
+
 @implements("add at")
 def add_at(x: TracedArray, key: Any, value: Any) -> None:
     """``np.add.at(x, key, value)``."""
     if not x.writeable:
         raise ValueError("array is read-only")
+    kind, _ = describe_input(value)
+    if result_type(x.dtype, kind) != x.dtype:
+        raise UnsupportedError(f"np.add.at of values of another kind into an array of {x.dtype} is not compiled")
     plan = _plan(x, key)
     if not plan.arrays:
         view = _with_new_axes(basic_view(x, plan), plan)
@@ -444,15 +474,10 @@ def _assign_masked(x: TracedArray, key: Any, value: Any) -> None:
         )
     mask = as_array(items[0]).operand()
     rank = len(mask.type.dims)
-    sizes = current_trace().sizes
     if rank > len(x.dims):
         raise_as_numpy(operator.getitem, x, key)
     for axis, (own, other) in enumerate(zip(x.dims, mask.type.dims, strict=False)):
-        if not sizes.require_equal(own, other):
-            raise IndexError(
-                f"boolean index did not match indexed array along axis {axis}; size of axis is {sizes.hint(own)} but size "
-                f"of corresponding boolean axis is {sizes.hint(other)}"
-            )
+        _require_mask_size(own, other, axis)
     stored = materialize(describe_input(value)[1], x.dtype)
     rest = len(x.dims) - rank
     if len(stored.type.dims) > rest and not (len(stored.type.dims) == rest + 1 and _is_one(stored.type.dims[0])):
@@ -460,7 +485,10 @@ def _assign_masked(x: TracedArray, key: Any, value: Any) -> None:
             f"x[mask] = values with one value for each selected element is not compiled ({describe(user_location())}). "
             "Assign a scalar, or write x[...] = np.where(mask, values, x) with values of x's shape"
         )
+    joined = broadcast_dims([x.dims, stored.type.dims])
     dims = resolve_dims(x.dims)
+    if joined != dims:
+        raise_as_numpy(lambda a, m, v: a.__setitem__(m, v), x, items[0], value)
     stored = match(stored, dims)
     wide = reshape(mask, (*mask.type.dims, *(1,) * rest)) if rest else mask
     x.write(select(match(wide, dims), stored, x.operand()))

@@ -93,6 +93,12 @@ class View:
         """A description from which the run time repeats the view: a name, then dims and ints."""
         raise NotImplementedError
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, View) and self.replay() == other.replay()
+
+    def __hash__(self) -> int:
+        return hash(self.replay())
+
 
 class SliceView(View):
     """Elements ``start + i * step`` of each axis; axes in ``dropped`` have one element and are left out."""
@@ -265,6 +271,9 @@ class IndexView(View):
         self.indices = indices  # scalars, already wrapped into range
         self.trace = trace
         self.dims = tuple(d for axis, d in enumerate(source) if axis not in axes)
+
+    def replay(self) -> tuple[Any, ...]:
+        return "index", self.axes, self.indices
 
     def _indices(self) -> list[Operand]:
         trace = current_trace()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +16,13 @@ from tracejit.ir.core import Function, Operand, Value
 from tracejit.ir.dims import Dim, evaluate
 from tracejit.ir.interpreter import interpret
 from tracejit.trace.arguments import Argument, Static, argument_names, classify, enter, normalize_leaf
-from tracejit.trace.calls import rewritten
+from tracejit.trace.calls import enter_callable
 from tracejit.trace.captures import Capture, CaptureTable, freeze
 from tracejit.trace.context import Trace
 from tracejit.trace.location import describe, traceback_location
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
+from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.values import reshape, resolve_dims
 
 __all__ = ["Traced", "flatten_call", "run", "trace"]
@@ -46,11 +48,14 @@ class Traced:
     out_tree: Tree
     results: list[Result]
 
-    def bind(self, leaves: Sequence[Any]) -> dict[str, int] | None:
-        """The value of every size symbol if this program is right for these leaves, else None."""
+    def bind(self, leaves: Sequence[Any], *, fresh: bool = False) -> dict[str, int] | None:
+        """The value of every size symbol if this program is right for these leaves, else None.
+
+        fresh: these are the leaves that were just traced; what the function itself changed outside does not count.
+        """
         if len(leaves) != len(self.arguments) or not all(map(_leaf_fits, self.arguments, leaves)):
             return None
-        if not all(capture.holds() for capture in self.captures):
+        if not fresh and not all(capture.holds() for capture in self.captures):
             return None
         if any(a.same_as is not None and leaves[a.same_as] is not leaves[k] for k, a in enumerate(self.arguments)):
             return None
@@ -163,13 +168,14 @@ def _trace_leaves(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: 
         tracers, arguments = enter(root, leaves, argument_names(fun, tree), shared)
         args, kwargs = unflatten(tree, tracers)
         try:
-            output = rewritten(fun)(*args, **kwargs)
+            output = enter_callable(fun, root)(*args, **kwargs)
         except Exception as error:
             location = traceback_location(error.__traceback__)
             error.add_note(f"while tracing {name!r} at {describe(location)}")
             raise
         check_containers(args, kwargs, tree, tracers)
         out_leaves, out_tree = flatten(output)
+        out_tree = plain_keys(out_tree)
         results, operands = describe_results(root, out_leaves, arguments, captures.captures)
         written = _written(arguments, captures.captures)
         finals = [canonical(source.storage.value, source.value) for source in written]
@@ -178,6 +184,16 @@ def _trace_leaves(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: 
         _settle(source, params)
     results = [resolve_result(result, root.sizes.resolve) for result in results]
     return Traced(function, arguments, captures.captures, tree, out_tree, results)
+
+
+def plain_keys(tree: Tree) -> Tree:
+    """The structure with traced ints among the keys of dicts as plain ints."""
+    children = tuple(map(plain_keys, tree.children))
+    data = tree.data
+    if tree.kind in ("dict", "ordered") and any(isinstance(key, SymbolicInt) for key in data):
+        data = tuple(key.value() if isinstance(key, SymbolicInt) else key for key in data)
+    unchanged = data is tree.data and all(map(operator.is_, children, tree.children))
+    return tree if unchanged else Tree(tree.kind, data, children)
 
 
 def _written(arguments: Sequence[Argument], captures: Sequence[Capture]) -> list[Any]:

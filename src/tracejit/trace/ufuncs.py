@@ -142,6 +142,7 @@ def _compute(
     described: list[Input],
     dtype: DType | None,
     casting: str,
+    outs: tuple[Any, ...] = (),
 ) -> Results:
     kinds = tuple([kind for kind, _ in described])
     try:
@@ -149,6 +150,9 @@ def _compute(
     except TypeError:
         keywords = {} if dtype is None else {"dtype": dtype}
         raise_as_numpy(ufunc, *inputs, casting=casting, **keywords)
+    for out, result in zip(outs, dtypes[ufunc.nin :], strict=False):
+        if isinstance(out, TracedArray) and not np.can_cast(result, out.dtype, casting):  # type: ignore[arg-type]
+            raise_as_numpy(ufunc, *inputs, out=outs, casting=casting)
     if ufunc in _COMPARISONS and int in kinds:
         answer = _compare_outside(ufunc, described, dtypes[0])
         if answer is not None:
@@ -157,18 +161,20 @@ def _compute(
     if len(operands) > 1:
         dims = operands[0].type.dims
         if any(o.type.dims != dims for o in operands[1:]):
-            operands = broadcast_operands(ufunc, inputs, operands)
+            operands = broadcast_operands(ufunc, inputs, operands, outs)
     results = rule(*operands)
     if isinstance(results, tuple):
         return tuple(cast(r, d) for r, d in zip(results, dtypes[ufunc.nin :], strict=True))
     return cast(results, dtypes[-1])
 
 
-def broadcast_operands(function: Any, inputs: tuple[Any, ...], operands: list[Operand]) -> list[Operand]:
+def broadcast_operands(
+    function: Any, inputs: tuple[Any, ...], operands: list[Operand], outs: tuple[Any, ...] = ()
+) -> list[Operand]:
     """Operands broadcast against each other, scalars left as they are; NumPy's error where the shapes do not fit."""
     dims = broadcast_dims([o.type.dims for o in operands])
     if dims is None:
-        raise_as_numpy(function, *inputs)
+        raise_as_numpy(function, *inputs, **({"out": outs} if outs else {}))
     return [match(o, dims) for o in operands]
 
 
@@ -211,7 +217,7 @@ def _apply_with_keywords(
     if signature is not None or sig is not None:
         raise UnsupportedError(f"np.{ufunc.__name__} with signature= is not compiled; use dtype= or astype")
     loop = None if dtype is None else np.dtype(dtype)
-    results = _compute(ufunc, rule, inputs, described, loop, casting)
+    results = _compute(ufunc, rule, inputs, described, loop, casting, outs)
     parts = results if isinstance(results, tuple) else (results,)
     targets = outs or (None,) * len(parts)
     done = tuple(

@@ -143,7 +143,8 @@ def erfc(b: Builder, x: Value) -> Value:
     quotient, quotient_low = b.divide_pairs((scaled, scaled_low), b.sum_exact(limited * 2.0, 1.0))
     square, square_low = b.product(limited, limited)
     growth, raw = exp_parts(b, -square, -square_low)
-    positive = b.scale(quotient + b.fma(quotient, growth, quotient_low), raw)
+    product_low = b.fma(quotient_low, growth, quotient_low)
+    positive = b.scale(quotient + b.fma(quotient, growth, product_low), raw)
     far = b.select(x < 0.0, 2.0 - positive, positive)
     # 1 - x is exact or harmless, and what is subtracted from it small.
     near = b.fma(-x, b.polynomial(x * x, ERF_NEAR[name]), 1.0 - x)

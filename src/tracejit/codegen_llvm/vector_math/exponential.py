@@ -100,13 +100,15 @@ def clamp(b: Builder, x: Value, limits: tuple[float, float]) -> Value:
 def reduce_by_ln2(b: Builder, x: Value, offset: int) -> Pair:
     """(r, raw) with x = n * ln2 + r and raw bits whose low part is n + offset."""
     n, raw = b.round_to_integer(x, LOG2_E, offset)
-    return subtract_ln2(b, x, n), raw
-
-
-def subtract_ln2(b: Builder, x: Value, n: Value) -> Value:
-    """x - n * ln2."""
     high, low = LN2[b.format.name]
-    return b.fma(n, -low, b.fma(n, -high, x))
+    return b.fma(n, -low, b.fma(n, -high, x)), raw
+
+
+def subtract_ln2(b: Builder, x: Value, n: Value) -> tuple[Value, Value, Value]:
+    """(r, high, low): x - n * ln2 as a rounded number r and as a sum whose high part is exact."""
+    long, short = LN2[b.format.name]
+    high, low = b.fma(n, -long, x), n * -short
+    return high + low, high, low
 
 
 def exp_minus_one_of_rest(b: Builder, r: Value) -> Value:
@@ -141,10 +143,13 @@ def exp2(b: Builder, x: Value) -> Value:
 def expm1(b: Builder, x: Value) -> Value:
     """e**x - 1 without cancellation."""
     # Half of 2**n, so that n = bias + 1 can be represented; the doubling at the end is exact or overflows rightly.
-    r, raw = reduce_by_ln2(b, clamp(b, x, EXPM1_RANGE[b.format.name]), b.format.bias - 1)
+    limited = clamp(b, x, EXPM1_RANGE[b.format.name])
+    n, raw = b.round_to_integer(limited, LOG2_E, b.format.bias - 1)
+    r, high, low = subtract_ln2(b, limited, n)
     half_power = b.power_of_two(raw)
-    rest = b.fma(r * r, b.polynomial(r, EXPM1_TAIL[b.format.name]), r)
-    result = b.fma(half_power, rest, half_power - 0.5) * 2.0
+    tail = b.fma(r * r, b.polynomial(r, EXPM1_TAIL[b.format.name]), low)
+    # Where the terms cancel, the inner sum is exact.
+    result = b.fma(half_power, tail, b.fma(half_power, high, half_power - 0.5)) * 2.0
     return keep_negligible(b, x, result)
 
 

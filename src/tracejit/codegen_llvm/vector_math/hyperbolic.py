@@ -101,18 +101,18 @@ def _eighths(b: Builder, size: Value) -> tuple[Pair, Pair]:
     """sinh(size) / 8 and cosh(size) / 8 as unevaluated sums, for size >= 0 up to where they overflow."""
     name = b.format.name
     n, raw = b.round_to_integer(size, LOG2_E, b.format.bias - 4)
-    r = subtract_ln2(b, size, n)
+    r, high, low = subtract_ln2(b, size, n)
     power = b.power_of_two(raw)
     negated = b.at_most(n, LARGEST_INVERSE[name])
     inverse = b.power_of_two(b.bits_of((b.format.shift + b.format.bias - 4) - negated))
     (a, a_low), (c, c_low) = b.sum_ordered(power, -inverse), b.sum_ordered(power, inverse)
     square = r * r
     cosine_rest = b.fma(square * square, b.polynomial(square, COSH_TAIL[name]), square * 0.5)
-    sine = b.fma(r * square, b.polynomial(square, SINH_TAIL[name]), r)
-    # Each leading term is the larger one, or zero.
+    # sinh(r) = high + sine_rest; the large terms come last, and each leading one is the larger one, or zero.
+    sine_rest = b.fma(r * square, b.polynomial(square, SINH_TAIL[name]), low)
     return (
-        b.sum_ordered(a, b.fma(c, sine, b.fma(a, cosine_rest, a_low))),
-        b.sum_ordered(c, b.fma(a, sine, b.fma(c, cosine_rest, c_low))),
+        b.sum_ordered(a, b.fma(c, high, b.fma(c, sine_rest, b.fma(a, cosine_rest, a_low)))),
+        b.sum_ordered(c, b.fma(a, high, b.fma(a, sine_rest, b.fma(c, cosine_rest, c_low)))),
     )
 
 

@@ -109,7 +109,7 @@ def _arctan_of_quotient(b: Builder, top: Value, bottom: Operand) -> Value:
     divisor = b.lift(bottom)
     # Between these slopes top - bottom is exact.
     steep = top > divisor * 2.0
-    middle = top > divisor * 0.5
+    middle = top * 2.0 > divisor
     numerator = b.select(steep, -divisor, b.select(middle, top - divisor, top))
     denominator = b.select(steep, top, b.select(middle, top + divisor, divisor))
     start = b.select(steep, high, b.select(middle, high * 0.5, b.lift(0.0)))

@@ -37,10 +37,10 @@ TURN = (6.283185307179586, 2.4492935982947064e-16)
 # Above this the error of n * pi is felt, or n itself is not exact.
 REDUCTION_LIMIT = {"f64": 2.0**40, "f32": 2.0**16}
 
-# (sin(r) - r) / r**3 in r**2 on |r| <= 1.004 * pi/2: relative error of sin(r) 2**-61.4 and 2**-26.9.
+# (sin(r) - r) / r**3 + 1/8 in r**2 on |r| <= 1.004 * pi/2: relative error of sin(r) 2**-61.4 and 2**-26.9.
 SIN_HALF_TURN = {
     "f64": (
-        -0.16666666666666666,
+        -0.04166666666666666,
         0.008333333333333205,
         -0.00019841269841211473,
         2.7557319211352134e-06,
@@ -49,7 +49,7 @@ SIN_HALF_TURN = {
         -7.642983287059955e-13,
         2.721015167395149e-15,
     ),
-    "f32": (-0.16666658222675323, 0.00833303015679121, -0.0001980684173759073, 2.599465688035707e-06),
+    "f32": (-0.041666582226753235, 0.00833303015679121, -0.0001980684173759073, 2.599465688035707e-06),
 }
 
 # The same on |r| <= 1.004 * pi/4: 2**-57.8 and 2**-27.8.
@@ -115,7 +115,10 @@ def cos(b: Builder, x: Value) -> Value:
     """Cosine, as the sine of x minus an odd multiple of pi/2."""
     shift = b.format.shift + 1
     shifted = b.fma(x, ONE_OVER_PI, -0.5) + shift
-    fast = _flip(b, _sin_half_turn(b, _reduce(b, x, (shifted - shift) + 0.5)), b.bits_of(shifted))
+    n = (shifted - shift) + 0.5
+    high, low = _reduce(b, x, n)
+    # Only here may the difference from the first part of n * pi be inexact: for small x, n = 1/2.
+    fast = _flip(b, _sin_half_turn(b, (high, low + _first_error(b, x, n))), b.bits_of(shifted))
     return _exact_when_large(b, "cos", x, fast)
 
 
@@ -139,6 +142,15 @@ def _reduce(b: Builder, x: Value, n: Value) -> Pair:
     return high, b.fma(n, -third, low)
 
 
+def _first_error(b: Builder, x: Value, n: Value) -> Value:
+    """What rounding takes from x - n * PI_PARTS[0]."""
+    first = PI_PARTS[b.format.name][0]
+    if b.has_fma:
+        return x - b.fma(n, first, b.residue(n, first, x))
+    product = n * first
+    return x - ((x - product) + product)
+
+
 def _flip(b: Builder, x: Value, raw: Value) -> Value:
     """-x where the raw integer is odd."""
     return b.from_bits(b.bits_of(x) ^ (raw << (b.format.bits - 1)))
@@ -148,8 +160,9 @@ def _sin_half_turn(b: Builder, r: Pair) -> Value:
     """sin(r) for |r| up to a little over pi/2."""
     high, low = r
     square = high * high
-    # sin(r) = r/2 + r * q with q going from 1/2 to 0.14: what is rounded is small where the result is largest.
-    q = b.fma(square, b.polynomial(square, SIN_HALF_TURN[b.format.name]), 0.5)
+    # sin(r) = r/2 + r * q with q = 1/2 - r**2/8 + ... going from 1/2 to 0.14: all but the last two terms, small where the
+    # result is large, is exact or nearly so.
+    q = b.fma(square, b.polynomial(square, SIN_HALF_TURN[b.format.name]), b.fma(square, -0.125, 0.5))
     # The derivative 1 - r**2/2 is enough for the low part.
     sine = high * 0.5 + b.fma(high, q, low * b.fma(square, -0.5, 1.0))
     # An error of one unit must not lead out of the range.

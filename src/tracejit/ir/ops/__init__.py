@@ -19,6 +19,7 @@ from tracejit.ir.ops import (
 from tracejit.ir.primitive import PRIMITIVES, Primitive
 
 __all__ = [
+    "PRIMITIVES",
     "UFUNCS",
     "compare",
     "control",

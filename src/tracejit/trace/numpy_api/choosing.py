@@ -14,7 +14,7 @@ from tracejit.trace.numpy_api.common import NO_VALUE, given, ufunc
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import to_number
 from tracejit.trace.ufuncs import broadcast_operands, write_out
-from tracejit.trace.values import broadcast_to, emit, match, select, truth
+from tracejit.trace.values import broadcast_dims, broadcast_to, emit, match, resolve_dims, select, truth
 
 __all__: list[str] = []
 
@@ -104,9 +104,11 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
         call("assign", target, src)
         return
     value = materialize(content, target.dtype)
-    old = target.operand()
-    mask, new = match(truth(operand_of(where)), target.dims), match(value, target.dims)
-    target.write(broadcast_to(select(mask, new, old), target.dims))
+    mask = truth(operand_of(where))
+    dims = broadcast_dims([target.dims, value.type.dims, mask.type.dims])
+    if dims is None or dims != resolve_dims(target.dims):
+        raise_as_numpy(np.copyto, target, source, casting=casting, where=where)
+    target.write(broadcast_to(select(match(mask, dims), match(value, dims), target.operand()), dims))
 
 
 @implements(np.putmask)

@@ -1,0 +1,349 @@
+"""Reading and writing parts of arrays, compiled: random subscripts, views of views, gathers and scatters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tracejit as tj
+from tests.util.compare import assert_same_outcome, check, outcome_of
+
+SHAPE = (5, 4, 3)
+
+
+def array(shape: tuple[int, ...] = SHAPE, dtype: str = "f8") -> np.ndarray:
+    return np.arange(int(np.prod(shape))).reshape(shape).astype(dtype)
+
+
+# ---------------------------------------------------------------------------------------------- random subscripts
+
+
+@st.composite
+def basic_keys(draw, shape=SHAPE, inside=True):
+    """Ints, slices, newaxis and an ellipsis; ints are inside, slices anything."""
+    key = []
+    axes = draw(st.integers(0, len(shape)))
+    for axis in range(axes):
+        bound = st.none() | st.integers(-7, 7)
+        if shape[axis] and draw(st.booleans()):
+            key.append(draw(st.integers(-shape[axis], shape[axis] - 1)))
+        else:
+            key.append(slice(draw(bound), draw(bound), draw(st.sampled_from([None, 1, 2, 3, -1, -2]))))
+    if draw(st.booleans()):
+        key.insert(draw(st.integers(0, len(key))), None)
+    if draw(st.booleans()):
+        position = draw(st.integers(0, len(key)))
+        rest = [k for k in key[position:] if k is not None]
+        if len(rest) < len(shape):  # the ellipsis moves the rest to the last axes: ints there must fit, too
+            for offset, item in enumerate(reversed(rest)):
+                size = shape[len(shape) - 1 - offset]
+                if isinstance(item, int) and not -size <= item < size:
+                    return tuple(key)
+            key.insert(position, Ellipsis)
+    return tuple(key)
+
+
+# Keys are static, so a function compiles for each: one call for each example, through a fresh trace.
+@settings(max_examples=60)
+@given(st.data())
+def test_basic_reads_and_views_of_views(data):
+    first = data.draw(basic_keys())
+    shape = np.empty(SHAPE)[first].shape
+    second = data.draw(basic_keys(shape))
+    x = array()
+
+    def function(x):
+        y = x[first]
+        return y, y[second], y[second] + 1, x[first].T
+
+    check(function, x, calls=1)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_basic_writes_through_views(data):
+    first = data.draw(basic_keys())
+    shape = np.empty(SHAPE)[first].shape
+    second = data.draw(basic_keys(shape))
+    target = np.empty(shape)[second].shape
+    kind = data.draw(st.sampled_from(["scalar", "array", "broadcast", "increment", "itself"]))
+
+    def function(x, value):
+        y = x[first]
+        if kind == "itself":
+            y[second] = y[second] * 2
+        elif kind == "increment":
+            y[second] += value
+        else:
+            y[second] = value
+        return y.sum(), y
+
+    value = {"array": np.linspace(0, 1, int(np.prod(target))).reshape(target), "broadcast": np.ones(target[-1:])}.get(kind, -1.5)
+    check(function, array(), value, calls=1, tolerance=1e-13)
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_overlapping_assignment(data):
+    """``x[a] = x[b]`` reads everything before it writes."""
+    key = st.tuples(st.integers(0, 4), st.sampled_from([1, -1, 2]))
+    (a, s), (b, t) = data.draw(key), data.draw(key)
+    twice = data.draw(st.booleans())
+
+    def part(x, start, step):
+        return x[start : start + 4] if step == 1 else x[start + 3 : start - 1 if start else None : -1] if step < 0 else x[start::2][:2]
+
+    if (s == 2) != (t == 2):
+        s = t
+
+    def function(x):
+        part(x, a, s)[...] = part(x, b, t)
+        if twice:
+            part(x, b, t)[...] += part(x, a, s)
+        return x[1:]
+
+    check(function, np.arange(20.0).reshape(10, 2), calls=1)
+
+
+@settings(max_examples=50)
+@given(st.data())
+def test_integer_array_reads_and_writes(data):
+    rank = data.draw(st.integers(1, 2))
+    shape = tuple(data.draw(st.lists(st.integers(0, 3), min_size=rank, max_size=rank)))
+    key: list = []
+    arrays = []
+    for size in SHAPE:
+        kind = data.draw(st.sampled_from(["array", "array", "slice", "int", "stop"]))
+        if kind == "stop":
+            break
+        if kind == "array":
+            own = data.draw(st.sampled_from([shape, shape[-1:], (1,) * rank]))
+            elements = st.lists(st.integers(-size, size - 1), min_size=int(np.prod(own)), max_size=int(np.prod(own)))
+            key.append(len(arrays))
+            arrays.append(np.array(data.draw(elements), data.draw(st.sampled_from(["i8", "i4", "u1"]))).reshape(own))
+            if arrays[-1].dtype.kind == "u":
+                arrays[-1] %= size
+        else:
+            key.append(slice(None, None, data.draw(st.sampled_from([1, -1, 2]))) if kind == "slice" else "one")
+    write = data.draw(st.sampled_from(["no", "scalar", "increment"]))
+
+    def function(x, arrays):
+        full = tuple(arrays[k] if isinstance(k, int) else 1 if k == "one" else k for k in key)
+        if write == "scalar":
+            x[full] = 7
+        elif write == "increment":
+            x[full] += 1
+        return x[full]
+
+    check(function, array(), arrays, calls=1)
+
+
+# ---------------------------------------------------------------------------------------------------- chosen cases
+
+
+def test_indices_are_arguments():
+    """Run-time indices and slice bounds: one compiled version."""
+
+    def function(x, i, j):
+        return x[i], x[i:], x[:j], x[i, j], x[-1 - i, 0]
+
+    jitted = None
+    for i, j in [(2, 1), (3, 2), (1, 3)]:
+        jitted = check(function, array(), i, j, jitted=jitted)
+    assert jitted.cache_info().compiles == 1
+
+
+def test_slices_longer_than_the_array():
+    jitted = None
+    for stop in (2, 3, 7, 100, -1, -3, -100):
+        jitted = check(lambda x, stop: (x[:stop], x[stop:], x[::-1][:stop]), array(), stop, jitted=jitted)
+
+
+def test_slices_from_arrays_of_any_length():
+    def function(x):
+        return x[1:], x[:-1], x[2:-2], x[::2], x[::-3], x[1:] - x[:-1]
+
+    jitted = None
+    for size in (5, 6, 20, 4, 3, 2, 1):
+        jitted = check(function, np.arange(float(size)), jitted=jitted)
+    assert jitted.cache_info().compiles <= 4  # the lengths where -2 or 1: is beyond the start differ
+
+
+def test_arrays_of_indices_are_arguments():
+    def function(x, index):
+        y = x[index]
+        x[index] = 0
+        return y, x[:, index % 4]
+
+    check(function, array(), np.array([0, -1, 3]))
+    check(function, array(), np.array([[0, 1], [2, 3]], "u1"))
+    check(function, array(), np.array(2))
+    check(function, array(), np.array([], "i8"))
+
+
+def test_last_write_wins():
+    def function(x, index, values):
+        x[index] = values
+        return x
+
+    check(function, np.zeros(4), np.array([1, 2, 1, 1, 3, 2]), np.arange(6.0))
+
+
+def test_ufunc_at_adds_repeatedly():
+    def function(x, index, values):
+        np.add.at(x, index, values)
+
+    check(function, np.zeros(4), np.array([1, 2, 1, 1, 3, 2]), np.arange(6.0))
+
+
+def test_masks():
+    def function(x, mask):
+        x[mask] = 0
+        x[x > 30] *= 2
+        return np.where(mask, x, -x)
+
+    check(function, array(), array() % 3 == 0)
+
+
+def test_take_and_friends():
+    def function(x, i):
+        found = [np.take(x, i), np.take(x, i, axis=1), x.take(i, 0), np.take_along_axis(x[0], i[:2, None], 1)]
+        return [*found, x.diagonal(), np.diag(x[0]), np.trace(x), np.roll(x, 1, 0), np.flip(x, 1)]
+
+    check(function, array(), np.array([0, 2, 1]))
+
+
+def test_writes_into_local_arrays():
+    def function(x, n):
+        out = np.zeros((n, x.size))
+        out[0] = x.ravel()
+        out[1:, ::2] = 3
+        out[:, -1] += x[0, 0, 0]
+        view = out.T
+        view[0] = 9
+        return out, view[::2]
+
+    check(function, array(), 4)
+
+
+def test_write_through_transposed_and_reshaped_views():
+    def function(x):
+        x.T[0] = 1
+        x.reshape(-1)[::7] = 2
+        x.ravel()[5] = 3
+        np.swapaxes(x, 0, 1)[1, 2] = 4
+        x[:, None, 0] += 10
+        x.reshape(10, 6)[3:5, ::2] *= -1
+        return x.reshape(6, 10)
+
+    check(function, array())
+
+
+def test_write_through_a_copying_reshape_changes_nothing():
+    def function(x):
+        flat = x.T.reshape(-1)
+        flat[0] = 99
+        return flat
+
+    check(function, array())
+
+
+def test_swaps():
+    def function(x, y):
+        x[0], x[1] = x[1].copy(), x[0].copy()
+        x[[2, 3]] = x[[3, 2]]
+        y[...], x[0, 0] = x[:2], y[0, 0]
+
+    check(function, array(), np.zeros((2, 4, 3)))
+
+
+def test_casting_writes():
+    def function(x, y):
+        x[0] = y[0]
+        x[1:3] = 2.75
+        x += 1
+        return x
+
+    check(function, array(dtype="i4"), array() + 0.7)
+    check(function, array(dtype="f4"), array() + 0.7)
+    check(function, array(dtype="c8"), array() + 0.7)
+
+
+def test_stencil_in_place():
+    def function(u, steps):
+        for _ in range(steps):
+            u[1:-1, 1:-1] = 0.25 * (u[2:, 1:-1] + u[:-2, 1:-1] + u[1:-1, 2:] + u[1:-1, :-2])
+        return u.sum()
+
+    check(function, np.random.default_rng(0).normal(size=(20, 30)), 3, tolerance=1e-14)
+
+
+def test_cumulative_loop():
+    def function(x):
+        for k in range(1, 5):
+            x[k] += x[k - 1]
+        return x[-1]
+
+    check(function, array())
+
+
+def test_assignments_to_elements():
+    def function(x):
+        x[0, 0, 0] = x[1, 1, 1] + 1
+        x[-1, -1, -1] = 5
+        x[(1, 2, 0)] = x[2][1][0]
+        return x[0, 0, 0]
+
+    check(function, array())
+
+
+def test_shape_errors_of_writes():
+    x = array()
+    check(lambda x: x.__setitem__(slice(0, 2), np.ones(7)), x, text=False)
+
+    def function(x, y):
+        x[:2] = y
+
+    check(function, x, np.ones((3, 4, 3)))
+    jitted = tj.jit(function)
+    jitted(x.copy(), np.ones((2, 4, 3)))
+    check(function, x, np.ones((3, 4, 3)), jitted=jitted)
+
+
+@pytest.mark.parametrize("index", [5, -6, 100])
+def test_ints_out_of_range(index):
+    check(lambda x: x[index], array())
+    check(lambda x, i: x[i], array(), index)
+    check(lambda x, i: x[0, i], array(), index)
+    jitted = tj.jit(lambda x, i: x[i])
+    jitted(array(), 1)
+    check(lambda x, i: x[i], array(), index, jitted=jitted)
+
+
+@pytest.mark.parametrize("index", [5, -6, 1000])
+def test_elements_of_index_arrays_out_of_range(index):
+    def read(x, i):
+        return x[i]
+
+    def write(x, i):
+        x[i] = 0
+
+    for function in (read, write):
+        jitted = tj.jit(function)
+        assert_same_outcome(
+            outcome_of(jitted, (array(), np.array([1, 2])), {}), outcome_of(function, (array(), np.array([1, 2])), {})
+        )
+        check(function, array(), np.array([1, index, 2]), jitted=jitted)
+        check(lambda x, i, f=function: f(x.T, i), array((3, 4, 5)), np.array([index]))
+
+
+def test_an_index_error_leaves_what_was_written_before_it():
+    def function(x, i):
+        x[0] = 42
+        y = x[i]
+        x[1] = 43
+        return y
+
+    check(function, array(), np.array([1, 99]))
