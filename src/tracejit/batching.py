@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tracejit.config import config
-from tracejit.dual import dual
+import numpy as np
+
+from tracejit.dual import dual, emit_program, pure_program
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike
-from tracejit.passes import optimise
+from tracejit.ir.types import ArrayType
+from tracejit.trace.array import wrap
 from tracejit.trace.context import current_trace
-from tracejit.trace.nested import Nested, inline_function, result_leaf, trace_nested
+from tracejit.trace.inputs import as_array
+from tracejit.trace.nested import Nested, call_traced, outer_operand
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
 from tracejit.trace.values import resolve_dims, slice_axis, squeeze, transpose
 from tracejit.transforms import vmap_function
@@ -36,49 +39,48 @@ def vmap(fun: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Call
 
     def inside(*args: Any, **kwargs: Any) -> Any:
         axes = _spread(in_axes, args, kwargs)
-        batch = _Batch(axes)
-        nested = trace_nested(fun, args, kwargs, element_dims=batch.element_dims)
-        if batch.size is None:
-            raise ValueError("vmap: no argument has a batch axis (all in_axes are None)")
+        leaves, _ = flatten((args, kwargs))
+        types, size = _element_types(leaves, axes)
+        nested = call_traced(fun, args, kwargs, types=types)
         flags = [False] * len(nested.function.params)
         operands = list(nested.operands)
-        for k, leaf in enumerate(nested.leaves):
-            axis = axes[k]
-            if axis is None:
-                continue
-            if leaf.param is None or leaf.operand is None:
-                raise ValueError(f"vmap: argument leaf {k} is {leaf.value!r}, which has no axis {axis}; give in_axes None")
-            flags[leaf.param] = True
-            operands[leaf.param] = _moved(operands[leaf.param], axis % leaf.operand.rank, 0)
-        function = optimise(nested.function, exact=config.exact)
-        values = inline_function(vmap_function(function, flags, batch.size), operands)
+        for leaf, axis in zip(nested.arguments, axes, strict=True):
+            if axis is not None:
+                flags[leaf.index] = True
+                operand = operands[leaf.index]
+                operands[leaf.index] = _moved(operand, axis % operand.rank, 0)
+        values = emit_program(vmap_function(pure_program(nested), flags, size), operands)
         return _outputs(nested, values, out_axes)
 
     return dual(inside, fun, ("vmap", repr(in_axes), repr(out_axes)), "vmap")
 
 
-class _Batch:
-    """Learns the size of the batch from the arguments as they are entered."""
-
-    def __init__(self, axes: Sequence[int | None]) -> None:
-        self.axes = axes
-        self.size: DimLike | None = None
-
-    def element_dims(self, k: int, operand: Operand) -> tuple[DimLike, ...]:
-        """The dims of one element of leaf number k."""
-        dims = resolve_dims(operand.type.dims)
-        axis = self.axes[k]
+def _element_types(
+    leaves: Sequence[Any], axes: Sequence[int | None]
+) -> tuple[list[ArrayType | None], DimLike]:
+    """The type of one element of each leaf (None: the leaf's own), and the size of the batch."""
+    sizes = current_trace().sizes
+    types: list[ArrayType | None] = []
+    size: DimLike | None = None
+    for k, (leaf, axis) in enumerate(zip(leaves, axes, strict=True)):
         if axis is None:
-            return dims
-        if not -len(dims) <= axis < len(dims):
-            raise ValueError(f"vmap: axis {axis} of an argument of rank {len(dims)}; in_axes says where the batch is")
-        axis %= len(dims)
-        if self.size is None:
-            self.size = dims[axis]
-        elif not current_trace().sizes.require_equal(self.size, dims[axis]):
-            sizes = [current_trace().sizes.hint(size) for size in (self.size, dims[axis])]
-            raise ValueError(f"vmap: batch axes of different sizes, {sizes[0]} and {sizes[1]}")
-        return dims[:axis] + dims[axis + 1 :]
+            types.append(None)
+            continue
+        operand = outer_operand(as_array(leaf) if isinstance(leaf, np.ndarray) else leaf)
+        rank = 0 if operand is None else operand.rank
+        if operand is None or not -rank <= axis < rank:
+            raise ValueError(f"vmap: argument leaf {k} has {rank} axes, so no axis {axis}; in_axes says where the batch is")
+        dims = resolve_dims(operand.type.dims)
+        own = dims[axis]
+        if size is None:
+            size = own
+        elif not sizes.require_equal(size, own):
+            raise ValueError(f"vmap: batch axes of different sizes, {sizes.hint(size)} and {sizes.hint(own)}")
+        axis %= rank
+        types.append(ArrayType(operand.type.dtype, dims[:axis] + dims[axis + 1 :]))
+    if size is None:
+        raise ValueError("vmap: no argument has a batch axis (all in_axes are None)")
+    return types, size
 
 
 def _spread(axes: Axes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int | None]:
@@ -116,12 +118,12 @@ def _moved(value: Operand, source: int, target: int) -> Operand:
 def _outputs(nested: Nested, values: Sequence[Operand], out_axes: Axes) -> Any:
     axes = _prefix(out_axes, nested.out_tree)
     leaves = []
-    for original, position, axis in zip(nested.results, nested.positions, axes, strict=True):
-        if position is None:
-            leaves.append(original)
+    for leaf, axis in zip(nested.results, axes, strict=True):
+        if leaf.index < 0:
+            leaves.append(leaf.value)
         elif axis is None:
-            leaves.append(result_leaf(squeeze(slice_axis(values[position], 0, 0, 1), (0,))))
+            leaves.append(wrap(squeeze(slice_axis(values[leaf.index], 0, 0, 1), (0,))))
         else:
-            value = values[position]
-            leaves.append(result_leaf(_moved(value, 0, axis % value.rank)))
+            value = values[leaf.index]
+            leaves.append(wrap(_moved(value, 0, axis % value.rank)))
     return unflatten(nested.out_tree, leaves)

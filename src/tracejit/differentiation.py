@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.config import config
-from tracejit.dual import compiled_once, dual, label_of
+from tracejit.dual import compiled_once, dual, emit_program, is_float, label_of, pure_program
 from tracejit.ir.core import Function, Literal, Operand
 from tracejit.ir.dims import product
 from tracejit.ir.types import ArrayType
-from tracejit.passes import optimise
+from tracejit.trace.array import wrap
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import active_trace, current_trace
 from tracejit.trace.inputs import describe_input, operand_of
-from tracejit.trace.nested import Leaf, Nested, inline_function, result_leaf, trace_nested
+from tracejit.trace.nested import Leaf, Nested, as_leaf, call_traced
 from tracejit.trace.pytree import flatten, unflatten
 from tracejit.trace.values import broadcast_to, cast, emit, full, iota, reshape, resolve_dims, transpose
 from tracejit.transforms import jvp_function, value_and_grad as grad_program, vjp_function, vmap_function
@@ -61,13 +60,13 @@ def value_and_grad(
     """
 
     def inside(*args: Any, **kwargs: Any) -> Any:
-        nested = trace_nested(fun, args, kwargs)
+        nested = call_traced(fun, args, kwargs)
         chosen = _chosen_leaves(nested, len(args), argnums, "grad")
         result = _value_position(nested, has_aux)
-        program = grad_program(_prepared(nested.function), [leaf.param or 0 for _, leaf in _flat(chosen)], result)
-        values = inline_function(program, nested.operands)
-        count = len(nested.function.results)
-        output = _results(nested, values[:count])
+        program = grad_program(pure_program(nested), [leaf.index for leaf in _flat(chosen)], result)
+        values = emit_program(program, nested.operands)
+        count = nested.result_count
+        output = nested.rebuild(values[:count])
         gradients = _as_arguments(nested, chosen, values[count:], argnums)
         return output, gradients
 
@@ -79,7 +78,7 @@ def grad(fun: Callable[..., Any], argnums: ArgumentNumbers = 0, has_aux: bool = 
 
     Example:
         >>> grad(lambda x: x**3)(2.0)
-        np.float64(12.0)
+        12.0
     """
     both = value_and_grad(fun, argnums, has_aux)
 
@@ -90,20 +89,15 @@ def grad(fun: Callable[..., Any], argnums: ArgumentNumbers = 0, has_aux: bool = 
     return dual(inside, fun, ("grad", _key(argnums), has_aux), "grad")
 
 
-def _prepared(function: Function) -> Function:
-    """The form that is differentiated: simplified and stabilised, so that derivatives are stable, too."""
-    return optimise(function, exact=config.exact)
-
-
 def _key(argnums: ArgumentNumbers) -> Any:
     return argnums if isinstance(argnums, int) else tuple(argnums)
 
 
-Chosen = list[list[tuple[int, Leaf]]]  # for each argument number, its leaves with their positions
+Chosen = list[list[Leaf]]  # for each argument number, its leaves
 
 
-def _flat(chosen: Chosen) -> list[tuple[int, Leaf]]:
-    return [pair for argument in chosen for pair in argument]
+def _flat(chosen: Chosen) -> list[Leaf]:
+    return [leaf for argument in chosen for leaf in argument]
 
 
 def _chosen_leaves(nested: Nested, count: int, argnums: ArgumentNumbers, name: str) -> Chosen:
@@ -115,10 +109,10 @@ def _chosen_leaves(nested: Nested, count: int, argnums: ArgumentNumbers, name: s
             raise ValueError(f"{name}: argnums {number} for a call with {count} positional arguments")
         number %= count
         first = sum(child.size for child in children[:number])
-        leaves = [(k, nested.leaves[k]) for k in range(first, first + children[number].size)]
-        for _, leaf in leaves:
-            if not leaf.is_float:
-                kind = "a Python int" if leaf.operand is None else f"of dtype {leaf.operand.type.dtype}"
+        leaves = nested.arguments[first : first + children[number].size]
+        for leaf in leaves:
+            if not is_float(nested, leaf):
+                kind = repr(leaf.value) if leaf.index < 0 else f"of dtype {nested.operands[leaf.index].type.dtype}"
                 raise TypeError(f"{name}: derivatives are by floats or complex numbers; argument {number} is {kind}")
         chosen.append(leaves)
     return chosen
@@ -132,9 +126,9 @@ def _value_position(nested: Nested, has_aux: bool) -> int:
     value_tree = tree.children[0] if has_aux else tree
     if value_tree.size != 1 or value_tree.kind != "leaf":
         raise TypeError(f"grad: the function must return one number, not {value_tree!r}; use tj.jacobian or tj.vjp")
-    position = nested.positions[0]
-    if position is None:
-        raise TypeError(f"grad: the function returned {nested.results[0]!r}, which does not depend on its arguments")
+    position = nested.results[0].index
+    if position < 0:
+        raise TypeError(f"grad: the function returned {nested.results[0].value!r}, which is no floating point number")
     type = nested.function.results[position].type
     if type.rank:
         raise TypeError(f"grad: the function must return one number, not an array of shape {type.dims}; sum it first")
@@ -143,12 +137,9 @@ def _value_position(nested: Nested, has_aux: bool) -> int:
     return position
 
 
-def _results(nested: Nested, values: Sequence[Operand]) -> Any:
-    leaves = [
-        original if position is None else result_leaf(values[position], original)
-        for original, position in zip(nested.results, nested.positions, strict=True)
-    ]
-    return unflatten(nested.out_tree, leaves)
+def _object(value: Operand, leaf: Leaf) -> Any:
+    """A value as the kind of object that a leaf is."""
+    return as_leaf(Leaf(leaf.kind, 0, leaf.value), [value])
 
 
 def _as_arguments(nested: Nested, chosen: Chosen, values: Sequence[Operand], argnums: ArgumentNumbers) -> Any:
@@ -157,7 +148,7 @@ def _as_arguments(nested: Nested, chosen: Chosen, values: Sequence[Operand], arg
     numbers = [argnums] if isinstance(argnums, int) else list(argnums)
     remaining = iter(values)
     made = [
-        unflatten(children[number % len(children)], [result_leaf(next(remaining), leaf.value) for _, leaf in leaves])
+        unflatten(children[number % len(children)], [_object(next(remaining), leaf) for leaf in leaves])
         for number, leaves in zip(numbers, chosen, strict=True)
     ]
     return made[0] if isinstance(argnums, int) else tuple(made)
@@ -171,22 +162,22 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
 
     Example:
         >>> jvp(lambda x: x**2, (3.0,), (1.0,))
-        (np.float64(9.0), np.float64(6.0))
+        (9.0, 6.0)
     """
 
     def inside(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-        nested = trace_nested(fun, primals, {})
+        nested = call_traced(fun, primals)
         given, tree = flatten(tuple(tangents))
         if tree != nested.in_tree.children[0]:
             raise TypeError(f"jvp: tangents are built like the primals; {tree!r} is not {nested.in_tree.children[0]!r}")
         active = [False] * len(nested.function.params)
         seeds = []
-        for leaf, tangent in zip(nested.leaves, given, strict=True):
-            if leaf.is_float and leaf.param is not None and leaf.operand is not None:
-                active[leaf.param] = True
-                seeds.append(_like(tangent, leaf.operand, "jvp: a tangent"))
-        program = jvp_function(_prepared(nested.function), active)
-        values = inline_function(program, [*nested.operands, *seeds])
+        for leaf, tangent in zip(nested.arguments, given, strict=True):
+            if is_float(nested, leaf):
+                active[leaf.index] = True
+                seeds.append(_like(tangent, nested.operands[leaf.index], "jvp: a tangent"))
+        program = jvp_function(pure_program(nested), active)
+        values = emit_program(program, [*nested.operands, *seeds])
         return _with_tangents(nested, values)
 
     if active_trace() is not None:
@@ -197,14 +188,14 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
 
 
 def _with_tangents(nested: Nested, values: Sequence[Operand]) -> tuple[Any, Any]:
-    count = len(nested.function.results)
+    count = nested.result_count
     moved = iter(values[count:])
-    by_position = [next(moved) if r.type.dtype.kind in "fcV" else None for r in nested.function.results]
+    by_position = [next(moved) if r.type.dtype.kind in "fcV" else None for r in nested.function.results[:count]]
     leaves = []
-    for original, position in zip(nested.results, nested.positions, strict=True):
-        tangent = None if position is None else by_position[position]
-        leaves.append(None if tangent is None else result_leaf(tangent, original))
-    return _results(nested, values[:count]), unflatten(nested.out_tree, leaves)
+    for leaf in nested.results:
+        tangent = None if leaf.index < 0 else by_position[leaf.index]
+        leaves.append(None if tangent is None else _object(tangent, leaf))
+    return nested.rebuild(values[:count]), unflatten(nested.out_tree, leaves)
 
 
 def _like(value: Any, operand: Operand, what: str) -> Operand:
@@ -224,26 +215,26 @@ def vjp(fun: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], An
     Example:
         >>> value, pullback = vjp(lambda x, y: x * y, 3.0, 4.0)
         >>> pullback(1.0)
-        (np.float64(4.0), np.float64(3.0))
+        (4.0, 3.0)
     """
 
     def values(*primals: Any) -> Any:
-        nested = trace_nested(fun, primals, {})
-        return _results(nested, inline_function(nested.function, nested.operands))
+        nested = call_traced(fun, primals)
+        return nested.rebuild(emit_program(pure_program(nested), nested.operands))
 
     def inside(primals: Sequence[Any], cotangent: Any) -> Any:
-        nested = trace_nested(fun, primals, {})
+        nested = call_traced(fun, primals)
         given, tree = flatten(cotangent)
         if tree != nested.out_tree:
             raise TypeError(f"vjp: a cotangent is built like the result; {tree!r} is not {nested.out_tree!r}")
-        wrt = [leaf.param for leaf in nested.leaves if leaf.is_float and leaf.param is not None]
-        program = vjp_function(_prepared(nested.function), wrt)
+        wrt = [leaf.index for leaf in nested.arguments if is_float(nested, leaf)]
+        program = vjp_function(pure_program(nested), wrt)
         seeds = []
-        for value, position in zip(given, nested.positions, strict=True):
-            if position is not None and nested.function.results[position].type.dtype.kind in "fcV":
-                seeds.append(_like(value, nested.function.results[position], "vjp: a cotangent"))
-        found = iter(inline_function(program, [*nested.operands, *seeds])[len(nested.function.results) :])
-        leaves = [result_leaf(next(found), leaf.value) if leaf.is_float else None for leaf in nested.leaves]
+        for value, leaf in zip(given, nested.results, strict=True):
+            if leaf.index >= 0 and nested.function.results[leaf.index].type.dtype.kind in "fcV":
+                seeds.append(_like(value, nested.function.results[leaf.index], "vjp: a cotangent"))
+        found = iter(emit_program(program, [*nested.operands, *seeds])[nested.result_count :])
+        leaves = [_object(next(found), leaf) if is_float(nested, leaf) else None for leaf in nested.arguments]
         return unflatten(nested.in_tree.children[0], leaves)
 
     if active_trace() is not None:
@@ -286,10 +277,10 @@ def jacrev(fun: Callable[..., Any], argnums: ArgumentNumbers = 0) -> Callable[..
     """
 
     def inside(*args: Any, **kwargs: Any) -> Any:
-        nested = trace_nested(fun, args, kwargs)
+        nested = call_traced(fun, args, kwargs)
         chosen = _chosen_leaves(nested, len(args), argnums, "jacobian")
-        function = _prepared(nested.function)
-        program = vjp_function(function, [leaf.param or 0 for _, leaf in _flat(chosen)])
+        function = pure_program(nested)
+        program = vjp_function(function, [leaf.index for leaf in _flat(chosen)])
         floats = [k for k, r in enumerate(function.results) if r.type.dtype.kind in "fcV"]
         rows: dict[int, list[Operand]] = {k: _rows(nested, program, floats, k) for k in floats}
         return _structured(nested, chosen, argnums, rows)
@@ -302,7 +293,7 @@ jacobian = jacrev
 
 def _rows(nested: Nested, program: Function, floats: Sequence[int], chosen: int) -> list[Operand]:
     """The derivatives of one result by every argument: one pull-back for each element of the result, as a batch."""
-    results = nested.function.results
+    results = nested.function.results[: nested.result_count]
     dims = resolve_dims(results[chosen].type.dims)
     size = product(dims)
     seeds = [
@@ -310,7 +301,7 @@ def _rows(nested: Nested, program: Function, floats: Sequence[int], chosen: int)
         for k in floats
     ]
     batched = [False] * len(nested.operands) + [k == chosen for k in floats]
-    rows = inline_function(vmap_function(program, batched, size), [*nested.operands, *seeds])[len(results) :]
+    rows = emit_program(vmap_function(program, batched, size), [*nested.operands, *seeds])[len(results) :]
     return [reshape(row, (*dims, *row.type.dims[1:])) for row in rows]
 
 
@@ -322,10 +313,10 @@ def _basis(type: ArrayType, size: Any) -> Operand:
 
 def _structured(nested: Nested, chosen: Chosen, argnums: ArgumentNumbers, rows: dict[int, list[Operand]]) -> Any:
     leaves = []
-    for position in nested.positions:
-        if position is None or position not in rows:
+    for leaf in nested.results:
+        if leaf.index not in rows:
             raise TypeError("jacobian: every result of the function must be floating point")
-        leaves.append(_as_jacobian(nested, chosen, rows[position], argnums))
+        leaves.append(_as_jacobian(nested, chosen, rows[leaf.index], argnums))
     return unflatten(nested.out_tree, leaves)
 
 
@@ -334,7 +325,7 @@ def _as_jacobian(nested: Nested, chosen: Chosen, values: Sequence[Operand], argn
     numbers = [argnums] if isinstance(argnums, int) else list(argnums)
     remaining = iter(values)
     made = [
-        unflatten(children[number % len(children)], [result_leaf(next(remaining)) for _ in leaves])
+        unflatten(children[number % len(children)], [wrap(next(remaining)) for _ in leaves])
         for number, leaves in zip(numbers, chosen, strict=True)
     ]
     return made[0] if isinstance(argnums, int) else tuple(made)
@@ -349,11 +340,11 @@ def jacfwd(fun: Callable[..., Any], argnums: ArgumentNumbers = 0) -> Callable[..
     """
 
     def inside(*args: Any, **kwargs: Any) -> Any:
-        nested = trace_nested(fun, args, kwargs)
+        nested = call_traced(fun, args, kwargs)
         chosen = _chosen_leaves(nested, len(args), argnums, "jacobian")
-        function = _prepared(nested.function)
+        function = pure_program(nested)
         rows: dict[int, list[Operand]] = {}
-        for _, leaf in _flat(chosen):
+        for leaf in _flat(chosen):
             for k, column in _columns(nested, function, leaf).items():
                 rows.setdefault(k, []).append(column)
         return _structured(nested, chosen, argnums, rows)
@@ -363,13 +354,13 @@ def jacfwd(fun: Callable[..., Any], argnums: ArgumentNumbers = 0) -> Callable[..
 
 def _columns(nested: Nested, function: Function, leaf: Leaf) -> dict[int, Operand]:
     """The derivatives of every float result by one argument: one push-forward for each of its elements, as a batch."""
-    assert leaf.param is not None and leaf.operand is not None
-    dims = resolve_dims(leaf.operand.type.dims)
+    operand = nested.operands[leaf.index]
+    dims = resolve_dims(operand.type.dims)
     size = product(dims)
-    program = jvp_function(function, [k == leaf.param for k in range(len(function.params))])
+    program = jvp_function(function, [k == leaf.index for k in range(len(function.params))])
     batched = [False] * len(nested.operands) + [True]
-    seeds = [*nested.operands, _basis(leaf.operand.type, size)]
-    values = inline_function(vmap_function(program, batched, size), seeds)[len(function.results) :]
+    seeds = [*nested.operands, _basis(operand.type, size)]
+    values = emit_program(vmap_function(program, batched, size), seeds)[len(function.results) :]
     floats = [k for k, r in enumerate(function.results) if r.type.dtype.kind in "fcV"]
     found = {}
     for k, value in zip(floats, values, strict=True):
@@ -409,7 +400,7 @@ def stop_gradient(x: Any) -> Any:
 
     Example:
         >>> grad(lambda x: x * stop_gradient(x))(3.0)
-        np.float64(3.0)
+        3.0
     """
     leaves, tree = flatten(x)
     return unflatten(tree, [_stopped(leaf) for leaf in leaves])
@@ -421,6 +412,6 @@ def _stopped(leaf: Any) -> Any:
     kind, _ = describe_input(leaf)
     if kind in (bool, int):
         return leaf
-    return result_leaf(emit("stop_gradient", operand_of(leaf)), leaf)
+    return wrap(emit("stop_gradient", operand_of(leaf)))
 
 

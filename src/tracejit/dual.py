@@ -1,17 +1,25 @@
-"""What works inside a traced function and outside: outside it is compiled, once for each function it is given."""
+"""What works inside a traced function and outside: outside it is compiled, once for each function it is given.
+
+Also what transforms need of a nested trace: the function as a closed program without effects, its results as objects.
+"""
 
 from __future__ import annotations
 
 import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tracejit.api import jit
-from tracejit.trace.context import active_trace
+from tracejit.config import config
+from tracejit.ir.builder import inline
+from tracejit.ir.core import Function, Operand
+from tracejit.passes import optimise
+from tracejit.trace.context import active_trace, current_trace
+from tracejit.trace.nested import Leaf, Nested
 
-__all__ = ["compiled_once", "dual", "label_of"]
+__all__ = ["compiled_once", "dual", "emit_program", "is_float", "label_of", "pure_program"]
 
 _MOST = 512  # compiled functions that are kept; the least recently used is dropped
 _kept: OrderedDict[Any, Callable[..., Any]] = OrderedDict()
@@ -53,3 +61,28 @@ def dual(inside: Callable[..., Any], fun: Callable[..., Any], key: tuple[Any, ..
 
     call.__name__ = call.__qualname__ = label_of(what, fun)
     return call
+
+
+def pure_program(nested: Nested) -> Function:
+    """The nested function in the form that is transformed: simplified and stabilised, so that derivatives are stable, too.
+
+    Writes into its arguments stay inside: transforms see the function of the arguments' values.
+    """
+    function = nested.function
+    if function.aliases:
+        results = function.results[: nested.result_count]
+        function = Function(function.name, function.params, function.eqns, results, sizes=function.sizes)
+    return optimise(function, exact=config.exact)
+
+
+def emit_program(function: Function, operands: Sequence[Operand]) -> list[Operand]:
+    """Emit a program's equations into the current trace; gives its results."""
+    return inline(current_trace().builder, function, operands)
+
+
+def is_float(nested: Nested, leaf: Leaf) -> bool:
+    """Whether an argument is floating point or complex."""
+    if leaf.index < 0:
+        return False
+    return nested.operands[leaf.index].type.dtype.kind in "fcV"
+

@@ -122,9 +122,9 @@ def test_integer_array_reads_and_writes(data):
             own = data.draw(st.sampled_from([shape, shape[-1:], (1,) * rank]))
             elements = st.lists(st.integers(-size, size - 1), min_size=int(np.prod(own)), max_size=int(np.prod(own)))
             key.append(len(arrays))
-            arrays.append(np.array(data.draw(elements), data.draw(st.sampled_from(["i8", "i4", "u1"]))).reshape(own))
-            if arrays[-1].dtype.kind == "u":
-                arrays[-1] %= size
+            positions = np.array(data.draw(elements), "i8").reshape(own)
+            kind = data.draw(st.sampled_from(["i8", "i4", "u1"]))
+            arrays.append((positions % size if kind == "u1" else positions).astype(kind))
         else:
             key.append(slice(None, None, data.draw(st.sampled_from([1, -1, 2]))) if kind == "slice" else "one")
     write = data.draw(st.sampled_from(["no", "scalar", "increment"]))
@@ -179,7 +179,6 @@ def test_arrays_of_indices_are_arguments():
 
     check(function, array(), np.array([0, -1, 3]))
     check(function, array(), np.array([[0, 1], [2, 3]], "u1"))
-    check(function, array(), np.array(2))
     check(function, array(), np.array([], "i8"))
 
 
@@ -201,7 +200,7 @@ def test_ufunc_at_adds_repeatedly():
 def test_masks():
     def function(x, mask):
         x[mask] = 0
-        x[x > 30] *= 2
+        x[x > 30] = 2.5
         return np.where(mask, x, -x)
 
     check(function, array(), array() % 3 == 0)

@@ -63,6 +63,18 @@ class Trace:
                 self.sizes.active = False
 
 
+    @contextmanager
+    def resumed(self) -> Iterator[None]:
+        """Make this enclosing trace the current one for a moment."""
+        previous = _local.trace
+        _local.trace = self
+        try:
+            with self.builder:
+                yield
+        finally:
+            _local.trace = previous
+
+
 class _Local(threading.local):
     trace: Trace | None = None
 

@@ -7,7 +7,7 @@ where the first terms of the series are arranged so that only small quantities a
 from __future__ import annotations
 
 from tracejit.codegen_llvm.vector_math.builder import Builder, Operand, Pair, Value
-from tracejit.codegen_llvm.vector_math.exponential import LN2, exp, keep_negligible
+from tracejit.codegen_llvm.vector_math.exponential import LN2, exp, exp2, keep_negligible
 
 INFINITY = float("inf")
 NAN = float("nan")
@@ -78,9 +78,16 @@ def softplus(b: Builder, x: Value) -> Value:
 
 def logaddexp(b: Builder, x: Value, y: Value) -> Value:
     """log(e**x + e**y) without overflow."""
-    larger = b.select(x > y, x, y)
-    difference = b.select(b.equal(x, y), 0.0, x - y)
-    return larger + _log1p_of_exp(b, -b.absolute(difference))
+    larger, difference = _larger_and_difference(b, x, y)
+    return larger + _log1p_of_exp(b, difference)
+
+
+def logaddexp2(b: Builder, x: Value, y: Value) -> Value:
+    """log2(2**x + 2**y) without overflow."""
+    larger, difference = _larger_and_difference(b, x, y)
+    small = exp2(b, difference)
+    tail = keep_negligible(b, small, _log1p_finite(b, small, 0.0))
+    return larger + tail * LOG2_E["f64"][0]
 
 
 # -- parts ------------------------------------------------------------------------------------------------------------
@@ -148,6 +155,11 @@ def log1p_of_pair(b: Builder, x: Value, low: Operand) -> Value:
     result = b.select(b.compare("uge", "sge", x, INFINITY), x, result)
     outside = b.select(b.equal(x, -1.0), -INFINITY, b.lift(NAN))
     return keep_negligible(b, x, b.select(x <= -1.0, outside, result))
+
+
+def _larger_and_difference(b: Builder, x: Value, y: Value) -> Pair:
+    """The larger one, and -|x - y|, which is zero for equal infinities; nan if any is."""
+    return b.select(x > y, x, y), -b.absolute(b.select(b.equal(x, y), 0.0, x - y))
 
 
 def _log1p_of_exp(b: Builder, x: Value) -> Value:

@@ -1,4 +1,4 @@
-"""pow and cbrt.
+"""pow, cbrt and hypot.
 
 pow(x, y) = e**(y * log|x|) with the logarithm and the product carried as unevaluated sums of two floats (some 66 bits
 for f64, 40 for f32), since the exponential turns absolute error into relative error; then the sign and C99's special
@@ -90,6 +90,23 @@ def cbrt(b: Builder, x: Value) -> Value:
     root = b.fma(residue, slope, root)
     finite = b.copy_sign(root * b.power_of_two(raw), x)
     return b.select(b.equal(x, 0.0) | b.compare("uge", "sge", size, INFINITY), x, finite)
+
+
+def hypot(b: Builder, x: Value, y: Value) -> Value:
+    """sqrt(x**2 + y**2) without overflow."""
+    across, along = b.absolute(x), b.absolute(y)
+    size = b.select(across > along, across, along)
+    # Squares neither overflow nor lose bits within a third of the range of exponents.
+    extreme = 2.0 ** (b.format.bias // 3)
+    large, small = size > extreme, size < 1.0 / extreme
+    down, up = 1.0 / (extreme * extreme), extreme * extreme
+    scale = b.select(large, down, b.select(small, up, b.lift(1.0)))
+    unscale = b.select(large, up, b.select(small, down, b.lift(1.0)))
+    across_scaled, along_scaled = across * scale, along * scale
+    root = b.square_root(b.fma(across_scaled, across_scaled, along_scaled * along_scaled)) * unscale
+    # Also where the other one is nan.
+    infinite = b.equal(across, INFINITY) | b.equal(along, INFINITY)
+    return b.select(infinite, INFINITY, root)
 
 
 # -- parts ------------------------------------------------------------------------------------------------------------

@@ -160,8 +160,8 @@ def _sin_half_turn(b: Builder, r: Pair) -> Value:
     """sin(r) for |r| up to a little over pi/2."""
     high, low = r
     square = high * high
-    # sin(r) = r/2 + r * q with q = 1/2 - r**2/8 + ... going from 1/2 to 0.14: all but the last two terms, small where the
-    # result is large, is exact or nearly so.
+    # sin(r) = r/2 + r * q with q = 1/2 - r**2/8 + ... going from 1/2 to 0.14: all but the last two terms, small where
+    # the result is large, is exact or nearly so.
     q = b.fma(square, b.polynomial(square, SIN_HALF_TURN[b.format.name]), b.fma(square, -0.125, 0.5))
     # The derivative 1 - r**2/2 is enough for the low part.
     sine = high * 0.5 + b.fma(high, q, low * b.fma(square, -0.5, 1.0))
