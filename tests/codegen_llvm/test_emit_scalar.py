@@ -48,7 +48,7 @@ def pairs(dtype: Any, seed: int = 0) -> tuple[Any, Any]:
         limits = np.iinfo(dtype)
         edges = (limits.max, limits.max - 1, limits.min, limits.min + 1)
         values = (0, 1, 2, 3, 5, 7, *edges, -1, -2, -3, -7, 31, 32, 63, 64)
-        special = np.array([v for v in values if limits.min <= v <= limits.max]).astype(dtype)
+        special = np.array([v for v in values if limits.min <= v <= limits.max], dtype)
         small = rng.integers(max(limits.min, -99), 100, (2, 300)).astype(dtype)
         many = [np.concatenate([rng.integers(limits.min, limits.max, 300, dtype), s]) for s in small]
     count = len(special)

@@ -1,8 +1,8 @@
 """Tracing a function inside another trace, for transforms: the closed program of the function, and what to call it with.
 
-``trace_nested`` gives a program whose params are the traced leaves of the arguments, then the values of the outer trace that
-the function uses besides. The caller transforms it (jvp, vjp, vmap), inlines it with ``inline_function``, and turns operands
-into what the user sees with ``result_leaf``.
+``call_traced`` gives a program whose params are the traced leaves of the arguments, then the values of the outer trace that
+the function uses besides. The caller transforms it (jvp, vjp, vmap), inlines it with ``builder.inline``, and turns the
+operands into Python objects again with :meth:`Nested.rebuild`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.errors import UnsupportedError
-from tracejit.ir.builder import inline
 from tracejit.ir.core import Function, Literal, Operand, Value
+from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray, TracedScalar, new_array
 from tracejit.trace.base import Tracer
 from tracejit.trace.calls import enter_callable
@@ -23,176 +22,171 @@ from tracejit.trace.context import Trace, active_trace, current_trace
 from tracejit.trace.dtypes import PYTHON_DTYPES, check_dtype
 from tracejit.trace.inputs import as_array
 from tracejit.trace.pytree import Tree, flatten, unflatten
-from tracejit.trace.scalar import SymbolicInt, TracedNumber
+from tracejit.trace.scalar import SymbolicInt, TracedNumber, number
 from tracejit.trace.storage import Storage
 from tracejit.trace.tracer import canonical, finish, plain_keys
-from tracejit.trace.values import Dims, literal, resolve_dims
+from tracejit.trace.values import literal, resolve_dims
 
-__all__ = ["Leaf", "Nested", "inline_function", "is_tracing", "result_leaf", "trace_nested"]
+__all__ = ["Leaf", "Nested", "as_leaf", "call_traced", "is_tracing", "outer_operand"]
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One leaf of the arguments.
+    """One leaf of arguments or results.
 
-    value: the leaf. operand: its value in the outer trace; param: the position of its param. Both are None for leaves that
-    are passed as they are: Python ints, which are sizes, and everything that is no number.
+    kind: "array", "scalar" (a NumPy scalar), "python" (a number of type ``value``), or "static" (the object ``value``).
+    index: position of its param, or of its result; -1 for static leaves.
     """
 
-    value: Any
-    operand: Operand | None = None
-    param: int | None = None
-
-    @property
-    def is_float(self) -> bool:
-        """Whether derivatives with respect to the leaf exist."""
-        return self.operand is not None and self.operand.type.dtype.kind in "fcV"
+    kind: str
+    index: int = -1
+    value: Any = None
 
 
 @dataclass
 class Nested:
     """A function traced inside another trace.
 
-    function: a closed program; its params are the leaves with a param, then values of the outer trace that it uses.
+    function: a closed program; its params are the leaves of the arguments with an index, then values of the outer trace. Its
+        results are the result leaves with an index, then the final values of written arguments (``function.aliases``).
     operands: what each param stands for in the outer trace.
-    leaves, in_tree: the leaves of ``(args, kwargs)``.
-    results, out_tree: the leaves of what the function returned. positions: which result of the program each one is, or
-        None for objects that are no numbers (and for Python numbers known while tracing).
+    arguments, in_tree: the leaves of ``(args, kwargs)``. results, out_tree: the leaves of what the function returned.
     """
 
     function: Function
     operands: list[Operand]
-    leaves: list[Leaf]
+    arguments: list[Leaf]
     in_tree: Tree
-    results: list[Any]
-    positions: list[int | None]
+    results: list[Leaf]
     out_tree: Tree
+    _sources: list[Any]
+
+    @property
+    def result_count(self) -> int:
+        """How many of the function's results are returned; the others are final values of written arguments."""
+        return len(self.function.results) - len(self.function.aliases)
+
+    def rebuild(self, values: Sequence[Operand]) -> Any:
+        """The object that the function returned, made of operands of the current trace, one for each result."""
+        return unflatten(self.out_tree, [as_leaf(leaf, values) for leaf in self.results])
+
+    def write_back(self, values: Sequence[Operand]) -> None:
+        """Give the written arguments their final values, which are the last results of the program."""
+        for position, value in zip(sorted(self.function.aliases), values, strict=True):
+            param = self.function.aliases[position]
+            source = next(s for s, leaf in zip(self._sources, self.arguments, strict=True) if leaf.index == param)
+            if isinstance(source, TracedArray):
+                source.write(canonical(value, source.operand()))
 
 
-def trace_nested(
+def as_leaf(leaf: Leaf, values: Sequence[Operand]) -> Any:
+    """The Python object of a leaf whose value is one of some operands of the current trace."""
+    if leaf.kind == "static":
+        return leaf.value
+    operand = values[leaf.index]
+    if operand.type.dims or leaf.kind == "array":
+        return new_array(operand)
+    return number(operand, leaf.value) if leaf.kind == "python" else TracedScalar(operand)
+
+
+def call_traced(
     fun: Callable[..., Any],
     args: Sequence[Any],
     kwargs: dict[str, Any] | None = None,
     *,
-    element_dims: Callable[[int, Operand], Dims] | None = None,
+    types: Sequence[ArrayType | None] | None = None,
 ) -> Nested:
     """Trace ``fun(*args, **kwargs)`` apart from the running trace, whose tracers may be among the arguments.
 
-    Arrays among the arguments that the function writes into are written in the running trace, too.
-    element_dims: gives the dims that the function sees of a leaf, by its number and its operand: for ``vmap`` those of one
-        element of the batch. By default the leaf's own.
+    types: for each leaf of ``(args, kwargs)`` the type that the function sees instead of the leaf's own, or None: for
+        ``vmap`` that of one element of the batch. Python ints are sizes and stay what they are.
     """
     outer = current_trace()
+    leaves, tree = flatten((tuple(args), kwargs or {}))
     inner = Trace(outer.captures, outer)
-    values, tree = flatten((tuple(args), kwargs or {}))
-    values = [as_array(value) if isinstance(value, np.ndarray) else value for value in values]
-    leaves: list[Leaf] = []
+    sources = [as_array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
+    entered = [outer_operand(leaf) for leaf in sources]
+    outer_of: dict[Value, Operand] = {}
+    arguments: list[Leaf] = []
+    tracers: list[Any] = []
+    storages: list[tuple[Storage, Value]] = []
     with inner.running():
-        tracers: list[Any] = []
-        for position, value in enumerate(values):
-            tracer, operand = _enter(inner, outer, value, position, element_dims)
+        for position, (leaf, operand) in enumerate(zip(sources, entered, strict=True)):
+            if operand is None:
+                arguments.append(Leaf("static", value=leaf))
+                tracers.append(leaf)
+                continue
+            type = (types[position] if types else None) or operand.type.with_dims(resolve_dims(operand.type.dims))
+            param = inner.builder.param(type, operand.loc)
+            outer_of[param] = operand
+            tracer, kind = _tracer(param, leaf, position, inner)
+            if isinstance(tracer, TracedArray):
+                storages.append((tracer.storage, param))
+            arguments.append(Leaf(kind[0], len(outer_of) - 1, kind[1]))
             tracers.append(tracer)
-            leaves.append(Leaf(value) if operand is None else Leaf(value, operand, len(inner.builder.params) - 1))
         inner_args, inner_kwargs = unflatten(tree, tracers)
         output = enter_callable(fun, inner)(*inner_args, **inner_kwargs)
-        results, out_tree = flatten(output)
-        operands, positions = _result_operands(results)
-        written = [(leaf, t.storage) for leaf, t in zip(leaves, tracers, strict=True) if _is_written(t, inner)]
-        params = inner.builder.params
-        finals = [canonical(storage.value, params[leaf.param or 0]) for leaf, storage in written]
-        function, _ = finish(inner, [*operands, *finals], getattr(fun, "__name__", "function"), [])
-    found = _outer_operands(inner, leaves)
-    if written:
-        if element_dims is not None:
-            raise UnsupportedError("a function under vmap writes into its argument; copy the argument first")
-        _write_back([leaf for leaf, _ in written], function, found)
-        function = _first_results(function, len(operands))
-    return Nested(function, found, leaves, tree, results, positions, plain_keys(out_tree))
+        out_leaves, out_tree = flatten(output)
+        results, operands = _results(out_leaves)
+        written = [(storage, param) for storage, param in storages if storage.written]
+        finals = [canonical(storage.value, param) for storage, param in written]
+        name = getattr(fun, "__name__", "function")
+        function, _ = finish(inner, [*operands, *finals], name, [param for _, param in written])
+    outer_of.update(zip(inner.lifted_params, inner.outer_operands, strict=True))
+    return Nested(
+        function,
+        [outer_of[param] for param in inner.builder.params],
+        arguments,
+        tree,
+        results,
+        plain_keys(out_tree),
+        sources,
+    )
 
 
-def _enter(
-    inner: Trace,
-    outer: Trace,
-    value: Any,
-    position: int,
-    element_dims: Callable[[int, Operand], Dims] | None,
-) -> tuple[Any, Operand | None]:
-    """What the function sees of a leaf, and the leaf's operand in the outer trace if it has become a param."""
-    with outer.resumed():
-        operand = outer_operand(value)
-        if operand is None:
-            return value, None
-        dims = element_dims(position, operand) if element_dims else resolve_dims(operand.type.dims)
-    param = inner.builder.param(operand.type.with_dims(dims), operand.loc)
-    if dims or (isinstance(value, TracedArray) and not value.dims):
-        writeable = not isinstance(value, TracedArray) or value.writeable
-        return TracedArray(Storage(param, inner, writeable=writeable)), operand
-    if isinstance(value, TracedNumber) or type(value) in (float, complex):
-        return TracedNumber(param, value.python_type if isinstance(value, TracedNumber) else type(value)), operand
-    return TracedScalar(param), operand
-
-
-def outer_operand(value: Any) -> Operand | None:
-    """The operand of a value that becomes a param or a result; None for what is passed as it is."""
-    if isinstance(value, (SymbolicInt, bool, int)):
+def outer_operand(leaf: Any) -> Operand | None:
+    """The operand of an argument that becomes a param; None for what is passed as it is."""
+    if isinstance(leaf, SymbolicInt) or isinstance(leaf, (bool, int)):
         return None
-    if isinstance(value, Tracer):
-        return value.operand()
-    if isinstance(value, np.generic) and value.dtype.kind in "biufcV":
-        check_dtype(value.dtype, "an argument")
-        return Literal(value)
-    if type(value) in (float, complex):
-        return literal(value, PYTHON_DTYPES[type(value)])
+    if isinstance(leaf, Tracer):
+        return leaf.operand()
+    if isinstance(leaf, np.generic) and leaf.dtype.kind in "biufc":
+        check_dtype(leaf.dtype, "an argument")
+        return Literal(leaf)
+    if type(leaf) in (float, complex):
+        return literal(leaf, PYTHON_DTYPES[type(leaf)])
     return None
 
 
-def _result_operands(results: Sequence[Any]) -> tuple[list[Operand], list[int | None]]:
+def _tracer(param: Value, leaf: Any, position: int, inner: Trace) -> tuple[Any, tuple[str, Any]]:
+    """What the function sees of a param, and its kind."""
+    if param.type.dims or (isinstance(leaf, TracedArray) and not leaf.dims):
+        writeable = not isinstance(leaf, TracedArray) or leaf.writeable
+        return TracedArray(Storage(param, inner, writeable=writeable)), ("array", None)
+    if isinstance(leaf, TracedNumber) or type(leaf) in (float, complex):
+        kind = leaf.python_type if isinstance(leaf, TracedNumber) else type(leaf)
+        return TracedNumber(param, kind), ("python", kind)
+    return TracedScalar(param), ("scalar", None)
+
+
+def _results(leaves: Sequence[Any]) -> tuple[list[Leaf], list[Operand]]:
     operands: list[Operand] = []
-    positions: list[int | None] = []
-    for value in results:
-        operand = outer_operand(as_array(value) if isinstance(value, np.ndarray) else value)
-        positions.append(None if operand is None else len(operands))
-        if operand is not None:
-            operands.append(operand)
-    return operands, positions
-
-
-def _is_written(tracer: Any, inner: Trace) -> bool:
-    return isinstance(tracer, TracedArray) and tracer.storage.trace is inner and tracer.storage.written
-
-
-def _outer_operands(inner: Trace, leaves: Sequence[Leaf]) -> list[Operand]:
-    """What each param of the inner trace stands for."""
-    known: dict[Value, Operand] = dict(zip(inner.lifted_params, inner.outer_operands, strict=True))
-    params = inner.builder.params
+    results: list[Leaf] = []
     for leaf in leaves:
-        if leaf.param is not None and leaf.operand is not None:
-            known[params[leaf.param]] = leaf.operand
-    return [known[param] for param in params]
-
-
-def _write_back(written: Sequence[Leaf], function: Function, operands: Sequence[Operand]) -> None:
-    """Give the arrays that the function wrote into their final values, which are the last results of the program."""
-    finals = inline_function(function, operands)[len(function.results) - len(written) :]
-    for leaf, value in zip(written, finals, strict=True):
-        if isinstance(leaf.value, TracedArray):
-            leaf.value.write(value)
-
-
-def _first_results(function: Function, count: int) -> Function:
-    return Function(function.name, function.params, function.eqns, function.results[:count])
-
-
-def inline_function(function: Function, operands: Sequence[Operand]) -> list[Operand]:
-    """Emit a closed program into the running trace; gives the operands of its results."""
-    return inline(current_trace().builder, function, operands)
-
-
-def result_leaf(operand: Operand, original: Any = None) -> Any:
-    """What the user sees of an operand: an array, or a NumPy scalar unless ``original`` was an array without axes."""
-    if operand.type.dims or (isinstance(original, TracedArray) and not original.dims):
-        return new_array(operand)
-    return TracedScalar(operand)
+        value = as_array(leaf) if isinstance(leaf, np.ndarray) else leaf
+        operand = outer_operand(value)
+        if operand is None:
+            results.append(Leaf("static", value=leaf))
+            continue
+        kind = value.python_type if isinstance(value, TracedNumber) else type(value)
+        if isinstance(value, TracedArray):
+            results.append(Leaf("array", len(operands)))
+        elif kind in PYTHON_DTYPES:
+            results.append(Leaf("python", len(operands), kind))
+        else:
+            results.append(Leaf("scalar", len(operands)))
+        operands.append(operand)
+    return results, operands
 
 
 def is_tracing() -> bool:
