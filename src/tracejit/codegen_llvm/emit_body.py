@@ -20,6 +20,7 @@ from tracejit.ir.core import Eqn, Function, Literal, Operand, Value
 from tracejit.ir.dims import Atom, Dim, DimLike
 
 if TYPE_CHECKING:
+    from tracejit.codegen_llvm.emit_reduce import ExtremeAccumulator
     from tracejit.codegen_llvm.emit_streams import VectorLoop
     from tracejit.codegen_llvm.target_cpu import Target
 
@@ -104,7 +105,8 @@ class Body(Writer):
         self.live: list[tuple[str, str]] = []  # allocated memory: (pointer, bytes)
         self.cold: list[Any] = []  # blocks that are hardly ever entered
         self.dims: dict[DimLike, str] = {}
-        self.unrounded: set[Value] = set()
+        self.unrounded: set[Value] = set()  # half-precision sums that are kept as floats
+        self.extremes: dict[Any, tuple[Value, ExtremeAccumulator]] = {}  # by result: the carry, and what steps it
         self.can_fail = False  # whether a check may fail in it
         self.can_leave = False  # whether it ends early after a failed check
         self.context_text = ""
@@ -335,6 +337,11 @@ class Body(Writer):
             k = register(result.type.dtype, self.lanes)
             condition, a, b = self.scalar(operands[0]), self.vector(operands[1]), self.vector(operands[2])
             self.vectors[result] = choose(self, k, condition, a, b, "i1")
+            return
+        if self.extremes and result in self.extremes:
+            carry, accumulator = self.extremes[result]
+            term = operands[1] if operands[0] is carry else operands[0]
+            self.vectors[result] = accumulator.step(self, self.vector(term))
             return
         vectors = self.vectors
         texts = [vectors[o] if o in vectors else self.vector(o) for o in operands]

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracejit.codegen_llvm.emit_body import Body, NotVectorisable
-from tracejit.codegen_llvm.emit_reduce import Accumulator
+from tracejit.codegen_llvm.emit_reduce import Accumulator, ExtremeAccumulator
 from tracejit.codegen_llvm.emit_varying import varying_carries
 from tracejit.codegen_llvm.emit_vector import BLOCK, vector_loop
-from tracejit.codegen_llvm.registers import register
+from tracejit.codegen_llvm.registers import Register, register
 from tracejit.codegen_llvm.target_cpu import choose_lanes, names, weigh
 from tracejit.ir.core import Eqn, Function, Operand, Value
 
@@ -49,10 +49,11 @@ def in_lanes(body: Body, eqn: Eqn, lower: str, upper: str) -> bool:
     if lanes == 1:
         return False
     state = body.snapshot()
-    accumulators = []
-    for op, carry in zip(eqn.attrs.get("ops", ()), region.params[1:], strict=True):
+    accumulators: list[Accumulator] = []
+    for position, (op, carry) in enumerate(zip(eqn.attrs.get("ops", ()), region.params[1:], strict=True)):
         k = register(carry.type.dtype, lanes)
-        accumulators.append(Accumulator(body, op, k, max(1, target.vector_bits // max(k.bits, 8))))
+        kind = ExtremeAccumulator if _is_plain_extreme(region, position, op, k) else Accumulator
+        accumulators.append(kind(body, op, k, max(1, target.vector_bits // max(k.bits, 8))))
     try:
         totals = vector_loop(body, region, lower, upper, lanes, accumulators=accumulators, mirrors=weight.indirect)
     except NotVectorisable:
@@ -65,6 +66,22 @@ def in_lanes(body: Body, eqn: Eqn, lower: str, upper: str) -> bool:
         across = accumulator.across(body, parts)
         body.scalars[result] = accumulator.result(body, body.scalar(init), across, 1)
     return True
+
+
+def _is_plain_extreme(region: Function, position: int, op: str, k: Register) -> bool:
+    """Whether a carry is the least or largest of float terms, by one operation on it."""
+    if op not in ("min", "max") or k.group != "f":
+        return False
+    carry, given = region.params[position + 1], region.results[position]
+    uses = [eqn for eqn in region.eqns if carry in eqn.operands]
+    return (
+        len(uses) == 1
+        and uses[0].results == (given,)
+        and uses[0].op.name == ("maximum" if op == "max" else "minimum")
+        and uses[0].operands.count(carry) == 1
+        and not any(given in eqn.operands for eqn in region.eqns)
+        and region.results.count(given) == 1
+    )
 
 
 # ---------------------------------------------------------------------------------------- serial loops
@@ -268,10 +285,10 @@ def _serial_reduction(body: Body, eqn: Eqn) -> None:
     body.forget(mark)
     body.start(done)
     for s, names_, parts, fold in zip(sums, totals, results, folded, strict=True):
-        for name, a, b in zip(names_, s.start, fold, strict=True):
-            outer_lines.append(f"{name} = phi {s.total.type} [{a}, %{before}], [{b}, %{last}]")
-        for name, a, b in zip(s.parts, s.identity, parts, strict=True):
-            head_lines.append(f"{name} = phi {s.k.type} [{a}, %{outer}], [{b}, %{latch}]")
+        for name, of, a, b in zip(names_, s.total_types, s.start, fold, strict=True):
+            outer_lines.append(f"{name} = phi {of} [{a}, %{before}], [{b}, %{last}]")
+        for name, of, a, b in zip(s.parts, s.part_types, s.identity, parts, strict=True):
+            head_lines.append(f"{name} = phi {of} [{a}, %{outer}], [{b}, %{latch}]")
     final = [
         [body.op(f"phi {s.total.type} [{a}, %{before}], [{b}, %{last}]") for a, b in zip(s.start, fold, strict=True)]
         for s, fold in zip(sums, folded, strict=True)

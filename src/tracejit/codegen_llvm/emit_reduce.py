@@ -14,7 +14,7 @@ from tracejit.codegen_llvm.registers import Register, named_register
 from tracejit.codegen_llvm.scalar import row
 from tracejit.codegen_llvm.scalar_float import compare, round_half
 
-__all__ = ["Accumulator"]
+__all__ = ["Accumulator", "ExtremeAccumulator"]
 
 _ROWS = {"add": "add", "mul": "mul", "min": "minimum", "max": "maximum", "and": "bitwise_and", "or": "bitwise_or"}
 
@@ -47,9 +47,11 @@ class Accumulator:
         self.compensated = op == "add" and k.group in "fhc"
         self.total = self.k.with_lanes(min(narrow, k.lanes)) if self.compensated else self.k
         self.parts = [body.fresh() for _ in range(2 if k.group == "c" else 1)]  # names of the carry in the loop
+        self.part_types = [self.k.type] * len(self.parts)
         self.identity = self._list(_identity(op, self.k))
         zero = self._list(_identity(op, self.total))
         self.start = [*zero, *zero] if self.compensated else self.identity  # of the totals
+        self.total_types = [self.total.type] * len(self.start)
 
     @staticmethod
     def _list(text: Any) -> list[str]:
@@ -62,6 +64,10 @@ class Accumulator:
     def value(self) -> Any:
         """The carry in the loop."""
         return self._value(self.parts)
+
+    def yielded(self, text: Any) -> list[str]:
+        """The parts of what an iteration gives, from the text of the carry's new value."""
+        return self._list(text)
 
     def combine(self, body: Body, k: Register, a: Sequence[str], b: Sequence[str]) -> list[str]:
         """The operation on two registers."""
@@ -121,6 +127,58 @@ class Accumulator:
         k = self.k.with_lanes(lanes)
         combined = self._value(self.combine(body, k, self._list(init), parts))
         return round_half(body, self.carried.with_lanes(lanes), combined) if self.carried.group == "h" else combined
+
+
+class ExtremeAccumulator(Accumulator):
+    """The least or largest float. NaN is noted aside: one instruction is left between an iteration and the next."""
+
+    def __init__(self, body: Body, op: str, k: Register, narrow: int) -> None:
+        super().__init__(body, op, k, narrow)
+        self.predicate = "ogt" if op == "max" else "olt"
+        self.notes = named_register(f"i{self.k.bits}", k.lanes)
+        self.parts = [*self.parts, body.fresh()]
+        self.part_types = self.total_types = [self.k.type, self.notes.type]
+        self.identity = self.start = [*self.identity, self.notes.number(0)]
+        self.note = ""
+
+    @property
+    def value(self) -> Any:
+        """The carry in the loop."""
+        return self.parts[0]
+
+    def step(self, body: Body, term: str) -> str:
+        """Emit an iteration: the new extreme; whether the term is NaN is added to the notes."""
+        k, i = self.k, self.notes
+        unknown = body.op(f"sext {k.mask} {compare(body, k, 'uno', term, term)} to {i.type}")
+        self.note = body.op(f"or {i.type} {self.parts[1]}, {unknown}")
+        return self._better(body, k, term, self.parts[0])
+
+    def _better(self, body: Body, k: Register, a: str, b: str) -> str:
+        return body.select(k, compare(body, k, self.predicate, a, b), a, b)
+
+    def yielded(self, text: Any) -> list[str]:
+        """The parts after an iteration, whose ``step`` has been emitted."""
+        return [text, self.note]
+
+    def masked(self, body: Body, mask: str, parts: Sequence[str]) -> list[str]:
+        """A register without the lanes that do not count."""
+        value = body.select(self.k, mask, parts[0], self.identity[0])
+        return [value, body.select(self.notes, mask, parts[1], self.identity[1])]
+
+    def fold(self, body: Body, total: Sequence[str], parts: Sequence[str]) -> list[str]:
+        """Add the result of a block to the totals."""
+        noted = body.op(f"or {self.notes.type} {total[1]}, {parts[1]}")
+        return [self._better(body, self.k, parts[0], total[0]), noted]
+
+    def across(self, body: Body, parts: Sequence[str]) -> list[str]:
+        """The extreme of all lanes, or NaN if one was noted."""
+        k, value = self.k, parts[0]
+        while k.lanes > 1:
+            half = k.with_lanes(k.lanes // 2)
+            value = self._better(body, half, _half(body, k, value, 0), _half(body, k, value, 1))
+            k = half
+        some = body.op(f"icmp ne {self.notes.type} {parts[1]}, {self.notes.number(0)}")
+        return [body.select(k, body.any_lane(self.notes, some), k.number(float("nan")), value)]
 
 
 def _half(body: Body, k: Register, vector: str, side: int) -> str:

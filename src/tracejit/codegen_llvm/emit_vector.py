@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tracejit.codegen_llvm.emit_body import Body
-from tracejit.codegen_llvm.emit_reduce import Accumulator
+from tracejit.codegen_llvm.emit_reduce import Accumulator, ExtremeAccumulator
 from tracejit.codegen_llvm.emit_streams import VectorLoop
 from tracejit.codegen_llvm.linear_index import Linear
-from tracejit.codegen_llvm.registers import named_register
+from tracejit.codegen_llvm.registers import Register, named_register
 from tracejit.ir.core import Function, Value
 
 __all__ = ["BLOCK", "vector_loop"]
@@ -107,6 +107,8 @@ def _emit_body(body: Body, region: Function, frame: _Frame) -> None:
     body.linears[index] = Linear(1, "", 0)
     for carry, accumulator in zip(carries, frame.accumulators, strict=True):
         body.vectors[carry] = accumulator.value
+        if isinstance(accumulator, ExtremeAccumulator):
+            body.extremes[region.results[carries.index(carry)]] = (carry, accumulator)
     body.unrounded.update(r for r in region.results if isinstance(r, Value))
     try:
         body.region(region)
@@ -114,12 +116,13 @@ def _emit_body(body: Body, region: Function, frame: _Frame) -> None:
     finally:
         body.loop, body.lanes = None, 1
     body.forget(mark)
-    frame.results = [list(y) if isinstance(y, tuple) else [y] for y in yields]
+    frame.results = [a.yielded(y) for a, y in zip(frame.accumulators, yields, strict=True)]
     following = body.op(f"add nsw i64 {loop.index}, {loop.lanes}")
     head.append(f"{loop.index} = phi i64 [{frame.begin}, %{frame.outer}], [{following}, %{body.block}]")
     for accumulator, result in zip(frame.accumulators, frame.results, strict=True):
-        for name, first, again in zip(accumulator.parts, accumulator.identity, result, strict=True):
-            head.append(f"{name} = phi {accumulator.k.type} [{first}, %{frame.outer}], [{again}, %{body.block}]")
+        rows = zip(accumulator.parts, accumulator.part_types, accumulator.identity, result, strict=True)
+        for name, of, first, again in rows:
+            head.append(f"{name} = phi {of} [{first}, %{frame.outer}], [{again}, %{body.block}]")
     body.branch(body.op(f"icmp slt i64 {following}, {frame.end}"), frame.head, frame.after)
 
 
@@ -158,11 +161,8 @@ def _emit_tail(body: Body, frame: _Frame) -> Sequence[Sequence[str]]:
     body.start(frame.finish)
     totals = frame.totals
     if accumulators:
-        k = named_register("i64", loop.lanes)
-        steps = ", ".join([f"i64 {lane}" for lane in range(loop.lanes)])
-        mask = body.op(f"icmp ult {k.type} <{steps}>, {body.splat(k, loop.active)}")
         totals = [
-            a.fold(body, t, a.masked(body, mask, r))
+            a.fold(body, t, a.masked(body, _active_lanes(body, loop, a.k), r))
             for a, t, r in zip(accumulators, frame.totals, frame.results, strict=True)
         ]
     loop.copy_streams_out(body, loop.main_end, loop.active)
@@ -172,6 +172,14 @@ def _emit_tail(body: Body, frame: _Frame) -> Sequence[Sequence[str]]:
     final = [[body.fresh() for _ in a.start] for a in accumulators]
     _merge(body, accumulators, final, frame.rested, frame.rest, totals, finish_block)
     return final
+
+
+def _active_lanes(body: Body, loop: VectorLoop, k: Register) -> str:
+    """The mask of the lanes that count, compared in integers as wide as the values that it is for."""
+    i = named_register(f"i{max(k.bits, 8)}", loop.lanes)
+    steps = ", ".join([f"{i.element} {lane}" for lane in range(loop.lanes)])
+    active = loop.active if i.bits == 64 else body.op(f"trunc i64 {loop.active} to {i.element}")
+    return body.op(f"icmp ult {i.type} <{steps}>, {body.splat(i, active)}")
 
 
 def _merge(
@@ -185,8 +193,8 @@ def _merge(
 ) -> None:
     """Emit the totals where two ways meet."""
     for accumulator, results, left, right in zip(accumulators, names, one, other, strict=True):
-        for name, a, b in zip(results, left, right, strict=True):
-            body.out.append(f"{name} = phi {accumulator.total.type} [{a}, %{one_block}], [{b}, %{other_block}]")
+        for name, of, a, b in zip(results, accumulator.total_types, left, right, strict=True):
+            body.out.append(f"{name} = phi {of} [{a}, %{one_block}], [{b}, %{other_block}]")
 
 
 def _outer_phis(frame: _Frame) -> list[str]:
@@ -206,6 +214,7 @@ def _outer_phis(frame: _Frame) -> list[str]:
     for accumulator, names, folded, rested in zip(
         frame.accumulators, frame.totals, frame.folded or frame.totals, frame.rested, strict=True
     ):
-        for name, first, more, tail in zip(names, accumulator.start, folded, rested, strict=True):
-            lines.append(frame.phi(accumulator.total.type, name, first, more, tail))
+        rows = zip(names, accumulator.total_types, accumulator.start, folded, rested, strict=True)
+        for name, of, first, more, tail in rows:
+            lines.append(frame.phi(of, name, first, more, tail))
     return lines

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from tracejit.codegen_llvm import scalar_complex as c
+from tracejit.codegen_llvm import scalar_complex_math as z
 from tracejit.codegen_llvm import scalar_float as f
 from tracejit.codegen_llvm import scalar_integer as i
 from tracejit.codegen_llvm import scalar_math as m
@@ -145,12 +146,12 @@ ROWS: dict[str, dict[str, Row]] = {
     "floordiv": {"f": f.floor_divide, **_integers(i.floor_divide)},
     "mod": {"f": f.floor_remainder, **_integers(i.floor_remainder)},
     "fmod": {"f": f.remainder, **_integers(i.remainder)},
-    "pow": {"f": m.power, **_integers(i.power)},
+    "pow": {"f": m.power, "c": z.power, **_integers(i.power)},
     "neg": {"f": _negative, "c": c.negate, **_integers(_negative_integer)},
     "abs": {"f": _intrinsic("fabs"), "s": i.absolute, "u": _same, "b": _same, "c": _absolute_complex},
-    "sign": {"f": f.sign, **_integers(i.sign)},
+    "sign": {"f": f.sign, "c": z.sign, **_integers(i.sign)},
     "reciprocal": {"f": _reciprocal, "c": c.reciprocal, **_integers(i.reciprocal)},
-    "sqrt": {"f": _intrinsic("sqrt")},
+    "sqrt": {"f": _intrinsic("sqrt"), "c": z.square_root},
     "gcd": _integers(i.divisor),
     "lcm": _integers(i.multiple),
     "stop_gradient": _each(_same, "f", "h", "s", "u", "b", "c"),
@@ -158,7 +159,7 @@ ROWS: dict[str, dict[str, Row]] = {
     "floor": _rounding("floor"),
     "ceil": _rounding("ceil"),
     "trunc": _rounding("trunc"),
-    "rint": _rounding("rint"),
+    "rint": {"c": z.rounded, **_rounding("rint")},
     "copysign": {"f": _intrinsic("copysign")},
     "heaviside": {"f": f.heaviside},
     "nextafter": {"f": f.nextafter, "h": f.nextafter},
@@ -202,8 +203,14 @@ ROWS: dict[str, dict[str, Row]] = {
     "softplus": {"f": m.softplus},
     "sigmoid": {"f": m.sigmoid},
 }
+_COMPLEX_FUNCTIONS: dict[str, Row] = {
+    **{"exp": z.exponential, "log": z.logarithm, "sin": z.sine, "cos": z.cosine, "sinh": z.sinh, "cosh": z.cosh},
+    **{"log2": z.scaled_logarithm(1.4426950408889634), "log10": z.scaled_logarithm(0.4342944819032518)},
+}
 for _name in m.FUNCTIONS:
-    ROWS.setdefault(_name, {"f": m.function_row(_name)})  # type: ignore[dict-item]
+    _groups = ROWS.setdefault(_name, {"f": m.function_row(_name)})
+    if _name in _COMPLEX_FUNCTIONS:
+        _groups["c"] = _COMPLEX_FUNCTIONS[_name]
 
 # Results that need no rounding to half precision: the operation picks or rounds to a number that has it.
 _EXACT = frozenset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 from tracejit.codegen_llvm import vector_math
 from tracejit.codegen_llvm.registers import Register
@@ -72,7 +73,7 @@ def _library_call(w: Writer, name: str, k: Register, *operands: str) -> str:
     return w.per_lane(k, k, on_lane, *operands)
 
 
-def function_row(name: str) -> object:
+def function_row(name: str) -> Callable[..., str]:
     """The row of a function of ``FUNCTIONS``."""
 
     def emit(w: Writer, k: Register, r: Register, *operands: str) -> str:

@@ -67,6 +67,8 @@ class ArgumentSpec:
             object.__setattr__(self, "passed", False)
         elif self.dtype is None or not self.dtype.isnative:
             raise ValueError(f"an array argument needs a dtype in native byte order, not {self.dtype}")
+        else:
+            object.__setattr__(self, "dtype", _the_one(self.dtype))
 
     @property
     def itemsize(self) -> int:
@@ -79,6 +81,12 @@ class ArgumentSpec:
         return self.dtype is not None and self.dtype.isbuiltin == 1
 
 
+def _the_one(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The object that arrays of a dtype share: machine code compares addresses (``newbyteorder`` makes equal others)."""
+    shared = np.dtype(dtype.type)
+    return shared if shared == dtype else dtype
+
+
 @dataclass(frozen=True, slots=True)
 class ResultSpec:
     """What one result is: a fresh ``"array"``, a NumPy ``"scalar"``, or the object of an ``"argument"``, by number."""
@@ -87,6 +95,10 @@ class ResultSpec:
     dtype: np.dtype[Any] | None = None
     dims: tuple[DimLike, ...] = ()
     argument: int = -1
+
+    def __post_init__(self) -> None:
+        if self.dtype is not None:
+            object.__setattr__(self, "dtype", _the_one(self.dtype))
 
     @property
     def itemsize(self) -> int:

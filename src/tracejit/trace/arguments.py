@@ -36,8 +36,8 @@ class Static:
 class Argument:
     """One leaf of the arguments.
 
-    kind: "array" (an ndarray), "scalar" (a NumPy scalar), "float" or "complex" (Python numbers, run-time values), "int" or
-        "bool" (the size symbol ``size``), "static" (``freeze(leaf)`` must be ``key``).
+    kind: "array" (an ndarray), "scalar" (a NumPy scalar), "float" or "complex" (Python numbers, run-time values), "int"
+        or "bool" (the size symbol ``size``), "static" (``freeze(leaf)`` must be ``key``).
     param: position in ``Function.params`` for arrays, scalars, floats and complex numbers; None for the others.
     written: the program writes into the array. layout_used: it depends on whether the array is C-contiguous.
     same_as: an earlier leaf that is the very same array, which matters because one of them is written.
@@ -153,7 +153,5 @@ def _enter_leaf(trace: Trace, leaf: Any, argument: Argument) -> Any:
     argument.value = trace.builder.param(ArrayType(dtype, dims))
     argument.contiguous = leaf.flags.c_contiguous
     strides = tuple(stride // (leaf.itemsize or 1) for stride in leaf.strides)
-    argument.storage = Storage(
-        argument.value, trace, origin=argument, writeable=leaf.flags.writeable, strides=strides
-    )
+    argument.storage = Storage(argument.value, trace, origin=argument, writeable=leaf.flags.writeable, strides=strides)
     return TracedArray(argument.storage)

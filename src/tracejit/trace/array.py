@@ -178,9 +178,11 @@ class TracedArray(NumpyValue):
 
     @property
     def dims(self) -> Dims:
+        """The sizes of all axes."""
         return self.views[-1].dims if self.views else self.storage.value.type.dims
 
     def operand(self) -> Operand:
+        """The value in the current trace."""
         storage = self.storage
         if not self.views:
             return storage.read()
@@ -248,6 +250,7 @@ class TracedArray(NumpyValue):
 
     @property
     def shape(self) -> tuple[Any, ...]:
+        """The sizes of all axes."""
         return NumpyValue.shape.__get__(self)  # type: ignore[no-any-return]
 
     @shape.setter
@@ -266,6 +269,7 @@ class TracedArray(NumpyValue):
 
     @property
     def real(self) -> Any:
+        """The real part."""
         return self.view(PartView(self.dims, "real")) if self.dtype.kind == "c" else self
 
     @real.setter
@@ -274,6 +278,7 @@ class TracedArray(NumpyValue):
 
     @property
     def imag(self) -> Any:
+        """The imaginary part."""
         if self.dtype.kind == "c":
             return self.view(PartView(self.dims, "imag"))
         return call(np.zeros_like, self)
@@ -286,6 +291,7 @@ class TracedArray(NumpyValue):
 
     @property
     def base(self) -> Any:
+        """The array whose memory a view shows, or None."""
         return TracedArray(self.storage) if self.views else None
 
     def setflags(self, write: bool | None = None, align: Any = None, uic: Any = None) -> None:
@@ -304,7 +310,7 @@ class TracedArray(NumpyValue):
     __iand__, __ior__, __ixor__ = _in_place(np.bitwise_and), _in_place(np.bitwise_or), _in_place(np.bitwise_xor)
     __ilshift__, __irshift__ = _in_place(np.left_shift), _in_place(np.right_shift)
 
-    def __ipow__(self, other: Any) -> TracedArray:
+    def __ipow__(self, other: Any) -> TracedArray:  # type: ignore[misc, override]  # no modulus in place
         return call("in-place power", self, other)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
@@ -323,14 +329,17 @@ class TracedScalar(NumpyValue):
         self.owner = current_trace()
 
     def operand(self) -> Operand:
+        """The value in the current trace."""
         return current_trace().lift(self._operand, self.owner)
 
     @property
     def real(self) -> Any:
+        """The real part."""
         return call(np.real, self)
 
     @property
     def imag(self) -> Any:
+        """The imaginary part."""
         return call(np.imag, self)
 
     def __setitem__(self, key: Any, value: Any) -> None:

@@ -155,6 +155,7 @@ def unknown_function(function: Any) -> UnsupportedError:
     name = getattr(function, "__qualname__", None) or getattr(function, "__name__", repr(function))
     full = f"{module}.{name}".replace("numpy.", "np.", 1)
     return UnsupportedError(
-        f"{full} is not compiled by tracejit ({describe(user_location())}). Call it before or after the traced function, "
-        "or express it with functions that are: elementwise functions, reductions, indexing, reshaping, matmul, einsum"
+        f"{full} is not compiled by tracejit ({describe(user_location())}). Call it before or after the traced "
+        "function, or express it with functions that are: elementwise functions, reductions, indexing, reshaping, "
+        "matmul, einsum"
     )

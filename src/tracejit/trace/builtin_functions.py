@@ -1,4 +1,4 @@
-"""Python's own functions and those of ``math`` on traced values: len, int, float, isinstance, min, max, math.sin, ..."""
+"""Python's own functions and those of ``math`` on traced values: len, int, isinstance, min, max, math.sin, ..."""
 
 from __future__ import annotations
 
@@ -114,8 +114,10 @@ def _better(current: Any, value: Any, comparison: np.ufunc, size: Callable[[Any,
     if isinstance(chosen, TracedArray) and chosen.dims:
         bool(chosen)  # Python would need one truth value: raises
     result = call(np.where, chosen, value, current)
-    numbers = all(isinstance(v, (PythonNumber, bool, int, float)) and not isinstance(v, np.generic) for v in (current, value))
-    return to_number(result, float) if numbers else TracedScalar(result.operand())
+    numbers = (PythonNumber, int, float)
+    if all(isinstance(v, numbers) and not isinstance(v, np.generic) for v in (current, value)):
+        return to_number(result, float)
+    return TracedScalar(result.operand())
 
 
 _extreme(max, np.greater, max)
@@ -127,8 +129,10 @@ def _sum(iterable: Any, /, start: Any = 0) -> Any:
     if isinstance(iterable, TracedArray) and iterable.ndim:
         x = iterable.operand()
         x = cast(x, INT64) if x.type.dtype == BOOL else x
-        return start + wrap(emit("reduce_sum", x, axes=(0,))) if x.rank > 1 or start != 0 else wrap(
-            emit("reduce_sum", x, axes=(0,))
+        return (
+            start + wrap(emit("reduce_sum", x, axes=(0,)))
+            if x.rank > 1 or start != 0
+            else wrap(emit("reduce_sum", x, axes=(0,)))
         )
     return sum(iterable, start)
 
@@ -160,7 +164,7 @@ def _round(value: Any, ndigits: Any = None) -> Any:
 BUILTINS[round] = _round
 
 
-# ------------------------------------------------------------------------------------------------------------------ math
+# ---------------------------------------------------------------------------------------------------------------- math
 
 
 def _math(function: Any, numpy_function: np.ufunc, result: type = float) -> None:
@@ -186,8 +190,8 @@ def _one_element(value: Any) -> Operand:
     return operand
 
 
-_SAME_NAME = ("sin cos tan sinh cosh tanh exp expm1 log1p log2 log10 sqrt fabs hypot degrees radians copysign fmod exp2 cbrt")
-for _name in _SAME_NAME.split():
+_SAME_NAME = "sin cos tan sinh cosh tanh exp expm1 log1p log2 log10 sqrt fabs hypot degrees radians copysign fmod"
+for _name in (*_SAME_NAME.split(), "exp2", "cbrt"):
     if hasattr(math, _name):
         _math(getattr(math, _name), getattr(np, _name))
 for _name, _numpy_name in (
@@ -229,7 +233,7 @@ _special(math.erf, "erf")
 _special(math.erfc, "erfc")
 _special(math.lgamma, "lgamma")
 
-# ------------------------------------------------------------------------------------------------- NumPy's scalar types
+# ------------------------------------------------------------------------------------------------ NumPy's scalar types
 
 
 def _scalar_type(kind: type[np.generic]) -> None:
@@ -244,4 +248,3 @@ def _scalar_type(kind: type[np.generic]) -> None:
 
 for _code in "?bhilqBHILQefdFD":
     _scalar_type(np.dtype(_code).type)
-

@@ -44,13 +44,14 @@ def _is_user_file(filename: str) -> bool:
     known = _user_files.get(filename)
     if known is None:
         path = os.path.realpath(filename)
-        known = not is_internal(filename) and not path.startswith(_LIBRARY_FOLDERS) and not filename.startswith("<frozen")
+        library = is_internal(filename) or path.startswith(_LIBRARY_FOLDERS) or filename.startswith("<frozen")
+        known = not library
         _user_files[filename] = known
     return known
 
 
 def rewritten(function: Any) -> Any:
-    """The callable with rewritten syntax, where it is a user's Python function with source; else the callable itself."""
+    """The callable with rewritten syntax if it is a user's Python function with source, else the callable itself."""
     if isinstance(function, FunctionType):
         if not _is_user_file(function.__code__.co_filename):
             return function
@@ -76,13 +77,18 @@ def enter_callable(function: Any, trace: Trace) -> Any:
     if isinstance(function, functools.partial):
         inner = enter_callable(function.func, trace)
         return functools.partial(inner, *(adopt(a, trace) for a in function.args), **function.keywords)
-    if not isinstance(function, (FunctionType, MethodType, type)) and isinstance(
-        getattr(type(function), "__call__", None), FunctionType
-    ):
+    if _is_callable_object(function):
         function = MethodType(type(function).__call__, function)
     if isinstance(function, MethodType):
         trace.captures.know(function.__self__)
     return rewritten(function)
+
+
+def _is_callable_object(function: Any) -> bool:
+    """Whether calling means the ``__call__`` that a Python class defines."""
+    return not isinstance(function, (FunctionType, type)) and any(
+        isinstance(vars(base).get("__call__"), FunctionType) for base in type(function).__mro__
+    )
 
 
 def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
@@ -139,7 +145,7 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
             f"np.vectorize is not compiled ({describe(user_location())}); write the function with array operations"
         )
     _refuse_random(owner, function)
-    if not isinstance(function, type) and isinstance(getattr(type(function), "__call__", None), FunctionType):
+    if _is_callable_object(function):
         method = MethodType(type(function).__call__, function)
         return adopt(rewritten(method)(*args, **kwargs), trace)
     module = getattr(function, "__module__", None) or ""
@@ -294,7 +300,7 @@ class Hook:
         if isinstance(owner, _Guarded):
             old = self.item(owner.value, key)
         else:
-            old = owner[key] if isinstance(owner, Tracer) else self.item(owner, key)
+            old = self.item(owner, key)
         new = self.augment(operation, old, value)
         if isinstance(owner, TracedArray) or not (new is old and isinstance(new, TracedArray)):
             owner[key] = new
@@ -319,8 +325,8 @@ class _Guarded:
 
 def _kept(where: str) -> UnsupportedError:
     return UnsupportedError(
-        f"a traced value is stored in {where} ({describe(user_location())}). Compiled code has no effects besides writing "
-        "into arrays; return the value, or write into an array with [...] ="
+        f"a traced value is stored in {where} ({describe(user_location())}). Compiled code has no effects besides "
+        "writing into arrays; return the value, or write into an array with [...] ="
     )
 
 
@@ -339,4 +345,3 @@ _IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
     "BitOr": operator.ior,
     "BitXor": operator.ixor,
 }
-

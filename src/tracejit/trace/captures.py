@@ -1,5 +1,7 @@
-"""What a traced function reads besides its arguments: arrays become inputs that are read again at each call, anything else
-is remembered and compared, so that nothing stale stays in compiled code.
+"""What a traced function reads besides its arguments.
+
+Arrays become inputs that are read again at each call; anything else is remembered and compared, so that nothing stale
+stays in compiled code.
 """
 
 from __future__ import annotations
@@ -119,7 +121,7 @@ class Capture:
     """Something outside that the program depends on.
 
     kind: "array" (the array that ``getter()`` gives is param number ``position``; it must have this dtype and rank),
-        "value" (``freeze(getter())`` must be ``key``), or "alias" (``getter()`` must be the object that ``other()`` gives).
+        "value" (``freeze(getter())`` must be ``key``), or "alias" (``getter()`` must be the object ``other()``).
     written, layout_used, contiguous: as for arguments.
     """
 

@@ -1,7 +1,7 @@
 """The trace that is running: where equations go, what sizes are known, which outside arrays are read.
 
-Each thread has its own innermost trace. Traces nest: a transform inside a traced function traces its function separately,
-and values of the outer trace enter the inner one as extra parameters.
+Each thread has its own innermost trace. Traces nest: a transform inside a traced function traces its function
+separately, and values of the outer trace enter the inner one as extra parameters.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Trace:
     def __init__(self, captures: CaptureTable, parent: Trace | None = None) -> None:
         self.parent = parent
         self.captures = captures
-        self.sizes = SizeEnvironment() if parent is None else parent.sizes
+        self.sizes: SizeEnvironment = SizeEnvironment() if parent is None else parent.sizes
         self.builder = TracingBuilder(self.sizes)
         self.active = True
         self.outer_operands: list[Operand] = []  # of the parent trace, for the params in `_lifted`
@@ -61,18 +61,6 @@ class Trace:
             self.active = False
             if self.parent is None:
                 self.sizes.active = False
-
-
-    @contextmanager
-    def resumed(self) -> Iterator[None]:
-        """Make this enclosing trace the current one for a moment."""
-        previous = _local.trace
-        _local.trace = self
-        try:
-            with self.builder:
-                yield
-        finally:
-            _local.trace = previous
 
 
 class _Local(threading.local):

@@ -39,7 +39,7 @@ def as_dtype(dtype: Any, default: DType = FLOAT64) -> DType:
     """The dtype that a ``dtype=`` argument means."""
     if dtype is None:
         return default
-    result = np.dtype(dtype).newbyteorder("=")
+    result: DType = np.dtype(dtype).newbyteorder("=")
     check_dtype(result, "the array to be made")
     return result
 
@@ -140,8 +140,8 @@ def full_like(
 
 @creates(np.eye)
 def eye(
-    N: Any,  # noqa: N803  (NumPy's name)
-    M: Any = None,  # noqa: N803
+    N: Any,
+    M: Any = None,
     k: Any = 0,
     dtype: Any = float,
     order: str = "C",
@@ -170,14 +170,14 @@ def identity(n: Any, dtype: Any = None, *, like: Any = None) -> TracedArray:
 
 
 @creates(np.tri)
-def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, *, like: Any = None) -> TracedArray:  # noqa: N803
+def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, *, like: Any = None) -> TracedArray:
     """``np.tri``."""
     rows = shape_dims(N)
     dims = rows + (rows if M is None else shape_dims(M))
     return new_array(cast(_diagonal_mask(dims, as_dim(k), "le"), as_dtype(dtype)))
 
 
-# --------------------------------------------------------------------------------------------------------------- ranges
+# -------------------------------------------------------------------------------------------------------------- ranges
 
 
 @creates(np.arange)
@@ -330,7 +330,7 @@ def fromfunction(function: Any, shape: Any, *, dtype: Any = float, like: Any = N
     return function(*indices(shape, dtype=dtype), **kwargs)
 
 
-# ------------------------------------------------------------------------------------------------- arrays from values
+# -------------------------------------------------------------------------------------------------- arrays from values
 
 
 @creates(np.array, np.asarray, np.asanyarray, np.ascontiguousarray)
@@ -435,6 +435,4 @@ def wrap_constant(array: np.ndarray[Any, Any]) -> TracedArray:
 @creates(np.frombuffer, np.fromiter, np.fromstring, np.fromfile, np.loadtxt, np.genfromtxt)
 def from_outside(*args: Any, **kwargs: Any) -> Any:
     """Not compiled: what it reads would be frozen into the program."""
-    raise UnsupportedError("reading data inside a traced function is not compiled; read it before and pass it as an argument")
-
-
+    raise UnsupportedError("reading data inside a traced function is not compiled; read it before and pass it in")

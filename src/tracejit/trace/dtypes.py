@@ -33,7 +33,7 @@ def kind_dtype(kind: Kind) -> DType:
 
 
 def loop_dtypes(
-    ufunc: np.ufunc, kinds: tuple[Kind, ...], dtype: DType | None = None, casting: str = "same_kind"
+    ufunc: np.ufunc, kinds: tuple[Kind, ...], dtype: DType | None = None, casting: Any = "same_kind"
 ) -> tuple[DType, ...]:
     """The dtypes of the operands and results of a ufunc on operands of these kinds.
 

@@ -43,7 +43,8 @@ __all__ = ["assign", "get_item", "set_item"]
 
 
 _INVALID_INDEX = (
-    "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays are valid indices"
+    "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays "
+    "are valid indices"
 )
 
 
@@ -73,14 +74,14 @@ def _as_tuple(key: Any) -> tuple[Any, ...]:
 
 def _is_mask(item: Any) -> bool:
     if isinstance(item, NumpyValue):
-        return item.dtype == BOOL
+        return bool(item.dtype == BOOL)
     if isinstance(item, np.ndarray):
-        return item.dtype == BOOL
+        return bool(item.dtype == BOOL)
     return isinstance(item, (bool, np.bool_, SymbolicBool)) or (isinstance(item, TracedNumber) and item.kind == BOOL)
 
 
 def _clean(item: Any) -> Any:
-    """An entry of an index in one of few forms: slice, None, Ellipsis, int, SymbolicInt, traced scalar or TracedArray."""
+    """An entry of an index as a slice, None, Ellipsis, int, SymbolicInt, mask, traced scalar or array."""
     if item is None or item is Ellipsis or type(item) in (int, SymbolicInt, slice):
         return item
     if isinstance(item, (bool, np.bool_, SymbolicBool)):
@@ -194,7 +195,8 @@ def _index_operand(x: TracedArray, key: Any, item: Any, size: DimLike, axis: int
 def _mask_error(item: Any) -> UnsupportedError:
     return UnsupportedError(
         f"reading with a boolean mask gives an array whose size depends on data, which is not compiled "
-        f"({describe(user_location())}). Use np.where(mask, x, other), a reduction with where=mask, or assign with x[mask] = value"
+        f"({describe(user_location())}). Use np.where(mask, x, other), a reduction with where=mask, or assign with "
+        "x[mask] = value"
     )
 
 
@@ -203,9 +205,7 @@ def _checked_index(index: DimLike, size: DimLike, axis: int) -> DimLike:
     sizes = current_trace().sizes
     wrapped = index if sizes.decide(index, ">= 0") else index + size
     if not sizes.decide(wrapped, ">= 0") or not sizes.decide(size - wrapped - 1, ">= 0"):
-        raise IndexError(
-            f"index {sizes.hint(index)} is out of bounds for axis {axis} with size {sizes.hint(size)}"
-        )
+        raise IndexError(f"index {sizes.hint(index)} is out of bounds for axis {axis} with size {sizes.hint(size)}")
     return wrapped
 
 
@@ -235,7 +235,7 @@ def _slice_bound(value: Any) -> DimLike:
         kind = value.kind
         if isinstance(value, (TracedNumber, TracedScalar)) and (kind is int or getattr(kind, "kind", "") in "iu"):
             raise ConcretizationError(
-                f"a slice bound that is computed from data gives an array of unknown size ({describe(user_location())}). "
+                f"a slice bound computed from data gives an array of unknown size ({describe(user_location())}). "
                 "Use a bound made of Python ints and shapes, or index with np.arange(count) + start"
             )
         raise TypeError("slice indices must be integers or None or have an __index__ method")
@@ -252,7 +252,7 @@ def _clamp(bound: DimLike, size: DimLike, low: DimLike, high: DimLike) -> DimLik
     return bound if sizes.decide(high - bound, ">= 0") else high
 
 
-# --------------------------------------------------------------------------------------------------------------- reading
+# ------------------------------------------------------------------------------------------------------------- reading
 
 
 def basic_view(x: TracedArray, plan: Plan, *, drop: bool = True) -> TracedArray:
@@ -328,13 +328,15 @@ def _broadcast_indices(plan: Plan) -> tuple[list[int], list[Operand], Dims]:
     axes = sorted(from_axis)
     dims = broadcast_dims([from_axis[axis].type.dims for axis in axes])
     if dims is None:
-        hint = current_trace().sizes.hint
-        shapes = " ".join(
-            "(" + ",".join(str(hint(d)) for d in from_axis[axis].type.dims) + ("," if from_axis[axis].rank == 1 else "") + ")"
-            for axis in axes
-        )
+        shapes = " ".join(f"({_shape(from_axis[axis].type.dims)})" for axis in axes)
         raise IndexError(f"shape mismatch: indexing arrays could not be broadcast together with shapes {shapes} ")
     return axes, [broadcast_to(from_axis[axis], dims) for axis in axes], dims
+
+
+def _shape(dims: Dims) -> str:
+    """A shape of the traced call as NumPy's messages show it, without parentheses."""
+    hint = current_trace().sizes.hint
+    return ",".join(str(hint(d)) for d in dims) + ("," if len(dims) == 1 else "")
 
 
 def _gather(x: TracedArray, plan: Plan) -> tuple[Operand, Dims]:
@@ -361,7 +363,7 @@ def _placement(plan: Plan, dims: Dims, rank: int) -> tuple[tuple[int, ...], Dims
     return perm, shape
 
 
-# --------------------------------------------------------------------------------------------------------------- writing
+# ------------------------------------------------------------------------------------------------------------- writing
 
 
 @implements(operator.setitem)
@@ -406,11 +408,9 @@ def _converted(x: TracedArray, value: Any, dims: Dims) -> Operand:
         own = own[1:]
     joined = broadcast_dims([dims, own]) if len(own) <= len(dims) else None
     if joined is None or joined != resolve_dims(dims):
-        hint = current_trace().sizes.hint
-        source = ",".join(str(hint(d)) for d in operand.type.dims) + ("," if operand.rank == 1 else "")
-        target = ",".join(str(hint(d)) for d in dims) + ("," if len(dims) == 1 else "")
         if not dims:
             raise ValueError("setting an array element with a sequence.")
+        source, target = _shape(operand.type.dims), _shape(dims)
         raise ValueError(f"could not broadcast input array from shape ({source}) into shape ({target})")
     return broadcast_to(reshape(operand, own) if len(own) != operand.rank else operand, joined)
 

@@ -1,7 +1,7 @@
 """What a function of NumPy may be given: how each kind of value enters the program, and NumPy's own errors.
 
-An *input* is a pair ``(kind, value)``: the kind for dtype rules, the value an operand, or a Python number that takes the
-dtype of its partners.
+An *input* is a pair ``(kind, value)``: the kind for dtype rules, the value an operand, or a Python number that takes
+the dtype of its partners.
 """
 
 from __future__ import annotations
@@ -39,10 +39,13 @@ def describe_input(value: Any) -> Input:
     if isinstance(value, np.ndarray) or hasattr(value, "__array__") or isinstance(value, (list, tuple)):
         array = as_array(value)
         return array.dtype, array.operand()
-    for kind in (int, float, complex):
+    for kind in _NUMBERS:
         if isinstance(value, kind):
             return kind, kind(value)
     raise NotImplementedError  # the caller knows what NumPy would say
+
+
+_NUMBERS: tuple[Any, ...] = (int, float, complex)
 
 
 def _size(value: SymbolicInt) -> Input:

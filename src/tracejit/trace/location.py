@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from types import TracebackType
+from types import FrameType, TracebackType
 
 import numpy as np
 
@@ -29,12 +29,12 @@ def is_internal(filename: str) -> bool:
 
 def user_location() -> Location | None:
     """File and line of the user's code that is running now."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         filename = frame.f_code.co_filename
         if not (_internal[filename] if filename in _internal else is_internal(filename)):
             return filename, frame.f_lineno
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None
 
 

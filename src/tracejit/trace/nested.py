@@ -1,8 +1,8 @@
-"""Tracing a function inside another trace, for transforms: the closed program of the function, and what to call it with.
+"""Tracing a function inside another trace, for transforms: the closed program, and what to call it with.
 
-``call_traced`` gives a program whose params are the traced leaves of the arguments, then the values of the outer trace that
-the function uses besides. The caller transforms it (jvp, vjp, vmap), inlines it with ``builder.inline``, and turns the
-operands into Python objects again with :meth:`Nested.rebuild`.
+``call_traced`` gives a program whose params are the traced leaves of the arguments, then the values of the outer trace
+that the function uses besides. The caller transforms it (jvp, vjp, vmap), inlines it with ``builder.inline``, and turns
+the operands into Python objects again with :meth:`Nested.rebuild`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.errors import UnsupportedError
+from tracejit.ir.builder import inline
 from tracejit.ir.core import Function, Literal, Operand, Value
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray, TracedScalar, new_array
@@ -47,8 +49,9 @@ class Leaf:
 class Nested:
     """A function traced inside another trace.
 
-    function: a closed program; its params are the leaves of the arguments with an index, then values of the outer trace. Its
-        results are the result leaves with an index, then the final values of written arguments (``function.aliases``).
+    function: a closed program; its params are the leaves of the arguments with an index, then values of the outer
+        trace. Its results are the result leaves with an index, then the final values of written arguments
+        (``function.aliases``).
     operands: what each param stands for in the outer trace.
     arguments, in_tree: the leaves of ``(args, kwargs)``. results, out_tree: the leaves of what the function returned.
     """
@@ -95,11 +98,13 @@ def call_traced(
     kwargs: dict[str, Any] | None = None,
     *,
     types: Sequence[ArrayType | None] | None = None,
+    effects: bool = True,
 ) -> Nested:
     """Trace ``fun(*args, **kwargs)`` apart from the running trace, whose tracers may be among the arguments.
 
     types: for each leaf of ``(args, kwargs)`` the type that the function sees instead of the leaf's own, or None: for
         ``vmap`` that of one element of the batch. Python ints are sizes and stay what they are.
+    effects: arrays among the arguments that the function writes into change in the running trace, as by a plain call.
     """
     outer = current_trace()
     leaves, tree = flatten((tuple(args), kwargs or {}))
@@ -133,15 +138,13 @@ def call_traced(
         name = getattr(fun, "__name__", "function")
         function, _ = finish(inner, [*operands, *finals], name, [param for _, param in written])
     outer_of.update(zip(inner.lifted_params, inner.outer_operands, strict=True))
-    return Nested(
-        function,
-        [outer_of[param] for param in inner.builder.params],
-        arguments,
-        tree,
-        results,
-        plain_keys(out_tree),
-        sources,
-    )
+    found = [outer_of[param] for param in inner.builder.params]
+    nested = Nested(function, found, arguments, tree, results, plain_keys(out_tree), sources)
+    if effects and function.aliases:
+        if types is not None and any(types):
+            raise UnsupportedError(f"{name!r} writes into its argument under vmap; let it copy the argument first")
+        nested.write_back(inline(outer.builder, function, found)[nested.result_count :])
+    return nested
 
 
 def outer_operand(leaf: Any) -> Operand | None:

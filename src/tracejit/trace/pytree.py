@@ -1,6 +1,6 @@
 """Nested containers of arguments and results: flattened to a list of leaves and a hashable description, and back.
 
-Tuples, lists, dicts, namedtuples, dataclasses and None are handled here; types registered with optree go through optree.
+Tuples, lists, dicts, namedtuples, dataclasses and None are handled here; types registered with optree go through it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a traced function returns, leaf by leaf, and how the caller's objects are made from what the program computes."""
+"""What a traced function returns, leaf by leaf, and how the caller's objects are made from computed values."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike, evaluate
-from tracejit.trace.array import TracedArray, TracedScalar
 from tracejit.trace.arguments import Argument
+from tracejit.trace.array import TracedArray, TracedScalar
 from tracejit.trace.captures import Capture
 from tracejit.trace.context import Trace
 from tracejit.trace.scalar import PythonNumber
@@ -26,10 +26,10 @@ Step = tuple[Any, ...]
 class Result:
     """One leaf of what the function returns.
 
-    kind: "array" (a new array, the function's result number ``index``), "scalar" (a NumPy scalar, ``index``), "python" (a
-        Python number of type ``value``, ``index``), "argument" (leaf ``index`` of the arguments itself), "capture" (the
-        array of capture ``index`` itself), "same" (the object of result leaf ``index``), "view" (of ``base``, made by
-        ``steps``), or "constant" (the object ``value``).
+    kind: "array" (a new array, the function's result number ``index``), "scalar" (a NumPy scalar, ``index``), "python"
+        (a Python number of type ``value``, ``index``), "argument" (leaf ``index`` of the arguments itself), "capture"
+        (the array of capture ``index`` itself), "same" (the object of result leaf ``index``), "view" (of ``base``, made
+        by ``steps``), or "constant" (the object ``value``).
     base: kind and index of what a view shows: an argument, a capture, or another result leaf ("result").
     steps: views to repeat on the real array, see :func:`replay`.
     """
@@ -112,7 +112,7 @@ def _map_dims(value: Any, function: Callable[[Any], Any]) -> Any:
     return value if isinstance(value, str) else function(value)
 
 
-# ------------------------------------------------------------------------------------------------ making the objects
+# -------------------------------------------------------------------------------------------------- making the objects
 
 
 def replay(array: np.ndarray[Any, Any], steps: Sequence[Step], sizes: Mapping[str, int]) -> np.ndarray[Any, Any]:
@@ -192,5 +192,3 @@ def _build(result: Result, values: Sequence[Any], arguments: Sequence[Any], capt
     if kind == "argument":
         return arguments[result.index]
     return captures[result.index] if kind == "capture" else result.value
-
-

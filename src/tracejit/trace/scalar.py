@@ -1,7 +1,7 @@
 """Traced Python numbers: ints that serve as sizes, and numbers known only at run time.
 
-A :class:`SymbolicInt` is a polynomial in the sizes of the call; questions about it are answered by the traced call's value
-under a guard. A :class:`TracedNumber` is computed by the program. Both are weak beside arrays, as Python numbers are.
+A :class:`SymbolicInt` is a polynomial in the sizes of the call; questions about it are answered by the traced call's
+value under a guard. A :class:`TracedNumber` is computed by the program. Both are weak beside arrays, as in Python.
 """
 
 from __future__ import annotations
@@ -146,6 +146,7 @@ class TracedNumber(PythonNumber):
         self.owner: Trace = current_trace()
 
     def operand(self) -> Operand:
+        """The value in the current trace."""
         return current_trace().lift(self._operand, self.owner)
 
     __hash__ = None  # type: ignore[assignment]
@@ -162,10 +163,12 @@ class TracedNumber(PythonNumber):
 
     @property
     def real(self) -> Any:
+        """The real part."""
         return number(emit("real", self.operand()), float) if self.python_type is complex else self
 
     @property
     def imag(self) -> Any:
+        """The imaginary part."""
         return number(emit("imag", self.operand()), float) if self.python_type is complex else 0 * self
 
     def is_integer(self) -> Any:
@@ -192,13 +195,14 @@ class SymbolicInt(PythonNumber):
     """A Python int of the call, the size of an axis, or a polynomial of such."""
 
     __slots__ = ("dim", "sizes")
-    python_type = int
+    python_type: type = int
 
     def __init__(self, dim: DimLike, sizes: SizeEnvironment) -> None:
         self.dim = dim
         self.sizes = sizes
 
     def operand(self) -> Operand:
+        """The value in the current trace."""
         self._check()
         return dim_value(self.dim)
 
@@ -225,7 +229,7 @@ class SymbolicInt(PythonNumber):
     def __bool__(self) -> bool:
         return not self.sizes.decide(self.dim, "== 0")
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]  # other tracers have no hash
         return hash(self.value())
 
     def __str__(self) -> str:
@@ -249,18 +253,22 @@ class SymbolicInt(PythonNumber):
 
     @property
     def real(self) -> Any:
+        """The real part."""
         return self
 
     @property
     def imag(self) -> int:
+        """The imaginary part."""
         return 0
 
     @property
     def numerator(self) -> Any:
+        """The int itself."""
         return self
 
     @property
     def denominator(self) -> int:
+        """One."""
         return 1
 
     def is_integer(self) -> bool:
@@ -306,9 +314,11 @@ class SymbolicBool(SymbolicInt):
     python_type = bool
 
     def operand(self) -> Operand:
+        """The value in the current trace."""
         return cast(super().operand(), BOOL)
 
     def value(self) -> int:
+        """The plain bool of the traced call, guarded."""
         return bool(self)
 
     __index__ = __int__ = value
@@ -319,7 +329,7 @@ class SymbolicBool(SymbolicInt):
     def __format__(self, spec: str) -> str:
         return format(bool(self), spec)
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]  # other tracers have no hash
         return hash(bool(self))
 
     def __repr__(self) -> str:
@@ -354,7 +364,7 @@ def _not_an_int(value: Any) -> int:
     raise TypeError(f"'{type(value).__name__}' object cannot be interpreted as an integer")
 
 
-# ------------------------------------------------------------------------------------------ arithmetic of Python numbers
+# ---------------------------------------------------------------------------------------- arithmetic of Python numbers
 
 
 def number(operand: Operand, python_type: type) -> Any:
@@ -420,7 +430,7 @@ def _power(left: Any, right: Any, kind: type) -> Any:
                 kind = float
         else:
             raise ConcretizationError(
-                "the type of an int to the power of a computed int depends on its sign; convert one of them with float()"
+                "the type of an int to the power of a computed int depends on its sign; convert one of them to float"
             )
     elif kind is float and type(right) is int and right == 2:
         base = _as(left, float)
@@ -472,5 +482,3 @@ def to_number(value: Any, kind: type) -> Any:
     if operand.type.dtype.kind == "c" and kind is not complex:
         raise TypeError(f"{kind.__name__}() argument must be a string or a real number, not 'complex'")
     return number(cast(operand, dtype), kind)
-
-

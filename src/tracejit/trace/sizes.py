@@ -173,7 +173,7 @@ class SizeEnvironment:
         if key in self._lower:
             fact = self._lower[key] + constant
             low = fact if low is None else max(low, fact)
-        negated, _ = _split(-dim)  # type: ignore[arg-type]
+        negated, _ = _split(Dim({m: -c for m, c in dim.terms.items()}))
         if negated in self._lower:
             fact = constant - self._lower[negated]
             high = fact if high is None else min(high, fact)
@@ -255,7 +255,7 @@ class SizeEnvironment:
         if high is not None and high < 0:
             return False
         answer = self.hint(dim) >= 0
-        fact = dim if answer else -dim - 1  # type: ignore[operator]
+        fact = dim if answer else -dim - 1
         self._learn_nonnegative(fact)
         self._guards.append(Guard(fact, ">= 0", user_location()))
         return answer
@@ -316,4 +316,5 @@ class TracingBuilder(Builder):
         self.sizes = sizes
 
     def resolve(self, dim: DimLike) -> DimLike:
+        """The canonical form of a dim under the equalities that the trace has learned."""
         return self.sizes.resolve(dim)

@@ -40,7 +40,13 @@ class Storage:
     __slots__ = ("layout_used", "origin", "strides", "trace", "value", "version", "writeable", "written")
 
     def __init__(
-        self, value: Operand, trace: Trace, *, origin: Any = None, writeable: bool = True, strides: Strides | None = None
+        self,
+        value: Operand,
+        trace: Trace,
+        *,
+        origin: Any = None,
+        writeable: bool = True,
+        strides: Strides | None = None,
     ) -> None:
         self.value = value
         self.trace = trace
@@ -124,21 +130,25 @@ class SliceView(View):
         )
 
     def read(self, x: Operand) -> Operand:
+        """The value seen through the view."""
         part = emit("slice", x, starts=self.starts, sizes=self.sizes, steps=self.steps)
         return reshape(part, self.dims) if self.dropped else part
 
     def write(self, x: Operand, part: Operand) -> Operand:
+        """The whole value with the seen part replaced."""
         part = reshape(part, self.sizes)
         if self.sizes == self.source and all(step == 1 for step in self.steps):
             return part
         return emit("update_slice", x, part, starts=self.starts, steps=self.steps)
 
     def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
+        """The strides seen through the view."""
         hint = current_trace().sizes.hint
         every = [stride * hint(step) for stride, step in zip(strides, self.steps, strict=True)]
         return tuple(stride for axis, stride in enumerate(every) if axis not in self.dropped)
 
     def replay(self) -> tuple[Any, ...]:
+        """The step as the run time repeats it."""
         return "slice", self.starts, self.sizes, self.steps, self.dropped
 
 
@@ -153,15 +163,19 @@ class ReshapeView(View):
         self.result_strides = strides
 
     def read(self, x: Operand) -> Operand:
+        """The value seen through the view."""
         return reshape(x, self.dims)
 
     def write(self, x: Operand, part: Operand) -> Operand:
+        """The whole value with the seen part replaced."""
         return reshape(part, self.source)
 
     def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
+        """The strides seen through the view."""
         return self.result_strides
 
     def replay(self) -> tuple[Any, ...]:
+        """The step as the run time repeats it."""
         return "reshape", self.dims
 
 
@@ -175,16 +189,20 @@ class TransposeView(View):
         self.dims = tuple(source[axis] for axis in perm)
 
     def read(self, x: Operand) -> Operand:
+        """The value seen through the view."""
         return transpose(x, self.perm)
 
     def write(self, x: Operand, part: Operand) -> Operand:
+        """The whole value with the seen part replaced."""
         inverse = tuple(sorted(range(len(self.perm)), key=self.perm.__getitem__))
         return transpose(part, inverse)
 
     def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
+        """The strides seen through the view."""
         return tuple(strides[axis] for axis in self.perm)
 
     def replay(self) -> tuple[Any, ...]:
+        """The step as the run time repeats it."""
         return "transpose", self.perm
 
 
@@ -198,17 +216,21 @@ class PartView(View):
         self.dims = source
 
     def read(self, x: Operand) -> Operand:
+        """The value seen through the view."""
         return emit(self.part, x)
 
     def write(self, x: Operand, part: Operand) -> Operand:
+        """The whole value with the seen part replaced."""
         if self.part == "real":
             return emit("complex", part, emit("imag", x))
         return emit("complex", emit("real", x), part)
 
     def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
+        """The strides seen through the view."""
         return tuple(2 * stride for stride in strides)
 
     def replay(self) -> tuple[Any, ...]:
+        """The step as the run time repeats it."""
         return (self.part,)
 
 
@@ -223,14 +245,17 @@ class BroadcastView(View):
         self.dims = dims
 
     def read(self, x: Operand) -> Operand:
+        """The value seen through the view."""
         return broadcast_to(x, self.dims)
 
     def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
+        """The strides seen through the view."""
         offset = len(self.dims) - len(self.source)
         own = [0 if a != b else s for a, b, s in zip(self.source, self.dims[offset:], strides, strict=True)]
         return (0,) * offset + tuple(own)
 
     def replay(self) -> tuple[Any, ...]:
+        """The step as the run time repeats it."""
         return "broadcast", self.dims
 
 
@@ -246,6 +271,7 @@ class DiagonalView(View):
         self.dims = (*(d for axis, d in enumerate(source) if axis not in axes), size)
 
     def read(self, x: Operand) -> Operand:
+        """The value seen through the view."""
         rank = len(x.type.dims)
         rest = tuple(axis for axis in range(rank) if axis not in self.axes)
         step = emit("iota", dtype=INT64, dims=(self.dims[-1],), axis=0)
@@ -257,6 +283,7 @@ class DiagonalView(View):
         return transpose(part, (*range(1, len(rest) + 1), 0))
 
     def replay(self) -> tuple[Any, ...]:
+        """The step as the run time repeats it."""
         return "diagonal", self.offset, self.axes
 
 
@@ -273,6 +300,7 @@ class IndexView(View):
         self.dims = tuple(d for axis, d in enumerate(source) if axis not in axes)
 
     def replay(self) -> tuple[Any, ...]:
+        """The step as the run time repeats it."""
         return "index", self.axes, self.indices
 
     def _indices(self) -> list[Operand]:
@@ -280,12 +308,15 @@ class IndexView(View):
         return [trace.lift(index, self.trace) for index in self.indices]
 
     def read(self, x: Operand) -> Operand:
+        """The value seen through the view."""
         return emit("gather", x, *self._indices(), axes=self.axes)
 
     def write(self, x: Operand, part: Operand) -> Operand:
+        """The whole value with the seen part replaced."""
         return emit("scatter", x, part, *self._indices(), axes=self.axes)
 
     def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
+        """The strides seen through the view."""
         return tuple(stride for axis, stride in enumerate(strides) if axis not in self.axes)
 
 
@@ -372,5 +403,3 @@ def contiguous_strides(shape: Sequence[int]) -> Strides:
     for axis in range(len(shape) - 2, -1, -1):
         strides[axis] = strides[axis + 1] * shape[axis + 1]
     return tuple(strides)
-
-

@@ -27,7 +27,7 @@ _codes: dict[CodeType, CodeType | None] = {}
 
 
 def rewritten_code(function: FunctionType) -> CodeType | None:
-    """The function's code with rewritten syntax, or None when its source is not to be had; remembered by code object."""
+    """The function's code with rewritten syntax, or None without source; remembered by code object."""
     code = function.__code__
     if code not in _codes:
         try:
@@ -84,15 +84,16 @@ def _find_code(compiled: CodeType, original: CodeType) -> CodeType | None:
         code = stack.pop()
         for constant in code.co_consts:
             if isinstance(constant, CodeType):
-                if constant.co_name == original.co_name and constant.co_varnames[: constant.co_argcount] == (
-                    original.co_varnames[: original.co_argcount]
+                if (
+                    constant.co_name == original.co_name
+                    and constant.co_varnames[: constant.co_argcount] == (original.co_varnames[: original.co_argcount])
                 ):
                     return constant
                 stack.append(constant)
     return None
 
 
-# ------------------------------------------------------------------------------------------------------- finding source
+# ------------------------------------------------------------------------------------------------------ finding source
 
 
 def _find_node(code: CodeType, namespace: dict[str, Any]) -> _FunctionNode | None:
@@ -105,7 +106,7 @@ def _find_node(code: CodeType, namespace: dict[str, Any]) -> _FunctionNode | Non
         if node is not None:
             return node
     tree = ast.parse("".join(lines))
-    wanted: type | tuple[type, ...] = ast.Lambda if code.co_name == "<lambda>" else (ast.FunctionDef, ast.AsyncFunctionDef)
+    wanted = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
     found = [n for n in ast.walk(tree) if isinstance(n, wanted) and _first_line(n) == first and _fits(n, code)]
     if len(found) > 1:
         found = [n for n in found if _same_columns(n, code)]
@@ -168,7 +169,7 @@ def _same_columns(node: Any, code: CodeType) -> bool:
     return (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset) in list(code.co_positions())
 
 
-# ------------------------------------------------------------------------------------------------------------ rewriting
+# ----------------------------------------------------------------------------------------------------------- rewriting
 
 
 class _Bindings(ast.NodeVisitor):
@@ -445,10 +446,12 @@ class _Rewriter(ast.NodeTransformer):
                 node.value = value
                 return node
             name = self._constant(target.attr, target)
-            return ast.copy_location(ast.Expr(self._hook("augment_attr", operation, owner, name, value, like=node)), node)
+            call = self._hook("augment_attr", operation, owner, name, value, like=node)
+            return ast.copy_location(ast.Expr(call), node)
         owner = self.visit(target.value)
         index = self._index(self.visit(target.slice))
-        return ast.copy_location(ast.Expr(self._hook("augment_item", operation, owner, index, value, like=node)), node)
+        call = self._hook("augment_item", operation, owner, index, value, like=node)
+        return ast.copy_location(ast.Expr(call), node)
 
 
 def _is_private(name: str) -> bool:

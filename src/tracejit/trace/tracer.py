@@ -151,7 +151,7 @@ def trace(
         2
     """
     leaves, tree = flatten_call(args, kwargs or {}, static)
-    label = name or getattr(fun, "__name__", "function")
+    label: str = name or getattr(fun, "__name__", None) or "function"
     traced = _trace_leaves(fun, leaves, tree, label, shared=False)
     ids = [id(leaf) for leaf in leaves]
     if any(a.written and ids.count(id(leaf)) > 1 for a, leaf in zip(traced.arguments, leaves, strict=True)):
@@ -201,7 +201,7 @@ def _written(arguments: Sequence[Argument], captures: Sequence[Capture]) -> list
     return [source for source in sources if source.storage is not None and source.storage.written]
 
 
-def canonical(value: Operand, param: Value) -> Operand:
+def canonical(value: Operand, param: Operand) -> Operand:
     """The final value of a written array, with the dims of the param."""
     return reshape(value, resolve_dims(param.type.dims)) if value.type.dims != param.type.dims else value
 
@@ -258,12 +258,12 @@ def check_containers(args: Any, kwargs: Any, tree: Tree, tracers: Sequence[Any])
             after.extend(leaves)
     if not same or any(a is not b for a, b in zip(after, tracers, strict=False)):
         raise UnsupportedError(
-            "the function replaces entries of a list, dict or dataclass that it was given; the caller's object would not "
-            "see that. Write into the arrays (params['w'][...] = new, or -=), or return new values"
+            "the function replaces entries of a list, dict or dataclass that it was given; the caller's object would "
+            "not see that. Write into the arrays (params['w'][...] = new, or -=), or return new values"
         )
 
 
-# ------------------------------------------------------------------------------------------------------- interpreted
+# --------------------------------------------------------------------------------------------------------- interpreted
 
 
 def run(traced: Traced, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""NumPy's universal functions on tracers: dtypes and casting as NumPy decides them, broadcasting, ``out=`` and ``where=``."""
+"""NumPy's universal functions on tracers: dtypes and casting as NumPy decides, broadcasting, ``out=``, ``where=``."""
 
 from __future__ import annotations
 
@@ -226,9 +226,7 @@ def _apply_with_keywords(
     return done if isinstance(results, tuple) else done[0]
 
 
-def _deliver(
-    ufunc: np.ufunc, inputs: tuple[Any, ...], part: Operand, target: Any, where: Any, casting: str
-) -> Any:
+def _deliver(ufunc: np.ufunc, inputs: tuple[Any, ...], part: Operand, target: Any, where: Any, casting: str) -> Any:
     if target is None:
         if where is True:
             return wrap(part)
@@ -264,7 +262,7 @@ def write_out(
     return out
 
 
-# ------------------------------------------------------------------------------------------------------------ operators
+# ----------------------------------------------------------------------------------------------------------- operators
 
 _ACCEPTED = (Tracer, np.ndarray, np.generic, bool, int, float, complex, list, tuple)
 
@@ -332,7 +330,7 @@ def in_place_power(base: TracedArray, exponent: Any) -> TracedArray:
     return base
 
 
-# -------------------------------------------------------------------------------------------------------- ufunc methods
+# ------------------------------------------------------------------------------------------------------- ufunc methods
 
 
 @implements("ufunc.outer")
@@ -349,9 +347,7 @@ def ufunc_outer(ufunc: np.ufunc, left: Any, right: Any, **kwargs: Any) -> Any:
 def ufunc_at(ufunc: np.ufunc, target: Any, indices: Any, values: Any = None) -> None:
     """``ufunc.at`` for addition and subtraction: repeated indices accumulate."""
     if ufunc not in (np.add, np.subtract):
-        raise UnsupportedError(
-            f"np.{ufunc.__name__}.at is not compiled by tracejit; np.add.at and np.subtract.at are"
-        )
+        raise UnsupportedError(f"np.{ufunc.__name__}.at is not compiled by tracejit; np.add.at and np.subtract.at are")
     if ufunc is np.subtract:
         values = apply_ufunc(np.negative, (values,)) if isinstance(values, Tracer) else np.negative(values)
     call("add at", as_array(target), indices, values)
@@ -392,5 +388,3 @@ def ufunc_accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = No
     if ufunc not in functions:
         raise UnsupportedError(f"np.{ufunc.__name__}.accumulate is not compiled by tracejit")
     return call(functions[ufunc], array, axis=axis, dtype=dtype, out=out)
-
-

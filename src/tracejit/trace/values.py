@@ -185,4 +185,6 @@ def constant(array: np.ndarray[Any, Any]) -> Operand:
 
 def _plain(array: np.ndarray[Any, Any]) -> bool:
     """Whether equal elements have equal bits: no zeros of both signs."""
-    return array.flat[0] != 0 or array.dtype.kind not in "fc" or not np.any(np.signbit(array.real) | np.signbit(array.imag))
+    if array.flat[0] != 0 or array.dtype.kind not in "fc":
+        return True
+    return not np.any(np.signbit(array.real) | np.signbit(array.imag))

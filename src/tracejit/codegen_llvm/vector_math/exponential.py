@@ -134,9 +134,13 @@ def exp(b: Builder, x: Value) -> Value:
 
 def exp2(b: Builder, x: Value) -> Value:
     """2**x."""
-    x = clamp(b, x, EXP2_RANGE[b.format.name])
+    return exp2_of_sum(b, clamp(b, x, EXP2_RANGE[b.format.name]), None)
+
+
+def exp2_of_sum(b: Builder, x: Value, low: Value | None) -> Value:
+    """2**(x + low) for x in `EXP2_RANGE` and low small against one."""
     n, raw = b.round_to_integer(x, 1.0, 2 * b.format.bias)
-    rest = x - n
+    rest = x - n if low is None else (x - n) + low
     return b.scale(b.fma(rest, b.polynomial(rest, EXP2_QUOTIENT[b.format.name]), 1.0), raw)
 
 

@@ -7,7 +7,15 @@ where the first terms of the series are arranged so that only small quantities a
 from __future__ import annotations
 
 from tracejit.codegen_llvm.vector_math.builder import Builder, Operand, Pair, Value
-from tracejit.codegen_llvm.vector_math.exponential import LN2, exp, exp2, keep_negligible
+from tracejit.codegen_llvm.vector_math.exponential import (
+    EXP2_RANGE,
+    EXP_RANGE,
+    LN2,
+    exp,
+    exp2_of_sum,
+    exp_parts,
+    keep_negligible,
+)
 
 INFINITY = float("inf")
 NAN = float("nan")
@@ -51,7 +59,7 @@ def log(b: Builder, x: Value) -> Value:
 
 def log1p(b: Builder, x: Value) -> Value:
     """log(1 + x) without cancellation."""
-    return log1p_of_pair(b, x, 0.0)
+    return log1p_of_pair(b, x, None)
 
 
 def log2(b: Builder, x: Value) -> Value:
@@ -73,21 +81,25 @@ def log10(b: Builder, x: Value) -> Value:
 
 def softplus(b: Builder, x: Value) -> Value:
     """log(1 + e**x) without overflow."""
-    return b.at_least(x, 0.0) + _log1p_of_exp(b, -b.absolute(x))
+    return b.at_least(x, 0.0) + _log1p_of_small(b, exp(b, -b.absolute(x)))
 
 
 def logaddexp(b: Builder, x: Value, y: Value) -> Value:
     """log(e**x + e**y) without overflow."""
-    larger, difference = _larger_and_difference(b, x, y)
-    return larger + _log1p_of_exp(b, difference)
+    lowest = EXP_RANGE[b.format.name][0]
+    larger, difference, low = _larger_and_difference(b, x, y, lowest)
+    growth, raw = exp_parts(b, b.at_least(difference, lowest), low)
+    return larger + _log1p_of_small(b, b.scale(growth + 1.0, raw))
 
 
 def logaddexp2(b: Builder, x: Value, y: Value) -> Value:
     """log2(2**x + 2**y) without overflow."""
-    larger, difference = _larger_and_difference(b, x, y)
-    small = exp2(b, difference)
-    tail = keep_negligible(b, small, _log1p_finite(b, small, 0.0))
-    return larger + tail * LOG2_E["f64"][0]
+    lowest = EXP2_RANGE[b.format.name][0]
+    larger, difference, low = _larger_and_difference(b, x, y, lowest)
+    f, n = _log1p_parts(b, exp2_of_sum(b, b.at_least(difference, lowest), low), None)
+    product, error = _times_constant(b, _log_as_pair(b, f), LOG2_E[b.format.name])
+    high, rest = b.sum_ordered(n, product)
+    return larger + (high + (rest + error))
 
 
 # -- parts ------------------------------------------------------------------------------------------------------------
@@ -149,33 +161,36 @@ def _special(b: Builder, x: Value, result: Value) -> Value:
     return b.select(x <= 0.0, b.select(b.equal(x, 0.0), -INFINITY, b.lift(NAN)), result)
 
 
-def log1p_of_pair(b: Builder, x: Value, low: Operand) -> Value:
+def log1p_of_pair(b: Builder, x: Value, low: Value | None) -> Value:
     """log(1 + x + low) where low is at most a few units in the last place of x."""
-    result = _log1p_finite(b, x, low)
+    result = _log_of_parts(b, *_log1p_parts(b, x, low))
     result = b.select(b.compare("uge", "sge", x, INFINITY), x, result)
     outside = b.select(b.equal(x, -1.0), -INFINITY, b.lift(NAN))
     return keep_negligible(b, x, b.select(x <= -1.0, outside, result))
 
 
-def _larger_and_difference(b: Builder, x: Value, y: Value) -> Pair:
-    """The larger one, and -|x - y|, which is zero for equal infinities; nan if any is."""
-    return b.select(x > y, x, y), -b.absolute(b.select(b.equal(x, y), 0.0, x - y))
+def _larger_and_difference(b: Builder, x: Value, y: Value, lowest: float) -> tuple[Value, Value, Value]:
+    """The larger one, and -|x - y| as a sum: zero for equal infinities, exact above `lowest`; nan if any is."""
+    first = x > y
+    larger, smaller = b.select(first, x, y), b.select(first, y, x)
+    difference, error = b.sum_exact(smaller, -larger)
+    low = b.select(difference > lowest, error, b.lift(0.0))
+    return larger, b.select(b.equal(x, y), 0.0, difference), low
 
 
-def _log1p_of_exp(b: Builder, x: Value) -> Value:
-    """log(1 + e**x) for x <= 0."""
-    small = exp(b, x)
-    return keep_negligible(b, small, _log1p_finite(b, small, 0.0))
+def _log1p_of_small(b: Builder, x: Value) -> Value:
+    """log(1 + x) for 0 <= x <= 1."""
+    return keep_negligible(b, x, _log_of_parts(b, *_log1p_parts(b, x, None)))
 
 
-def _log1p_finite(b: Builder, x: Value, low: Operand) -> Value:
-    """log(1 + x + low) for finite x > -1; tiny x may lose its sign or last bits."""
+def _log1p_parts(b: Builder, x: Value, low: Value | None) -> Pair:
+    """(f, n) with 1 + x + low = (1 + f) * 2**n, for finite x > -1; tiny x may lose its sign or last bits."""
     fmt = b.format
     total, error = b.sum_exact(b.lift(1.0), x)
-    if low != 0.0:
+    if low is not None:
         error = error + low
     bits = b.bits_of(total)
     m, n = _split_exponent(b, bits, 2.0**fmt.mantissa_bits + fmt.bias)
     # 2 * 2**-n as exponent bits; twice, since 2**-n itself would be subnormal for the largest n.
     inverse = b.from_bits(b.bits_of(m) - bits + fmt.pattern(2.0))
-    return _log_of_parts(b, b.fma(error * 0.5, inverse, m - 1.0), n)
+    return b.fma(error * 0.5, inverse, m - 1.0), n

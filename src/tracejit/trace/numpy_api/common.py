@@ -11,7 +11,7 @@ from tracejit.trace.ufuncs import apply_ufunc
 
 __all__ = ["NO_VALUE", "axes_tuple", "axis_index", "given", "reduced_axes", "ufunc"]
 
-NO_VALUE: Any = np._NoValue  # type: ignore[attr-defined]  # NumPy's mark for keywords that were not given
+NO_VALUE: Any = np._NoValue  # NumPy's mark for keywords that were not given
 
 
 def given(value: Any) -> bool:
@@ -42,5 +42,3 @@ def reduced_axes(axis: Any, rank: int) -> tuple[int, ...]:
 def ufunc(function: np.ufunc, *inputs: Any, **kwargs: Any) -> Any:
     """Call a ufunc on tracers and plain values."""
     return apply_ufunc(function, inputs, **kwargs)
-
-

@@ -57,7 +57,7 @@ def dot_general(
     return emit("dot", x, y, **attrs)
 
 
-# ---------------------------------------------------------------------------------------------------- einsum
+# -------------------------------------------------------------------------------------------------------------- einsum
 
 
 def contract(inputs: Sequence[tuple[Operand, Labels]], output: Labels, function: Any, args: tuple[Any, ...]) -> Operand:
@@ -113,11 +113,7 @@ def _fit_sizes(terms: list[Term], function: Any, args: tuple[Any, ...]) -> list[
     result = []
     for x, labels in terms:
         resolved = resolve_dims(x.type.dims)
-        unit = [
-            k
-            for k, label in enumerate(labels)
-            if resolved[k] == 1 and sizes.resolve(known[label]) != 1
-        ]
+        unit = [k for k, label in enumerate(labels) if resolved[k] == 1 and sizes.resolve(known[label]) != 1]
         if unit:
             x = squeeze(reshape(x, resolved), unit)
             labels = "".join(label for k, label in enumerate(labels) if k not in unit)
@@ -174,7 +170,8 @@ def _multiply_elementwise(left: Term, right: Term) -> Term:
     target = resolve_dims(tuple(dims[label] for label in labels))
     operands = []
     for value, own in (left, right):
-        order = tuple(sorted(range(len(own)), key=lambda k, own=own: labels.index(own[k])))
+        places = [labels.index(label) for label in own]
+        order = tuple(sorted(range(len(own)), key=places.__getitem__))
         value = transpose(value, order)
         axes = tuple(sorted(labels.index(label) for label in own))
         if value.type.dims and resolve_dims(value.type.dims) != target:
@@ -218,7 +215,8 @@ def _parse(subscripts: str, arrays: list[TracedArray], operands: tuple[Any, ...]
     if len(parts) != len(arrays) or not set(left + output) <= set(ascii_letters + ",."):
         raise_as_numpy(np.einsum, *operands)
     spare = [c for c in ascii_letters if c not in text]
-    hidden = max([a.ndim - len(p.replace("...", "")) for p, a in zip(parts, arrays, strict=True) if "..." in p], default=0)
+    dotted = [(part, array) for part, array in zip(parts, arrays, strict=True) if "..." in part]
+    hidden = max([array.ndim - len(part.replace("...", "")) for part, array in dotted], default=0)
     dots = "".join(spare[:hidden])
     inputs = []
     for part, array in zip(parts, arrays, strict=True):
@@ -236,7 +234,7 @@ def _parse(subscripts: str, arrays: list[TracedArray], operands: tuple[Any, ...]
     return inputs, output
 
 
-# ---------------------------------------------------------------------------------------------------- products
+# ------------------------------------------------------------------------------------------------------------ products
 
 
 @implements(np.matmul)
@@ -365,5 +363,3 @@ def kron(a: Any, b: Any) -> TracedArray:
     product = ufunc(np.multiply, wrap(wide_x), wrap(wide_y))
     dims = tuple(m * n for m, n in zip(left, right, strict=True))
     return as_array(wrap(reshape(operand_of(product), resolve_dims(dims))))
-
-

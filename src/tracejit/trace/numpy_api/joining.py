@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -59,9 +60,7 @@ def _strong(kind: Any, part: TracedArray) -> Any:
 
 
 @implements(np.stack)
-def stack(
-    arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
-) -> TracedArray:
+def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> TracedArray:
     """``np.stack``."""
     parts = [as_array(a) for a in arrays]
     if not parts:
@@ -147,16 +146,13 @@ def _block(value: Any, depth: int, rank: int) -> TracedArray:
     return concatenate([_block(item, depth - 1, rank) for item in value], -depth)
 
 
-# ------------------------------------------------------------------------------------------------------------- splitting
+# ----------------------------------------------------------------------------------------------------------- splitting
 
 
 def _pieces(array: TracedArray, edges: Sequence[DimLike], axis: int) -> list[TracedArray]:
     """The views between consecutive edges."""
     prefix = (slice(None),) * axis
-    return [
-        call(operator.getitem, array, (*prefix, slice(python_size(a), python_size(b))))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [call(operator.getitem, array, (*prefix, slice(python_size(a), python_size(b)))) for a, b in pairwise(edges)]
 
 
 @implements(np.array_split)
@@ -169,10 +165,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> list[Trace
         cuts = [as_dim(i) for i in indices_or_sections]
         prefix = (slice(None),) * position
         bounds = [None, *(python_size(c) for c in cuts), None]
-        return [
-            call(operator.getitem, array, (*prefix, slice(0 if a is None else a, b)))
-            for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-        ]
+        return [call(operator.getitem, array, (*prefix, slice(0 if a is None else a, b))) for a, b in pairwise(bounds)]
     sections = current_trace().sizes.concrete(as_dim(indices_or_sections))
     if sections <= 0:
         raise ValueError("number sections must be larger than 0.")
@@ -271,18 +264,20 @@ def _padded(x: TracedArray, axis: int, width: tuple[DimLike, ...], mode: str, va
         if mode == "constant":
             parts.append(call(np.full, shape, value[side], dtype=x.dtype))
             continue
-        ranges = {
-            "edge": (slice(0, 1), slice(-1, None)),
-            "wrap": (slice(python_size(size - count), None), slice(0, python_size(count))),
-            "reflect": (
-                slice(python_size(count), 0, -1),
-                slice(-2, python_size(size - count - 2) if mode == "reflect" and _at_least_two(size, count) else None, -1),
-            ),
-        }
-        part = call(operator.getitem, x, (*(slice(None),) * axis, ranges[mode][side]))
+        part = call(operator.getitem, x, (*(slice(None),) * axis, _pad_source(mode, side, size, count)))
         parts.append(call(np.broadcast_to, part, shape) if mode == "edge" else part)
     return parts[0] if len(parts) == 1 else concatenate(parts, axis)
 
 
-def _at_least_two(size: DimLike, count: DimLike) -> bool:
-    return current_trace().sizes.decide(size - count - 2, ">= 0")
+def _pad_source(mode: str, side: int, size: DimLike, count: DimLike) -> slice:
+    """Which elements are repeated before (side 0) or after (side 1) an axis."""
+    if mode == "edge":
+        return slice(0, 1) if side == 0 else slice(-1, None)
+    sizes = current_trace().sizes
+    if not sizes.decide(size - count - (mode == "reflect"), ">= 0"):
+        raise UnsupportedError(f"np.pad with mode={mode!r} by more than the size of the axis is not compiled")
+    if mode == "wrap":
+        return slice(python_size(size - count), None) if side == 0 else slice(0, python_size(count))
+    if side == 0:
+        return slice(python_size(count), 0, -1)
+    return slice(-2, python_size(size - count - 2) if sizes.decide(size - count - 2, ">= 0") else None, -1)

@@ -63,8 +63,10 @@ def fill(x: TracedArray, value: Any) -> None:
 def item(x: Any, *args: Any) -> Any:
     """``ndarray.item``: a traced Python number."""
     if args:
-        x = x[args[0] if isinstance(args[0], tuple) else args] if len(args) > 1 or as_array(x).ndim <= 1 else (
-            call(np.ravel, x)[args[0]]
+        x = (
+            x[args[0] if isinstance(args[0], tuple) else args]
+            if len(args) > 1 or as_array(x).ndim <= 1
+            else (call(np.ravel, x)[args[0]])
         )
     elif x.dims:
         if not all(d == 1 for d in x.shape):

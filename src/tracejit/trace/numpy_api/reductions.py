@@ -109,7 +109,12 @@ def check_not_empty(function: Any, a: Any, dims: Dims, axes: tuple[int, ...], **
 
 def _extreme(name: str, combine: np.ufunc, largest: bool) -> Callable[..., Any]:
     def function(
-        a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, initial: Any = NO_VALUE, where: Any = NO_VALUE
+        a: Any,
+        axis: Any = None,
+        out: Any = None,
+        keepdims: Any = NO_VALUE,
+        initial: Any = NO_VALUE,
+        where: Any = NO_VALUE,
     ) -> Any:
         array = as_array(a)
         x = array.operand()
@@ -163,9 +168,7 @@ np_min = implements(np.min, np.amin)(_extreme("reduce_min", np.minimum, False))
 
 
 def _quantifier(name: str, neutral: bool) -> Callable[..., Any]:
-    def function(
-        a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, *, where: Any = NO_VALUE
-    ) -> Any:
+    def function(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, *, where: Any = NO_VALUE) -> Any:
         x = masked(truth(operand_of(a)), where, neutral)
         axes = reduced_axes(axis, x.rank)
         result = reduce_operand(name, x, axes, bool(given(keepdims) and keepdims))
@@ -185,7 +188,7 @@ def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     return wrap(reduce_operand("reduce_sum", x, reduced_axes(axis, x.rank), keepdims))
 
 
-# ---------------------------------------------------------------------------------------------------- mean, var, std
+# ------------------------------------------------------------------------------------------------------ mean, var, std
 
 
 def count_of(dims: Dims, axes: tuple[int, ...]) -> DimLike:
@@ -289,7 +292,7 @@ def std(
     return deliver(np.std, operand_of(ufunc(np.sqrt, variance)), out, args=(a,))
 
 
-# ------------------------------------------------------------------------------------------------ argmax, argmin
+# ------------------------------------------------------------------------------------------------------ argmax, argmin
 
 
 def _position(name: str) -> Callable[..., Any]:
@@ -318,7 +321,7 @@ def _position(name: str) -> Callable[..., Any]:
 argmax = implements(np.argmax)(_position("argmax"))
 argmin = implements(np.argmin)(_position("argmin"))
 
-# ------------------------------------------------------------------------------------------------ cumulative
+# ---------------------------------------------------------------------------------------------------------- cumulative
 
 
 def _cumulative(name: str, combine: np.ufunc) -> Callable[..., Any]:
@@ -347,5 +350,3 @@ def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE) -> 
     """``np.ptp``."""
     high, low = np_max(a, axis, keepdims=keepdims), np_min(a, axis, keepdims=keepdims)
     return ufunc(np.subtract, high, low, out=out)
-
-

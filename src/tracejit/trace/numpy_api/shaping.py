@@ -240,7 +240,7 @@ def np_broadcast_shapes(*args: Any) -> tuple[Any, ...]:
     return tuple(python_size(d) for d in dims)
 
 
-# ----------------------------------------------------------------------------------------------- ranks at least so high
+# ---------------------------------------------------------------------------------------------- ranks at least so high
 
 
 def _at_least(array: TracedArray, rank: int) -> TracedArray:
@@ -373,12 +373,14 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> TracedArray:
 
 
 @implements(np.tile)
-def tile(A: Any, reps: Any) -> TracedArray:  # noqa: N803  (NumPy's name)
+def tile(A: Any, reps: Any) -> TracedArray:
     """``np.tile``."""
-    counts = [as_dim(r, "a count of repeats") for r in (reps if isinstance(reps, (list, tuple)) else [reps])]
+    counts: list[DimLike] = [
+        as_dim(r, "a count of repeats") for r in (reps if isinstance(reps, (list, tuple)) else [reps])
+    ]
     array = make_array(A)
     rank = max(array.ndim, len(counts))
-    counts = [1] * (rank - len(counts)) + counts
+    counts = [*(1,) * (rank - len(counts)), *counts]
     own = (1,) * (rank - array.ndim) + array.dims
     x = reshape(array.operand(), own)
     axes = tuple(2 * k + 1 for k in range(rank))
@@ -387,7 +389,7 @@ def tile(A: Any, reps: Any) -> TracedArray:  # noqa: N803  (NumPy's name)
     return new_array(reshape(value, tuple(c * d for c, d in zip(counts, own, strict=True))))
 
 
-# ------------------------------------------------------------------------------------------- triangles and diagonals
+# --------------------------------------------------------------------------------------------- triangles and diagonals
 
 
 def _triangle(m: Any, k: Any, lower: bool) -> TracedArray:
@@ -523,5 +525,3 @@ def _along_axis(arr: Any, indices: Any, axis: Any) -> tuple[TracedArray, tuple[A
             own = tuple(dim if j == k else 1 for j in range(array.ndim))
             key.append(new_array(iota(INT64, own, k)))
     return array, tuple(key)
-
-

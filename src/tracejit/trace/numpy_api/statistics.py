@@ -45,7 +45,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     return (result, ufunc(np.add, ufunc(np.multiply, result, 0), scale)) if returned else result
 
 
-# ------------------------------------------------------------------------------------------------------------- NaN-aware
+# ----------------------------------------------------------------------------------------------------------- NaN-aware
 
 
 def _without_nan(a: Any, neutral: float) -> Any:
@@ -97,7 +97,7 @@ _nan_moment(np.nanvar, np.var)
 _nan_moment(np.nanstd, np.std)
 
 
-# ------------------------------------------------------------------------------------------- differences, integrals
+# ---------------------------------------------------------------------------------------------- differences, integrals
 
 
 @implements(np.diff)
@@ -150,7 +150,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
     return np_sum(ufunc(np.divide, ufunc(np.multiply, step, ufunc(np.add, after, before)), 2.0), axis=position)
 
 
-# ------------------------------------------------------------------------------------------------------------ norms
+# --------------------------------------------------------------------------------------------------------------- norms
 
 
 @implements(np.linalg.norm)
@@ -217,10 +217,10 @@ def _matrix_norm(array: TracedArray, ord: Any, axes: tuple[int, ...], keepdims: 
 
 
 @implements(np.cumulative_sum)
-def cumulative_sum(x: Any, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: bool = False) -> Any:
+def cumulative_sum(
+    x: Any, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: bool = False
+) -> Any:
     """``np.cumulative_sum``."""
     if include_initial:
         raise UnsupportedError("np.cumulative_sum with include_initial is not compiled; concatenate a zero")
     return call(np.cumsum, x, axis=0 if axis is None else axis, dtype=dtype, out=out)
-
-

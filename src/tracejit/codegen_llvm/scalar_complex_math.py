@@ -1,0 +1,145 @@
+"""Functions of complex numbers, made of functions of their parts; special values as in C99 where that costs little."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tracejit.codegen_llvm.registers import Register
+from tracejit.codegen_llvm.scalar_complex import Pair, multiply
+from tracejit.codegen_llvm.scalar_float import INFINITY, compare, is_infinite
+from tracejit.codegen_llvm.scalar_math import call
+from tracejit.codegen_llvm.writer import Writer
+
+__all__ = [
+    "cosh", "cosine", "exponential", "logarithm", "power", "rounded", "scaled_logarithm", "sign", "sine", "sinh",
+    "square_root",
+]  # fmt: skip
+
+
+def _part(k: Register) -> Register:
+    assert k.part is not None
+    return k.part
+
+
+def _times(w: Writer, p: Register, a: str, b: str) -> str:
+    return w.op(f"fmul {p.type} {a}, {b}")
+
+
+def exponential(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
+    """``e**a``; real for real numbers, and finite as long as the result is."""
+    p = _part(k)
+    half = w.op(f"fmul {p.type} {a[0]}, {p.number(0.5)}")
+    large = compare(w, p, "ogt", a[0], p.number(700.0 if p.bits == 64 else 88.0))
+    size = call(w, "exp", p, w.select(p, large, half, a[0]))
+    again = w.select(p, large, size, p.number(1.0))
+    parts = []
+    real = compare(w, p, "oeq", a[1], p.number(0.0))
+    for name, plain in (("cos", p.number(1.0)), ("sin", a[1])):
+        turned = _times(w, p, _times(w, p, size, w.select(p, real, plain, call(w, name, p, a[1]))), again)
+        parts.append(turned)
+    imag = w.select(p, real, a[1], parts[1])
+    gone = compare(w, p, "oeq", a[0], p.number(-INFINITY))
+    return w.select(p, gone, p.number(0.0), parts[0]), w.select(p, gone, p.number(0.0), imag)
+
+
+def logarithm(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
+    """``log(a)``: the logarithm of the length, exact near length one, and the angle."""
+    p = _part(k)
+    x, y = w.intrinsic("fabs", p, a[0]), w.intrinsic("fabs", p, a[1])
+    longer = w.select(p, compare(w, p, "ogt", x, y), x, y)
+    shorter = w.select(p, compare(w, p, "ogt", x, y), y, x)
+    below = w.op(f"fsub {p.type} {longer}, {p.number(1.0)}")
+    above = w.op(f"fadd {p.type} {longer}, {p.number(1.0)}")
+    squares = w.op(f"fadd {p.type} {_times(w, p, below, above)}, {_times(w, p, shorter, shorter)}")
+    near = w.op(f"fmul {p.type} {call(w, 'log1p', p, squares)}, {p.number(0.5)}")
+    far = call(w, "log", p, call(w, "hypot", p, a[0], a[1]))
+    is_near = compare(w, p, "olt", w.intrinsic("fabs", p, squares), p.number(0.5))
+    return w.select(p, is_near, near, far), call(w, "arctan2", p, a[1], a[0])
+
+
+def scaled_logarithm(factor: float) -> Callable[[Writer, Register, Register, Pair], Pair]:
+    """A logarithm to another base."""
+
+    def emit(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
+        p = _part(k)
+        real, imag = logarithm(w, k, r, a)
+        return _times(w, p, real, p.number(factor)), _times(w, p, imag, p.number(factor))
+
+    return emit
+
+
+def square_root(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
+    """The square root with a real part that is not negative."""
+    p = _part(k)
+    t, half = p.type, p.number(0.5)
+    length = call(w, "hypot", p, a[0], a[1])
+    size = w.intrinsic("fabs", p, a[0])
+    middle = w.op(f"fadd {t} {_times(w, p, size, half)}, {_times(w, p, length, half)}")
+    root = w.intrinsic("sqrt", p, middle)
+    other = w.op(f"fdiv {t} {_times(w, p, a[1], half)}, {root}")
+    left = compare(w, p, "olt", a[0], p.number(0.0))
+    nothing = compare(w, p, "oeq", root, p.number(0.0))
+    endless = is_infinite(w, p, p, a[1])
+    real = w.select(p, left, w.intrinsic("fabs", p, other), root)
+    imag = w.select(p, left, w.intrinsic("copysign", p, root, a[1]), other)
+    imag = w.select(p, w.op(f"or {p.mask} {nothing}, {endless}"), a[1], imag)
+    return w.select(p, endless, p.number(INFINITY), real), imag
+
+
+def _crossed(
+    real: tuple[str, str], imag: tuple[str, str], *, sign: float = 1.0, turned: bool
+) -> Callable[[Writer, Register, Register, Pair], Pair]:
+    """Each part the product of a function of one part and a function of the other."""
+
+    def emit(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
+        p = _part(k)
+        flat, steep = (a[0], a[1]) if not turned else (a[1], a[0])
+        first = _times(w, p, call(w, real[0], p, flat), call(w, real[1], p, steep))
+        second = _times(w, p, call(w, imag[0], p, flat), call(w, imag[1], p, steep))
+        return first, second if sign > 0 else w.op(f"fneg {p.type} {second}")
+
+    return emit
+
+
+sine = _crossed(("sin", "cosh"), ("cos", "sinh"), turned=False)
+cosine = _crossed(("cos", "cosh"), ("sin", "sinh"), sign=-1.0, turned=False)
+sinh = _crossed(("cos", "sinh"), ("sin", "cosh"), turned=True)
+cosh = _crossed(("cos", "cosh"), ("sin", "sinh"), turned=True)
+
+
+def power(w: Writer, k: Register, r: Register, a: Pair, b: Pair) -> Pair:
+    """``a ** b``: products for the constants 1, 2 and 3, else by logarithms; 1 for the exponent 0."""
+    if b[0][0] != "%" and b == k.number(1.0):
+        return a
+    if b[0][0] != "%" and b == k.number(2.0):
+        return multiply(w, k, r, a, a)
+    if b[0][0] != "%" and b == k.number(3.0):
+        return multiply(w, k, r, a, multiply(w, k, r, a, a))
+    p = _part(k)
+    zero = p.number(0.0)
+    result = exponential(w, k, r, multiply(w, k, r, b, logarithm(w, k, r, a)))
+    nothing = _both(w, p, "oeq", a, zero)
+    vanishes = w.op(f"and {p.mask} {nothing}, {compare(w, p, 'ogt', b[0], zero)}")
+    plain = _both(w, p, "oeq", b, zero)
+    real = w.select(p, plain, p.number(1.0), w.select(p, vanishes, zero, result[0]))
+    imag = w.select(p, w.op(f"or {p.mask} {plain}, {vanishes}"), zero, result[1])
+    return real, imag
+
+
+def _both(w: Writer, p: Register, predicate: str, a: Pair, b: str) -> str:
+    return w.op(f"and {p.mask} {compare(w, p, predicate, a[0], b)}, {compare(w, p, predicate, a[1], b)}")
+
+
+def sign(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
+    """``a / |a|``, and 0 for 0."""
+    p = _part(k)
+    length = call(w, "hypot", p, a[0], a[1])
+    nothing = compare(w, p, "oeq", length, p.number(0.0))
+    real, imag = (w.op(f"fdiv {p.type} {part}, {length}") for part in a)
+    return w.select(p, nothing, p.number(0.0), real), w.select(p, nothing, p.number(0.0), imag)
+
+
+def rounded(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
+    """Each part rounded to the nearest integer, to even in ties."""
+    p = _part(k)
+    return w.intrinsic("rint", p, a[0]), w.intrinsic("rint", p, a[1])
