@@ -129,18 +129,20 @@ def test_integer_powers(name: str, vector_bits: int) -> None:
 
 
 @WIDTHS
-@pytest.mark.parametrize("name", ["f64", "f32", "f16"])
+@pytest.mark.parametrize("name", ["f64", "f32", "f16", "c128", "c64"])
 def test_functions_are_close(name: str, vector_bits: int) -> None:
     dtype = dtype_named(name)
-    x, y = (operand[len(SPECIAL) ** 2 :] for operand in pairs(dtype))  # special values are vector_math's own matter
+    x, y = (operand[-300:] for operand in pairs(dtype))  # special values are vector_math's own matter
     rows = [row for row in compiled_rows(dtype, vector_bits, functions=True) if row[0].name not in ("lgamma", "erfc")]
-    assert len(rows) >= 20
+    assert len(rows) >= (9 if name.startswith("c") else 20)
     for (op, arity), got in zip(rows, run_all(rows, dtype, vector_bits, (x, y)), strict=True):
         with np.errstate(all="ignore"):
             expected = np.asarray(op.reference(*(x, y)[:arity]))
         limits = np.finfo(dtype)
         zero = limits.eps if op.name.startswith("logaddexp") else limits.tiny
-        close = np.isclose(got, expected, rtol=8 * limits.eps, atol=zero, equal_nan=True)
+        with np.errstate(invalid="ignore"):
+            close = np.abs(got - expected) <= zero + 8 * limits.eps * np.abs(expected)
+        close |= (got == expected) | (np.isnan(got) & np.isnan(expected))
         wrong = np.flatnonzero(~close)[:3]
         assert not len(wrong), (op.name, x[wrong], y[wrong], got[wrong], expected[wrong])
 

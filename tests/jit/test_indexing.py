@@ -338,11 +338,57 @@ def test_elements_of_index_arrays_out_of_range(index):
         check(lambda x, i, f=function: f(x.T, i), array((3, 4, 5)), np.array([index]))
 
 
-def test_an_index_error_leaves_what_was_written_before_it():
-    def function(x, i):
-        x[0] = 42
-        y = x[i]
-        x[1] = 43
-        return y
+@pytest.mark.parametrize("bad", [False, True])
+def test_nothing_is_written_when_an_index_is_out_of_range(bad):
+    """Wherever the index is used: before, after and in the loop of a write, inside a loop, unused, or read in part."""
+    index = np.array([1, 2, 99 if bad else 3])
 
-    check(function, array(), np.array([1, 99]))
+    def before(x, y, i):
+        z = y[i]
+        x += 1
+        return z
+
+    def after(x, y, i):
+        x += 1
+        return y[i]
+
+    def between(x, y, i):
+        x[0] = 42
+        z = y[i]
+        x[1] = 43
+        return z
+
+    def fused(x, y, i):
+        x[:3] = y[i] + 1
+
+    def dependent(x, y, i):
+        x += 100
+        x[i] = x[i - 1]
+
+    def increment(x, y, i):
+        x[i] += y[: len(i)]
+
+    def chained(x, y, i):
+        x[i] = y[i]
+        y[i] = x[i[::-1]]
+
+    def in_part(x, y, i):
+        x[0] = y[i][0]
+
+    def unused(x, y, i):
+        x[0] = 5
+        y[i]
+
+    def looped(x, y, i):
+        for k in range(len(i)):
+            x[i[k]] += y[k]
+
+    def of_a_number(x, y, i):
+        x *= y[i[2], 0]
+
+    for function in (before, after, between, fused, dependent, increment, chained, in_part, unused, looped, of_a_number):
+        jitted = tj.jit(function, exact=True)
+        good = (np.ones((5, 2)), np.arange(10.0).reshape(5, 2), np.array([0, 4, 2]))
+        assert_same_outcome(outcome_of(jitted, good, {}), outcome_of(function, good, {}))
+        check(function, *good[:2], index, jitted=jitted)
+        check(function, good[0][:, ::-1], good[1], index, jitted=jitted)

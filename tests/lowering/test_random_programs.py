@@ -7,7 +7,7 @@ import os
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from programs import arguments, programs
+from tests.lowering.programs import arguments, programs
 
 from tracejit.ir.core import Function
 from tracejit.ir.interpreter import interpret

@@ -39,7 +39,10 @@ def exponential(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
         parts.append(turned)
     imag = w.select(p, real, a[1], parts[1])
     gone = compare(w, p, "oeq", a[0], p.number(-INFINITY))
-    return w.select(p, gone, p.number(0.0), parts[0]), w.select(p, gone, p.number(0.0), imag)
+    lost = compare(w, p, "uno", parts[0], parts[0])
+    endless = w.op(f"and {p.mask} {lost}, {compare(w, p, 'oeq', a[0], p.number(INFINITY))}")
+    whole = w.select(p, endless, p.number(INFINITY), parts[0])
+    return w.select(p, gone, p.number(0.0), whole), w.select(p, gone, p.number(0.0), imag)
 
 
 def logarithm(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
@@ -86,6 +89,14 @@ def square_root(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
     return w.select(p, endless, p.number(INFINITY), real), imag
 
 
+def _product(w: Writer, p: Register, a: str, b: str) -> str:
+    """``a * b``, but 0 wherever a factor is 0, even if the other is infinite or NaN."""
+    zero = p.number(0.0)
+    signed = _times(w, p, a, w.intrinsic("copysign", p, p.number(1.0), b))
+    product = w.select(p, compare(w, p, "oeq", a, zero), signed, _times(w, p, a, b))
+    return w.select(p, compare(w, p, "oeq", b, zero), b, product)
+
+
 def _crossed(
     real: tuple[str, str], imag: tuple[str, str], *, sign: float = 1.0, turned: bool
 ) -> Callable[[Writer, Register, Register, Pair], Pair]:
@@ -94,8 +105,8 @@ def _crossed(
     def emit(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
         p = _part(k)
         flat, steep = (a[0], a[1]) if not turned else (a[1], a[0])
-        first = _times(w, p, call(w, real[0], p, flat), call(w, real[1], p, steep))
-        second = _times(w, p, call(w, imag[0], p, flat), call(w, imag[1], p, steep))
+        first = _product(w, p, call(w, real[0], p, flat), call(w, real[1], p, steep))
+        second = _product(w, p, call(w, imag[0], p, flat), call(w, imag[1], p, steep))
         return first, second if sign > 0 else w.op(f"fneg {p.type} {second}")
 
     return emit
@@ -131,12 +142,19 @@ def _both(w: Writer, p: Register, predicate: str, a: Pair, b: str) -> str:
 
 
 def sign(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
-    """``a / |a|``, and 0 for 0."""
+    """``a / |a|``, 0 for 0; where one part is infinite, the direction of that part."""
     p = _part(k)
+    zero = p.number(0.0)
     length = call(w, "hypot", p, a[0], a[1])
-    nothing = compare(w, p, "oeq", length, p.number(0.0))
-    real, imag = (w.op(f"fdiv {p.type} {part}, {length}") for part in a)
-    return w.select(p, nothing, p.number(0.0), real), w.select(p, nothing, p.number(0.0), imag)
+    nothing = compare(w, p, "oeq", length, zero)
+    endless = [is_infinite(w, p, p, part) for part in a]
+    one = w.op(f"xor {p.mask} {endless[0]}, {endless[1]}")
+    parts = []
+    for part, own in zip(a, endless, strict=True):
+        direction = w.select(p, own, w.intrinsic("copysign", p, p.number(1.0), part), zero)
+        result = w.select(p, one, direction, w.op(f"fdiv {p.type} {part}, {length}"))
+        parts.append(w.select(p, nothing, zero, result))
+    return parts[0], parts[1]
 
 
 def rounded(w: Writer, k: Register, r: Register, a: Pair) -> Pair:

@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tracejit.ir.core import Eqn, Function, Operand, Value
-from tracejit.ir.dims import DimLike, evaluate, symbols_of
+from tracejit.ir.dims import Dim, DimLike, evaluate, symbols_of
 
 __all__ = [
     "REDUCTIONS",
+    "UNROLLED",
     "Access",
     "Program",
     "Reads",
@@ -36,6 +37,7 @@ REDUCTIONS = {
 }
 
 SMALL = 16  # a reduction over at most this many elements is a serial loop inside its consumer
+UNROLLED = 8  # a short loop of at most so many iterations gets a version of its nest with the loop unrolled
 CHEAP = 4  # operations that may be computed again rather than stored and loaded
 LONGEST = 400  # operations in one expression; longer ones are cut, so that compile time stays linear
 
@@ -197,6 +199,7 @@ class Reads:
     sources: dict[Value, Access]
     flat: bool
     operations: int
+    short: dict[str, int] = field(default_factory=dict)  # sizes of short loops inside, by symbol, as seen at trace time
 
 
 def identity_tags(dims: tuple[DimLike, ...]) -> Tags:
@@ -218,6 +221,7 @@ def reads_of(program: Program, starts: Sequence[tuple[Operand, Tags]], dims: tup
             _note_source(reads, value, tags, dims)
             continue
         reads.operations += 1
+        _note_short(program, reads, program.definition[value])
         if value.rank and not _is_flat(program.definition[value], dims):
             reads.flat = False
         stack.extend(operand_tags(program.definition[value], tags))
@@ -229,8 +233,19 @@ def reads_of_root(program: Program, eqn: Eqn) -> Reads:
     dims = eqn.results[0].dims
     reads = reads_of(program, operand_tags(eqn, identity_tags(dims)), dims)
     reads.operations += 1
+    _note_short(program, reads, eqn)
     reads.flat = reads.flat and _is_flat(eqn, dims)
     return reads
+
+
+def _note_short(program: Program, reads: Reads, eqn: Eqn) -> None:
+    if reduce_mode(program, eqn) != "small":
+        return
+    for axis in eqn.attrs["axes"]:
+        dim = eqn.operands[0].dims[axis]
+        name = dim.as_symbol if isinstance(dim, Dim) else None
+        if name is not None and 1 < program.hints.get(name, 0) <= UNROLLED:
+            reads.short[name] = program.hints[name]
 
 
 def _is_flat(eqn: Eqn, dims: tuple[DimLike, ...]) -> bool:

@@ -48,7 +48,7 @@ def for_loop(
     return list(parent.emit(PRIMITIVES["for"], (*bounds, *inits), attrs, (region,)))
 
 
-def if_then(predicate: Operand, then: Callable[[], None], otherwise: Callable[[], None] | None = None) -> None:
+def if_then(predicate: Operand, then: Callable[[], object], otherwise: Callable[[], object] | None = None) -> None:
     """Emit an ``if`` without results."""
     parent = current_builder()
     regions = []

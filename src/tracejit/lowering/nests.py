@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tracejit.ir.core import Literal, Operand, Value
-from tracejit.ir.dims import DimLike, floordiv, product
+from tracejit.ir.dims import DimLike, floordiv, product, symbol
 from tracejit.ir.ops import PRIMITIVES
 from tracejit.ir.primitive import Index
 from tracejit.ir.types import scalar
 from tracejit.lowering.analysis import REDUCTIONS
 from tracejit.lowering.fusion import Group, Member
-from tracejit.lowering.loops import allocate, for_loop, identity_element, size_operand, store
+from tracejit.lowering.loops import allocate, for_loop, identity_element, if_then, size_operand, store
 from tracejit.lowering.reader import Reader, combined, flattened, reduce_loops
 
 __all__ = ["Target", "emit_group", "map_loops"]
@@ -44,6 +44,26 @@ def work(members: Sequence[Member], dims: Sequence[DimLike]) -> DimLike:
 
 def reader_cost(member: Member) -> int:
     return member.reads.operations + len(member.reads.sources) + 1
+
+
+def _versioned(reader: Reader, members: Sequence[Member], emit: Callable[[], object]) -> None:
+    """Emit a nest; where short loops run inside it, also a version for the sizes that were seen, with those unrolled."""
+    fixed: dict[str, DimLike] = {name: size for m in members for name, size in m.reads.short.items()}
+    if not fixed:
+        emit()
+        return
+    same: Operand | None = None
+    for name, size in fixed.items():
+        equal = PRIMITIVES["eq"](size_operand(symbol(name)), size_operand(size))
+        same = equal if same is None else PRIMITIVES["bitwise_and"](same, equal)
+
+    def special() -> None:
+        reader.fixed = fixed
+        emit()
+        reader.fixed = {}
+
+    assert same is not None
+    if_then(same, special, emit)
 
 
 def _scalars(reader: Reader, group: Group, target: Target) -> None:
@@ -102,7 +122,11 @@ def _maps(reader: Reader, group: Group, target: Target) -> None:
         _compute_and_store(reader, members, index, buffers)
 
     flat = all(m.reads.flat for m in members)
-    map_loops(members[0].space, body, flat=flat, cost=work(members, ()), reader=reader)
+    _versioned(
+        reader,
+        members,
+        lambda: map_loops(members[0].space, body, flat=flat, cost=work(members, ()), reader=reader),
+    )
     for member, buffer in buffers.items():
         reader.storage[member.value] = buffer
 
@@ -133,7 +157,7 @@ def _rows(reader: Reader, group: Group, target: Target) -> None:
         kind = "serial" if depth else "parallel"
         for_loop(dims[depth], inside, kind=kind, cost=work(group.members, dims[depth + 1 :]))
 
-    level(0, ())
+    _versioned(reader, group.members, lambda: level(0, ()))
     for member, buffer in buffers.items():
         reader.storage[member.value] = buffer
 
@@ -234,7 +258,7 @@ def _whole_reduction(reader: Reader, group: Group, target: Target) -> None:
         return []
 
     weight = work(members, (BLOCK,) if one_loop else dims[1:])
-    for_loop(count, block, kind="parallel", cost=weight)
+    _versioned(reader, members, lambda: for_loop(count, block, kind="parallel", cost=weight))
     totals = reduce_loops(
         reader,
         (count,),
@@ -282,7 +306,8 @@ def _column_reduction(reader: Reader, group: Group, target: Target) -> None:
             reduce_loops(reader, (last, *dims[1:]), [], [], add_row, lower=first)
         return []
 
-    for_loop(blocks, block, kind="parallel", cost=work(members, (ROWS, *dims[1:])))
+    weight = work(members, (ROWS, *dims[1:]))
+    _versioned(reader, members, lambda: for_loop(blocks, block, kind="parallel", cost=weight))
     for member, buffer in buffers.items():
         reader.storage[member.value] = buffer
     _combine_blocks(reader, reductions, partial, blocks, {m: target(m) for m in reductions})

@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 from tracejit.ir.builder import current_builder
 from tracejit.ir.core import Eqn, Literal, Operand, Value
-from tracejit.ir.dims import DimLike, product
+from tracejit.ir.dims import DimLike, product, substitute
 from tracejit.ir.ops import PRIMITIVES
 from tracejit.ir.primitive import Index, Loader
 from tracejit.ir.types import scalar
-from tracejit.lowering.analysis import REDUCTIONS, Program
+from tracejit.lowering.analysis import REDUCTIONS, UNROLLED, Program
 from tracejit.lowering.loops import for_loop, identity_element
 
 __all__ = ["Reader", "combined", "flattened", "reduce_loops"]
@@ -29,6 +29,7 @@ class Reader:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.storage: dict[Value, Value] = {}
+        self.fixed: dict[str, DimLike] = {}  # what is known of sizes in the nest that is being emitted
         self._scopes: list[dict[Key, Operand]] = [{}]
 
     def __enter__(self) -> Reader:
@@ -116,9 +117,9 @@ class Reader:
             outer, reduced = iter(index), iter(inner)
             return self.read(operand, tuple(next(reduced) if a in axes else next(outer) for a in range(operand.rank)))
 
-        dims = [operand.dims[a] for a in axes]
+        dims = [substitute(operand.dims[a], self.fixed) for a in axes]
         count = product(tuple(dims))
-        if isinstance(count, int) and 0 < count <= 4 and len(axes) == 1:
+        if isinstance(count, int) and 0 < count <= UNROLLED and len(axes) == 1:
             total = at((Literal(0, scalar("i64")),))
             for k in range(1, count):
                 total = combined(combine, total, at((Literal(k, scalar("i64")),)))

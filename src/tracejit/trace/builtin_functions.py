@@ -110,6 +110,10 @@ def _better(current: Any, value: Any, comparison: np.ufunc, size: Callable[[Any,
         if not isinstance(current, Tracer) and not isinstance(value, Tracer):
             return size(current, value)
         return python_size((maximum if comparison is np.greater else minimum)(as_dim(current), as_dim(value)))
+    if isinstance(value, PythonNumber) or isinstance(current, PythonNumber):
+        chosen = value > current if comparison is np.greater else value < current
+        if isinstance(chosen, bool):
+            return value if chosen else current
     chosen = ufunc(comparison, value, current)
     if isinstance(chosen, TracedArray) and chosen.dims:
         bool(chosen)  # Python would need one truth value: raises

@@ -32,6 +32,7 @@ from tracejit.trace.values import (
     constant,
     dim_value,
     emit,
+    fits,
     match,
     reshape,
     resolve_dims,
@@ -406,13 +407,12 @@ def _converted(x: TracedArray, value: Any, dims: Dims) -> Operand:
     own = operand.type.dims
     while len(own) > len(dims) and current_trace().sizes.decide(own[0] - 1, "== 0"):
         own = own[1:]
-    joined = broadcast_dims([dims, own]) if len(own) <= len(dims) else None
-    if joined is None or joined != resolve_dims(dims):
+    if not fits(own, dims):
         if not dims:
             raise ValueError("setting an array element with a sequence.")
         source, target = _shape(operand.type.dims), _shape(dims)
         raise ValueError(f"could not broadcast input array from shape ({source}) into shape ({target})")
-    return broadcast_to(reshape(operand, own) if len(own) != operand.rank else operand, joined)
+    return broadcast_to(reshape(operand, own) if len(own) != operand.rank else operand, resolve_dims(dims))
 
 
 def _scatter(x: TracedArray, plan: Plan, value: Any, op: str) -> None:
@@ -485,9 +485,8 @@ def _assign_masked(x: TracedArray, key: Any, value: Any) -> None:
             f"x[mask] = values with one value for each selected element is not compiled ({describe(user_location())}). "
             "Assign a scalar, or write x[...] = np.where(mask, values, x) with values of x's shape"
         )
-    joined = broadcast_dims([x.dims, stored.type.dims])
     dims = resolve_dims(x.dims)
-    if joined != dims:
+    if not fits(stored.type.dims, dims):
         raise_as_numpy(lambda a, m, v: a.__setitem__(m, v), x, items[0], value)
     stored = match(stored, dims)
     wide = reshape(mask, (*mask.type.dims, *(1,) * rest)) if rest else mask

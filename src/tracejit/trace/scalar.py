@@ -7,6 +7,7 @@ value under a guard. A :class:`TracedNumber` is computed by the program. Both ar
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -401,6 +402,10 @@ def combine_numbers(name: str, left: Any, right: Any) -> Any:
         if result is not NotImplemented:
             return result
     if name in _COMPARISONS:
+        if isinstance(left, SymbolicInt) and type(right) is float:
+            return _compare_with_float(name, left, right)
+        if isinstance(right, SymbolicInt) and type(left) is float:
+            return _compare_with_float(_MIRRORED[name], right, left)
         return number(emit(_OPS[name], _as(left, kind), _as(right, kind)), bool)
     if kind is bool:
         kind = int
@@ -458,6 +463,19 @@ def _combine_sizes(name: str, a: DimLike, b: DimLike) -> Any:
             raise ZeroDivisionError(_ZERO_DIVISION[name, int])
         return python_size(a // b if name == "floordiv" else a % b)
     return python_size(a + b if name == "add" else a - b if name == "sub" else a * b)
+
+
+_MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
+
+
+def _compare_with_float(name: str, size: SymbolicInt, bound: float) -> bool:
+    """A question about a size, decided as between ints."""
+    if not math.isfinite(bound):
+        return bool(getattr(operator, name)(0.0, bound))
+    if name in ("eq", "ne") and not bound.is_integer():
+        return name == "ne"
+    whole = math.floor(bound) if name in ("le", "gt") else math.ceil(bound)
+    return bool(getattr(operator, name)(size, whole))
 
 
 def _compare_sizes(sizes: SizeEnvironment, name: str, a: DimLike, b: DimLike) -> bool:

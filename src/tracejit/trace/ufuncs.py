@@ -22,6 +22,7 @@ from tracejit.trace.values import (
     broadcast_to,
     cast,
     emit,
+    fits,
     full,
     literal,
     match,
@@ -252,8 +253,8 @@ def write_out(
     if not np.can_cast(part.type.dtype, out.dtype, casting):  # type: ignore[arg-type]
         raise_as_numpy(function, *inputs, out=out, **keywords)
     mask = None if where is True else truth(operand_of(where))
-    dims = broadcast_dims([part.type.dims, out.dims, () if mask is None else mask.type.dims])
-    if dims is None or dims != resolve_dims(out.dims):
+    dims = resolve_dims(out.dims)
+    if not fits(part.type.dims, dims) or not (mask is None or fits(mask.type.dims, dims)):
         raise_as_numpy(function, *inputs, out=out, **keywords)
     value = cast(part, out.dtype)
     if mask is not None:

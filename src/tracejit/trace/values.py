@@ -23,6 +23,7 @@ __all__ = [
     "cast",
     "dim_value",
     "emit",
+    "fits",
     "full",
     "iota",
     "reshape",
@@ -150,6 +151,20 @@ def _join(a: Dims, b: Dims) -> Dims | None:
             return None
         result.append(size)
     return tuple(result)
+
+
+def fits(own: Dims, target: Dims) -> bool:
+    """Whether dims broadcast to others that stay what they are, as a value does to what it is assigned to."""
+    if len(own) > len(target):
+        return False
+    sizes = current_trace().sizes
+    for size, wanted in zip(own, target[len(target) - len(own) :], strict=True):
+        if sizes.resolve(size) == 1 or sizes.require_equal(size, wanted):
+            continue
+        if sizes.hint(size) != 1:
+            return False
+        sizes.require_equal(size, 1)
+    return True
 
 
 def broadcast_to(x: Operand, dims: Dims) -> Operand:

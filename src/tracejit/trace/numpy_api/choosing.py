@@ -14,7 +14,7 @@ from tracejit.trace.numpy_api.common import NO_VALUE, given, ufunc
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import to_number
 from tracejit.trace.ufuncs import broadcast_operands, write_out
-from tracejit.trace.values import broadcast_dims, broadcast_to, emit, match, resolve_dims, select, truth
+from tracejit.trace.values import broadcast_to, emit, fits, match, resolve_dims, select, truth
 
 __all__: list[str] = []
 
@@ -105,8 +105,8 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
         return
     value = materialize(content, target.dtype)
     mask = truth(operand_of(where))
-    dims = broadcast_dims([target.dims, value.type.dims, mask.type.dims])
-    if dims is None or dims != resolve_dims(target.dims):
+    dims = resolve_dims(target.dims)
+    if not fits(value.type.dims, dims) or not fits(mask.type.dims, dims):
         raise_as_numpy(np.copyto, target, source, casting=casting, where=where)
     target.write(broadcast_to(select(match(mask, dims), match(value, dims), target.operand()), dims))
 

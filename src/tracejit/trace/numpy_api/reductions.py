@@ -19,12 +19,12 @@ from tracejit.trace.registry import implements
 from tracejit.trace.ufuncs import write_out
 from tracejit.trace.values import (
     Dims,
-    broadcast_dims,
     broadcast_to,
     cast,
     dim_value,
     emit,
     expand,
+    fits,
     literal,
     reshape,
     resolve_dims,
@@ -53,8 +53,8 @@ def masked(x: Operand, where: Any, neutral: Any) -> Operand:
     if not given(where) or where is True:
         return x
     mask = truth(operand_of(where))
-    dims = broadcast_dims([x.type.dims, mask.type.dims])
-    if dims is None or dims != resolve_dims(x.type.dims):
+    dims = resolve_dims(x.type.dims)
+    if not fits(mask.type.dims, dims):
         raise ValueError(
             "non-broadcastable operand with shape "
             f"{new_array(x).hint_shape()} doesn't match the broadcast shape of where={where!r}"

@@ -26,6 +26,7 @@ from tracejit.trace.values import (
     broadcast_to,
     dim_value,
     emit,
+    fits,
     iota,
     literal,
     reshape,
@@ -215,10 +216,9 @@ def np_broadcast_to(array: Any, shape: Any, subok: bool = False) -> TracedArray:
     """``np.broadcast_to``: a read-only view."""
     source = as_array(array)
     dims = shape_dims(shape)
-    joined = broadcast_dims([source.dims, dims]) if len(source.dims) <= len(dims) else None
-    if joined is None or joined != resolve_dims(dims):
+    if not fits(source.dims, dims):
         raise_as_numpy(np.broadcast_to, source, tuple(python_size(d) for d in dims))
-    return source.view(BroadcastView(resolve_dims(source.dims), joined))
+    return source.view(BroadcastView(resolve_dims(source.dims), resolve_dims(dims)))
 
 
 @implements(np.broadcast_arrays)
