@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from tracejit.config import config
 from tracejit.errors import UnsupportedError
-from tracejit.ir.core import Function
-from tracejit.runtime.compile import CompileOptions
-from tracejit.runtime.function import CompiledFunction
-from tracejit.trace.tracer import trace
+
+if TYPE_CHECKING:
+    from tracejit.ir.core import Function
+    from tracejit.runtime.function import CompiledFunction
 
 __all__ = ["jit", "make_ir"]
 
@@ -62,6 +62,10 @@ def jit(
     if debug is not None:
         raise UnsupportedError(f"debug={debug!r} is not there yet; look at f.ir(*args, stage='loops') instead")
 
+    # Loaded when the first function is decorated: `import tracejit` alone stays cheap.
+    from tracejit.runtime.compile import CompileOptions  # noqa: PLC0415
+    from tracejit.runtime.function import CompiledFunction  # noqa: PLC0415
+
     def decorate(function: Callable[..., Any]) -> CompiledFunction:
         if not callable(function):
             raise TypeError(f"tj.jit compiles functions, not {type(function).__name__}")
@@ -101,6 +105,8 @@ def make_ir(fun: Callable[..., Any]) -> Callable[..., Function]:
         >>> print(make_ir(lambda x: x + 1.0)(np.ones(3)).results[0].type)
         f64[x0]
     """
+
+    from tracejit.trace.tracer import trace  # noqa: PLC0415  (see jit)
 
     def traced(*args: Any, **kwargs: Any) -> Function:
         return trace(fun, args, kwargs).function

@@ -88,9 +88,9 @@ def test_nobody_else_can_read_or_write_the_entries(filled):
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "one bit", "rubbish", "another's", "directory", "link"])
 def test_damaged_entries_cost_time_only(copy, tmp_path, damage):
-    paths = entries(copy)
-    for path in paths:
-        data = path.read_bytes()
+    contents = {path: path.read_bytes() for path in entries(copy)}
+    others = dict(zip(contents, [*list(contents.values())[1:], *contents.values()], strict=False))
+    for path, data in contents.items():
         if damage == "empty":
             path.write_bytes(b"")
         elif damage == "cut":
@@ -100,7 +100,7 @@ def test_damaged_entries_cost_time_only(copy, tmp_path, damage):
         elif damage == "rubbish":
             path.write_bytes(os.urandom(len(data)))
         elif damage == "another's":
-            path.write_bytes(paths[0].read_bytes() if path != paths[0] else paths[-1].read_bytes())
+            path.write_bytes(others[path])
         elif damage == "directory":
             path.unlink()
             path.mkdir()

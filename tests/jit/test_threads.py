@@ -236,7 +236,6 @@ def failing(x, i):
 def test_reference_counts_do_not_change():
     x, y, n = np.ones(10), np.arange(10.0), 10**6
     index = np.array([99])
-    counts = [sys.getrefcount(o) for o in (x, y, n, index)]
 
     def calls():
         for _ in range(50):
@@ -246,8 +245,10 @@ def test_reference_counts_do_not_change():
             with pytest.raises(IndexError):
                 failing(x, index)
 
-    for _ in range(2):
-        calls()
+    calls()
+    gc.collect()
+    counts = [sys.getrefcount(o) for o in (x, y, n, index)]
+    calls()
     gc.collect()
     after = [sys.getrefcount(o) for o in (x, y, n, index)]
     assert after == counts

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import linecache
+import math
 import warnings
 from typing import Any
 
@@ -81,3 +83,25 @@ def check(function: Any, *args: Any, rtol: float = 1e-12, text: bool = True, jit
     same(actual, expected, rtol)
     same((traced_args, traced_kwargs), (plain_args, plain_kwargs), rtol, "argument")
     return jit
+
+
+_sources = 0
+
+
+def function_of(body: str, arguments: str = "x, y") -> Any:
+    """A function from source: an expression, or statements separated by `;` or lines."""
+    global _sources
+    _sources += 1
+    name = f"<program {_sources}>"
+    lines = body.split("\n") if "\n" in body else body.split("; ")
+    if len(lines) == 1 and not any(lines[0].startswith(word) for word in ("return", "if ", "for ", "assert ", "while ")):
+        try:
+            compile(lines[0], name, "eval")
+            lines = [f"return {lines[0]}"]
+        except SyntaxError:
+            pass
+    source = f"def program({arguments}):\n" + "".join(f"    {line}\n" for line in lines)
+    linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+    namespace: dict[str, Any] = {"np": np, "math": math}
+    exec(compile(source, name, "exec"), namespace)
+    return namespace["program"]

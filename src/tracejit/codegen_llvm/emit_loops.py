@@ -249,13 +249,16 @@ def serial(body: Body, eqn: Eqn, lower: str, upper: str) -> None:
 
 
 def _serial_reduction(body: Body, eqn: Eqn) -> None:
-    """One iteration after the other, the sums of blocks added with compensation."""
+    """One iteration after the other; the sums of blocks are added with compensation, unless one block is all."""
     (region,) = eqn.regions
     lower, upper = (body.scalar(o) for o in eqn.operands[:2])
-    inits = carries_of(body, eqn, region.params[1:], eqn.operands[2:])
-    sums = [Accumulator(body, op, carry.k, carry.k.lanes) for op, carry in zip(eqn.attrs["ops"], inits, strict=True)]
+    carries = carries_of(body, eqn, region.params[1:], eqn.operands[2:])
+    sums = [Accumulator(body, op, carry.k, carry.k.lanes) for op, carry in zip(eqn.attrs["ops"], carries, strict=True)]
     body.unrounded.update(r for r in region.results if isinstance(r, Value))
-    before, outer, head, after, done = body.block, body.label(), body.label(), body.label(), body.label()
+    count = body.index_op("sub", upper, lower)
+    is_short = body.uniform(f"icmp sle i64 {count}, {BLOCK}", count)
+    before, outer, head, after = body.block, body.label(), body.label(), body.label()
+    short, long, finish, done = body.label(), body.label(), body.label(), body.label()
     begin, index, mark = body.fresh(), body.fresh(), len(body.undo)
     totals = [[body.fresh() for _ in s.start] for s in sums]
     body.branch(body.op(f"icmp slt i64 {lower}, {upper}"), outer, done)
@@ -269,30 +272,45 @@ def _serial_reduction(body: Body, eqn: Eqn) -> None:
     body.start(head)
     body.out.append(head_lines)
     define(body, region.params[0], index, varying=False)
-    for carry, accumulator in zip(inits, sums, strict=True):
+    for carry, accumulator in zip(carries, sums, strict=True):
         define(body, carry.param, accumulator.value, varying=carry.varying)
     nested(body, region)
-    results = [carry.yielded(body, r) for carry, r in zip(inits, region.results, strict=True)]
+    results = [carry.yielded(body, r) for carry, r in zip(carries, region.results, strict=True)]
     following = body.op(f"add nsw i64 {index}, 1")
     latch = body.block
     body.branch(body.op(f"icmp slt i64 {following}, {end}"), head, after)
     body.start(after)
+    body.branch(is_short, short, long)
+    body.start(short)
+    body.jump(done)
+    body.start(long)
     folded = [s.fold(body, t, r) for s, t, r in zip(sums, totals, results, strict=True)]
-    last = body.block
-    body.branch(body.op(f"icmp slt i64 {end}, {upper}"), outer, done)
-    outer_lines.append(f"{begin} = phi i64 [{lower}, %{before}], [{end}, %{last}]")
+    body.branch(body.op(f"icmp slt i64 {end}, {upper}"), outer, finish)
+    body.start(finish)
+    settled = [s.settled(body, fold) for s, fold in zip(sums, folded, strict=True)]
+    body.jump(done)
+    outer_lines.append(f"{begin} = phi i64 [{lower}, %{before}], [{end}, %{long}]")
     head_lines.append(f"{index} = phi i64 [{begin}, %{outer}], [{following}, %{latch}]")
+    for s, names_, parts, fold in zip(sums, totals, results, folded, strict=True):
+        outer_lines += _phis(names_, s.total_types, s.start, before, fold, long)
+        head_lines += _phis(s.parts, s.part_types, s.identity, outer, parts, latch)
     body.forget(mark)
     body.start(done)
-    for s, names_, parts, fold in zip(sums, totals, results, folded, strict=True):
-        for name, of, a, b in zip(names_, s.total_types, s.start, fold, strict=True):
-            outer_lines.append(f"{name} = phi {of} [{a}, %{before}], [{b}, %{last}]")
-        for name, of, a, b in zip(s.parts, s.part_types, s.identity, parts, strict=True):
-            head_lines.append(f"{name} = phi {of} [{a}, %{outer}], [{b}, %{latch}]")
-    final = [
-        [body.op(f"phi {s.total.type} [{a}, %{before}], [{b}, %{last}]") for a, b in zip(s.start, fold, strict=True)]
-        for s, fold in zip(sums, folded, strict=True)
+    finals = [
+        [
+            body.op(f"phi {of} [{a}, %{before}], [{b}, %{short}], [{c}, %{finish}]")
+            for of, a, b, c in zip(s.part_types, s.identity, given, total, strict=True)
+        ]
+        for s, given, total in zip(sums, results, settled, strict=True)
     ]
-    for s, carry, total, result in zip(sums, inits, final, eqn.results, strict=True):
-        text = s.result(body, carry.value(carry.first), s.settled(body, total), carry.k.lanes)
+    for s, carry, final, result in zip(sums, carries, finals, eqn.results, strict=True):
+        text = s.result(body, carry.value(carry.first), final, carry.k.lanes)
         define(body, result, text, varying=carry.varying)
+
+
+def _phis(
+    names: Sequence[str], types: Sequence[str], first: Sequence[str], before: str, again: Sequence[str], latch: str
+) -> list[str]:
+    """Lines that merge two ways."""
+    rows = zip(names, types, first, again, strict=True)
+    return [f"{name} = phi {of} [{a}, %{before}], [{b}, %{latch}]" for name, of, a, b in rows]

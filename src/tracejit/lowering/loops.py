@@ -81,5 +81,8 @@ def identity_element(combine: str, dtype: np.dtype[Any]) -> Literal:
         return Literal(np.inf if combine == "min" else -np.inf, ArrayType(dtype))
     if dtype.kind == "b":
         return Literal(combine == "min", ArrayType(dtype))
+    if dtype.kind == "c":  # in the order of complex numbers: by real part, then by imaginary part
+        limit = np.inf if combine == "min" else -np.inf
+        return Literal(complex(limit, limit), ArrayType(dtype))
     limits = np.iinfo(dtype)
     return Literal(limits.max if combine == "min" else limits.min, ArrayType(dtype))

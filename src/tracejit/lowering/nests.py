@@ -88,8 +88,8 @@ def map_loops(
     reader: Reader,
     serial: bool = False,
 ) -> None:
-    """Loops over independent elements: one flat loop where the index does not matter, else a nest."""
-    if flat or len(dims) == 1:
+    """Loops over independent elements: one flat loop where the index does not matter, else a nest without axes of size 1."""
+    if flat:
 
         def element(i: Value, _: list[Operand]) -> list[Operand]:
             with reader:
@@ -99,19 +99,31 @@ def map_loops(
         for_loop(product(tuple(dims)), element, kind="vector" if serial else "parallel_vector", cost=cost)
         return
 
-    def level(depth: int, outer: Index) -> None:
+    loops = [axis for axis, dim in enumerate(dims) if dim != 1]
+
+    def level(depth: int, index: tuple[Operand, ...]) -> None:
         def inside(i: Value, _: list[Operand]) -> list[Operand]:
             with reader:
-                if depth == len(dims) - 1:
-                    body((*outer, i))
+                at = (*index[: loops[depth]], i, *index[loops[depth] + 1 :])
+                if depth == len(loops) - 1:
+                    body(at)
                 else:
-                    level(depth + 1, (*outer, i))
+                    level(depth + 1, at)
             return []
 
-        kind = "vector" if depth == len(dims) - 1 else "serial" if depth or serial else "parallel"
-        for_loop(dims[depth], inside, kind=kind, cost=product(tuple(dims[depth + 1 :])) * cost)
+        inner = tuple(dims[axis] for axis in loops[depth + 1 :])
+        if depth == len(loops) - 1:
+            kind = "vector" if depth or serial else "parallel_vector"
+        else:
+            kind = "serial" if depth or serial else "parallel"
+        for_loop(dims[loops[depth]], inside, kind=kind, cost=product(inner) * cost)
 
-    level(0, ())
+    first = (Literal(0, scalar("i64")),) * len(dims)
+    if loops:
+        level(0, first)
+    else:
+        with reader:
+            body(first)
 
 
 def _maps(reader: Reader, group: Group, target: Target) -> None:

@@ -98,10 +98,17 @@ def _reads_elsewhere(buffer: Value, emit: Callable[[], None]) -> bool:
             loaded.append(eqn.operands[1:])
         elif eqn.op.name == "view" and eqn.operands[0] is buffer:
             return True
-    if any(index not in stored for index in loaded):
+    if any(not (at == index or _apart(at, index)) for at in loaded for index in stored):
         return True
     parent.eqns.extend(attempt.eqns)
     return False
+
+
+def _apart(a: Index, b: Index) -> bool:
+    """Whether two indices are known to be of different elements."""
+    return any(
+        isinstance(i, Literal) and isinstance(j, Literal) and i.value != j.value for i, j in zip(a, b, strict=True)
+    )
 
 
 def _scatter(lowering: Lowering, eqn: Eqn) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -120,10 +121,10 @@ class Reader:
         dims = [substitute(operand.dims[a], self.fixed) for a in axes]
         count = product(tuple(dims))
         if isinstance(count, int) and 0 < count <= UNROLLED and len(axes) == 1:
-            total = at((Literal(0, scalar("i64")),))
-            for k in range(1, count):
-                total = combined(combine, total, at((Literal(k, scalar("i64")),)))
-            return total
+            terms = [at((Literal(k, scalar("i64")),)) for k in range(count)]
+            if combine == "add" and operand.dtype.kind in "fc":  # a sum of negative zeros is positive
+                terms.insert(0, identity_element(combine, operand.dtype))
+            return functools.reduce(functools.partial(combined, combine), terms)
         (total,) = reduce_loops(self, dims, [combine], [operand], lambda inner: [at(inner)], vector=False)
         return total
         yield  # a generator, as every loader is

@@ -9,21 +9,21 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import llvmlite
 import numpy as np
 
 from tracejit.codegen_llvm import engine
-from tracejit.codegen_llvm.emit import emit_kernel
 from tracejit.config import config
 from tracejit.ir.core import Function
 from tracejit.ir.printer import fingerprint
-from tracejit.lowering import lower
-from tracejit.passes import optimise
 from tracejit.runtime import cache
 from tracejit.runtime.program import Message, message_of
-from tracejit.transforms import inline_custom
 from tracejit.version import __version__
+
+if TYPE_CHECKING:
+    from tracejit.codegen_llvm.emit import Kernel as EmittedKernel
 
 __all__ = ["CompileOptions", "Kernel", "compile_kernel", "stage_text"]
 
@@ -76,8 +76,7 @@ def compile_kernel(function: Function, hints: Mapping[str, int], options: Compil
             return Kernel(code.address, messages, code, compiled=False)
         except (KeyError, ValueError, RuntimeError):  # whole, yet not of this program: compiled again below
             pass
-    loops = lower(_optimised(function, options), steering)
-    emitted = emit_kernel(loops, engine.host_target())
+    emitted = _emitted(_loops(function, steering, options))
     object_code = engine.compile_object(emitted.text)
     messages = tuple(
         message_of([m.exception, m.text, "" if m.location is None else f"{m.location[0]}:{m.location[1]}"])
@@ -105,21 +104,38 @@ def _compiler_state() -> str:
     return repr(sorted(found))
 
 
+# The compiler proper is imported where it is needed: a process that finds its code on disk never loads it.
+
+
 def _optimised(function: Function, options: CompileOptions) -> Function:
+    from tracejit.passes import optimise  # noqa: PLC0415
+    from tracejit.transforms import inline_custom  # noqa: PLC0415
+
     return optimise(inline_custom(function), exact=options.exact, fastmath=options.fastmath)
+
+
+def _loops(function: Function, hints: Mapping[str, int], options: CompileOptions) -> Function:
+    from tracejit.lowering import lower  # noqa: PLC0415
+
+    return lower(_optimised(function, options), hints)
+
+
+def _emitted(loops: Function) -> EmittedKernel:
+    from tracejit.codegen_llvm.emit import emit_kernel  # noqa: PLC0415
+
+    return emit_kernel(loops, engine.host_target())
 
 
 def stage_text(function: Function, hints: Mapping[str, int], options: CompileOptions, stage: str) -> str:
     """The program as text at a stage: trace, optimized, loops, llvm, asm."""
     if stage == "trace":
         return str(function)
-    function = _optimised(function, options)
     if stage == "optimized":
-        return str(function)
-    loops = lower(function, hints)
+        return str(_optimised(function, options))
+    loops = _loops(function, hints, options)
     if stage == "loops":
         return str(loops)
-    text = emit_kernel(loops, engine.host_target()).text
+    text = _emitted(loops).text
     if stage == "llvm":
         return engine.optimised_text(text)
     if stage == "asm":

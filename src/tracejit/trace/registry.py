@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
+
 __all__ = ["CREATION", "FUNCTIONS", "call", "creates", "implements"]
 
 Implementation = TypeVar("Implementation", bound=Callable[..., Any])
@@ -38,5 +40,8 @@ def creates(*functions: Any) -> Callable[[Implementation], Implementation]:
 
 
 def call(function: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call the implementation of a NumPy function."""
-    return FUNCTIONS[function](*args, **kwargs)
+    """Call the implementation of a NumPy function or ufunc."""
+    implementation = FUNCTIONS.get(function)
+    if implementation is None:
+        return FUNCTIONS[np.ufunc](function, args, **kwargs)
+    return implementation(*args, **kwargs)

@@ -133,7 +133,7 @@ class PythonNumber(Tracer):
 
     def conjugate(self) -> Any:
         """``float.conjugate`` and the like."""
-        return call(np.conjugate, self) if self.python_type is complex else self
+        return number(emit("conj", self.operand()), complex) if self.python_type is complex else self
 
 
 class TracedNumber(PythonNumber):
