@@ -116,24 +116,15 @@ def emit_kernel(function: Function, target: Target) -> Kernel:
         )
     lines = [*flatten(body.entry.lines), *flatten(body.body.lines), *flatten(body.cold)]
     head = "define i32 @kernel(ptr noalias %data, ptr noalias %sizes, ptr %context) nounwind {\nentry:\n"
-    module.functions.append(head + "\n".join(lines) + "\n}")
+    module.functions.append(shared.scopes.settle(head + "\n".join(lines) + "\n}"))
     text = module.text() + "\n".join(_metadata(shared)) + "\n"
     return Kernel(text, tuple(module.messages), frozenset(module.symbols))
 
 
 def _metadata(shared: Shared) -> list[str]:
-    """Branch weights, and which buffers an access cannot touch: all others."""
-    lines = ["!0 = !{}", '!1 = !{!"branch_weights", i32 1, i32 100000}', "!2 = distinct !{!2}"]
-    memories = list(dict.fromkeys(shared.memories.values()))
-    scope = 10 + 2 * len(memories)
-    for memory in memories:
-        number = memory.number
-        lines.append(f"!{scope + number} = distinct !{{!{scope + number}, !2}}")
-        lines.append(f"!{10 + 2 * number} = !{{!{scope + number}}}")
-        if memory.written:
-            others = ", ".join([f"!{scope + other.number}" for other in memories if other is not memory])
-            lines.append(f"!{11 + 2 * number} = !{{{others}}}")
-    return lines
+    """Branch weights, and which buffers an access cannot touch."""
+    head = ["!0 = !{}", '!1 = !{!"branch_weights", i32 1, i32 100000}', "!2 = distinct !{!2}"]
+    return [*head, *shared.scopes.lines()]
 
 
 @handles("dim")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tracejit.codegen_llvm import scalar_float
+from tracejit.codegen_llvm.alias_scopes import AliasScopes
 from tracejit.codegen_llvm.linear_index import Linear
 from tracejit.codegen_llvm.registers import Register, Text, named_register, register
 from tracejit.codegen_llvm.scalar import row
@@ -48,12 +49,11 @@ class NotVectorisable(Exception):
 class Memory:
     """What is known of one buffer: its number for alias metadata, and how many lanes own a copy of it."""
 
-    __slots__ = ("lanes", "number", "written")
+    __slots__ = ("lanes", "number")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.lanes = 1
-        self.written = False
 
 
 class Shared:
@@ -63,7 +63,8 @@ class Shared:
         self.target = target
         self.module = module
         self.memories: dict[Value, Memory] = {}
-        self.bodies = 0
+        self.scopes = AliasScopes()
+        self.bodies: dict[str, str] = {}  # what follows the name of a loop body's function -> its symbol
         self.buffers = 0
 
     def memory(self, buffer: Value) -> Memory:
@@ -261,7 +262,7 @@ class Body(Writer):
         for text in texts:
             if text in loop.inner:
                 result = emit()
-                loop.inner.add(result)
+                loop.changes(result)
                 return result
         return self.at(loop.pre, emit)
 

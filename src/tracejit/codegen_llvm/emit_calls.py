@@ -25,7 +25,6 @@ def gemm(body: Body, eqn: Eqn) -> None:
     if symbol not in body.module.helpers:
         body.module.helpers[symbol] = blas.gemm_text(form.name)
         body.module.symbols.add(f"tj_gemm_{form.name}")
-    body.shared.memory(eqn.operands[6]).written = True  # type: ignore[arg-type]
     pointers = [
         body.uniform(f"getelementptr {element_type(form)}, ptr {pointer}, i64 {offset}", pointer, offset)
         for pointer, offset in ((a, a_offset), (b, b_offset), (c, c_offset))

@@ -119,9 +119,7 @@ def define(body: Body, value: Value, text: Any, *, varying: bool) -> None:
         return
     body.scalars[value] = text
     if body.loop is not None:
-        body.loop.inner.add(text)
-        if isinstance(text, tuple):
-            body.loop.inner.update(text)
+        body.loop.changes(text)
 
 
 def _unrolled(body: Body, eqn: Eqn) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from tracejit.codegen_llvm.alias_scopes import access_metadata
 from tracejit.codegen_llvm.emit_body import INDEX, Body, NotVectorisable, handles
 from tracejit.codegen_llvm.registers import Register, named_register, register, wide
 from tracejit.codegen_llvm.scalar_float import half_bits, half_from_bits
@@ -51,11 +52,7 @@ def _alignment(k: Register) -> int:
 
 
 def _tags(body: Body, buffer: Value, *, store: bool = False) -> str:
-    memory = body.shared.memory(buffer)
-    if store:
-        memory.written = True
-        return f", !alias.scope !{10 + 2 * memory.number}, !noalias !{11 + 2 * memory.number}"
-    return f", !alias.scope !{10 + 2 * memory.number}"
+    return access_metadata(body.shared.memory(buffer).number, writes=store)
 
 
 def load_scalar(body: Body, k: Register, pointer: str, tags: str) -> Any:
@@ -265,7 +262,7 @@ def load(body: Body, eqn: Eqn) -> None:
         text = load_scalar(body, register(buffer.type.dtype), place.pointer, tags)
         body.scalars[result] = text
         if loop is not None:
-            loop.inner.update((text,) if isinstance(text, str) else (*text, text))
+            loop.changes(text)
         return
     k = register(buffer.type.dtype, body.lanes)
     body.vectors[result] = _load_vector(body, k, buffer, place, tags)

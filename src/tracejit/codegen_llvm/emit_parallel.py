@@ -81,14 +81,21 @@ def _spread(body: Body, eqn: Eqn) -> bool:
     if eqn.attrs["kind"] == "parallel" or not in_lanes(child, eqn, begin, end):
         serial(child, eqn, begin, end)
     child.out.append("ret void")
-    body.shared.bodies += 1
-    symbol = f"@tj.body{body.shared.bodies}"
-    lines = [*flatten(child.entry.lines), *flatten(child.body.lines), *flatten(child.cold)]
-    head = f"define internal void {symbol}(ptr %closure, i64 %begin, i64 %end) nounwind {{\nentry:\n"
-    body.module.functions.append(head + "\n".join(lines) + "\n}")
+    symbol = _function(body, child)
     step = lanes if eqn.attrs["kind"] == "parallel_vector" else 1
     _call(body, child, symbol, count, cost, nanoseconds, step)
     return True
+
+
+def _function(body: Body, child: _Outlined) -> str:
+    """The symbol of the loop body as a function: unrolled programs have the same loops over other buffers many times."""
+    lines = [*flatten(child.entry.lines), *flatten(child.body.lines), *flatten(child.cold)]
+    text = body.shared.scopes.settle("(ptr %closure, i64 %begin, i64 %end) nounwind {\nentry:\n" + "\n".join(lines) + "\n}")
+    symbol = body.shared.bodies.get(text)
+    if symbol is None:
+        symbol = body.shared.bodies[text] = f"@tj.body{len(body.shared.bodies) + 1}"
+        body.module.functions.append(f"define internal void {symbol}{text}")
+    return symbol
 
 
 def _is_small(count: str, cost: DimLike, nanoseconds: float) -> bool:

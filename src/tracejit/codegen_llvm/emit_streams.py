@@ -80,6 +80,12 @@ class VectorLoop:
         self.is_tail = body.fresh()
         self.depth = 0
 
+    def changes(self, text: Any) -> None:
+        """Note that a uniform value changes in the loop."""
+        self.inner.add(text)
+        if isinstance(text, tuple):
+            self.inner.update(text)
+
     def remember(self, known: dict[Any, Any], key: Any, text: Any) -> None:
         """Keep the text of something that was computed before the loop until the loop is finished."""
         known[key] = text
