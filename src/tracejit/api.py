@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from tracejit.config import config
 from tracejit.errors import UnsupportedError
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["jit", "make_ir"]
 
 
-@overload
-def jit(fun: None = None, **settings: Any) -> Callable[[Callable[..., Any]], CompiledFunction]: ...
-@overload
-def jit(fun: Callable[..., Any], **settings: Any) -> CompiledFunction: ...
 def jit(
     fun: Callable[..., Any] | None = None,
     *,
@@ -39,6 +35,8 @@ def jit(
     static_argnums, static_argnames: arguments that are Python values of the program, compared by value at each call.
     exact: leave out the rewrites that are more accurate than NumPy (``log(1 + x)`` as ``log1p(x)``), so that every
         result has NumPy's bits as far as its own functions allow; default ``tj.config.exact``.
+    parallel: whether large work may use several threads.
+    fastmath: also rewrites that are not exact for NaN, infinities and signed zeros.
     name: the name in messages and program texts.
 
     Raises TypeError for what cannot be called, UnsupportedError for settings that this version does not have.
@@ -57,8 +55,8 @@ def jit(
     """
     if device not in (None, "cpu"):
         raise UnsupportedError(f"device={device!r}: this version compiles for the CPU only; leave device out")
-    if shapes not in ("dynamic", "static"):
-        raise ValueError(f"shapes={shapes!r}: choose 'dynamic' or 'static'")
+    if shapes != "dynamic":
+        raise UnsupportedError(f"shapes={shapes!r}: this version compiles once for all sizes; leave shapes out")
     if debug is not None:
         raise UnsupportedError(f"debug={debug!r} is not there yet; look at f.ir(*args, stage='loops') instead")
 

@@ -245,3 +245,11 @@ def test_short_reductions_inside_long_loops_read_contiguous_memory() -> None:
     points = np.random.default_rng(1).normal(size=(6, 3))
     loops = check(build([("f8", (n, k))], nearest), points, hints={"k": 3, "n": 3000})
     assert count(loops, "alloc") == 1  # the points by coordinate
+
+
+def test_without_threads_no_loop_is_parallel(x: Any) -> None:
+    function = build([MATRIX], softmax)
+    kinds = {eqn.attrs["kind"] for eqn in walk(lower(function, parallel=False)) if eqn.op.name == "for"}
+    assert kinds == {"serial", "reduce", "vector"}
+    (expected,) = interpret(function, x)
+    np.testing.assert_allclose(interpret(lower(function, parallel=False), x)[0], expected)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tracejit.ir.core import Eqn, Function, Operand, Value
 from tracejit.ir.dims import Dim, DimLike, evaluate, symbols_of
+from tracejit.lowering.checks import is_check
 
 __all__ = [
     "REDUCTIONS",
@@ -119,6 +120,7 @@ def _decide(program: Program, eqn: Eqn) -> None:
             or mode in ("inner", "outer")
             or (mode is None and not is_loadable(eqn))
             or eqn.op.name == "concatenate"
+            or is_check(eqn)
             or (cost > CHEAP and _read_again(program, result, cost))
             or any(_needs_memory(program, use, result) for use in program.uses.get(result, ()))
         ):

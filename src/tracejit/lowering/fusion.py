@@ -20,6 +20,7 @@ from tracejit.lowering.analysis import (
     reads_of_root,
     reduce_mode,
 )
+from tracejit.lowering.checks import is_check
 
 __all__ = ["Group", "Member", "Opaque", "Step", "mark_stored", "schedule"]
 
@@ -76,8 +77,11 @@ class Opaque:
 Step = Group | Opaque
 
 
-def schedule(program: Program) -> list[Step]:
-    """Order the roots into steps, fused where the nests agree."""
+def schedule(program: Program, *, checks_apart: bool = False) -> list[Step]:
+    """Order the roots into steps, fused where the nests agree.
+
+    checks_apart: checks share nests with one another only, so that they are over before anything is written.
+    """
     steps: list[Step] = []
     made_in: dict[Value, Step] = {}
     for eqn in program.function.eqns:
@@ -88,7 +92,7 @@ def schedule(program: Program) -> list[Step]:
             step: Step = Opaque(eqn, len(steps))
             steps.append(step)
         else:
-            step = _place(member, steps, made_in)
+            step = _place(member, steps, made_in, checks_apart)
         for result in eqn.results:
             made_in[result] = step
     return steps
@@ -120,15 +124,16 @@ def as_member(program: Program, eqn: Eqn) -> Member | None:
     return Member(eqn, eqn.results[0], dims, len(dims), reads_of_root(program, eqn))
 
 
-def _place(member: Member, steps: list[Step], made_in: dict[Value, Step]) -> Step:
+def _place(member: Member, steps: list[Step], made_in: dict[Value, Step], checks_apart: bool) -> Step:
     earliest = 0
     for source in member.reads.sources:
         step = made_in.get(source)
         if step is not None:
             earliest = max(earliest, step.position + (1 if isinstance(step, Opaque) else 0))
     for step in reversed(steps[max(earliest, len(steps) - LOOK_BACK) :]):
-        if isinstance(step, Group) and _join(step, member):
-            return step
+        if isinstance(step, Group) and not (checks_apart and is_check(member.eqn) != is_check(step.members[0].eqn)):
+            if _join(step, member):
+                return step
     group = Group([member], member.kept, len(steps))
     steps.append(group)
     return group

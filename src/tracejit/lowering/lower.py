@@ -6,17 +6,18 @@ are aliased to a param are written into it, updates of a slice become stores. Wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tracejit.ir.builder import Builder
-from tracejit.ir.core import Function, Operand, Value
+from tracejit.ir.core import Eqn, Function, Operand, Value
 from tracejit.ir.dims import DimLike
 from tracejit.ir.primitive import Index
 from tracejit.ir.types import BufferType
 from tracejit.lowering.analysis import analyse
+from tracejit.lowering.checks import checks_first, has_check
 from tracejit.lowering.decompose import decompose
 from tracejit.lowering.fusion import Group, Member, Opaque, Step, mark_stored, opaque_sources, schedule
 from tracejit.lowering.loops import allocate, store
@@ -24,18 +25,20 @@ from tracejit.lowering.nests import emit_group, map_loops
 from tracejit.lowering.opaque import emit_opaque
 from tracejit.lowering.pack import pack
 from tracejit.lowering.reader import Reader, flattened
+from tracejit.lowering.single_thread import single_thread
 
 __all__ = ["Lowering", "lower"]
 
 
-def lower(function: Function, hints: Mapping[str, int] | None = None) -> Function:
+def lower(function: Function, hints: Mapping[str, int] | None = None, *, parallel: bool = True) -> Function:
     """The loop-level form of an array-level function.
 
     hints: sizes seen at trace time, by symbol; they steer the choice of loops, never the meaning.
+    parallel: whether loops may be spread over threads.
     The result's params are buffers: one for each param, then one for each result that is not aliased to a param.
     Raises UnsupportedError for operations without a loop form (callbacks).
     """
-    function = decompose(function)
+    function = checks_first(decompose(function))
     builder = Builder()
     with builder:
         params = [builder.param(BufferType(p.type.dtype, p.type.dims), p.loc) for p in function.params]
@@ -45,25 +48,31 @@ def lower(function: Function, hints: Mapping[str, int] | None = None) -> Functio
                 slots.append(params[function.aliases[position]])
             else:
                 slots.append(builder.param(BufferType(result.type.dtype, result.type.dims), result.loc))
-        lowering = Lowering(function, hints or {}, slots)
+        lowering = Lowering(function, hints or {}, slots, {params[k] for k in function.aliases.values()})
         for param, buffer in zip(lowering.function.params, params, strict=True):
             lowering.reader.storage[param] = buffer
         lowering.run()
-        return builder.finish([], name=function.name, sizes=function.sizes, guards=function.guards)
+        loops = builder.finish([], name=function.name, sizes=function.sizes, guards=function.guards)
+        return loops if parallel else single_thread(loops)
 
 
 class Lowering:
     """One function (or region) being lowered into the current builder.
 
     slots: the buffer that each result must end up in; for a result aliased to a param, the param's own.
+    callers: the buffers among them that the caller of the kernel sees, which nothing may change before the last check.
     The caller puts the params into ``reader.storage`` or makes them known scalars, then calls :meth:`run`.
     """
 
-    def __init__(self, function: Function, hints: Mapping[str, int], slots: Sequence[Value]) -> None:
+    def __init__(
+        self, function: Function, hints: Mapping[str, int], slots: Sequence[Value], callers: Collection[Value] = ()
+    ) -> None:
         self.program = pack(analyse(function, hints))
         self.function = self.program.function
         self.reader = Reader(self.program)
-        self.steps = schedule(self.program)
+        self.callers = callers
+        self.steps = schedule(self.program, checks_apart=bool(callers))
+        self.last_check = max((step.position for step in self.steps if any(map(has_check, _eqns(step)))), default=-1)
         mark_stored(self.program, self.steps)
         self.slots = list(slots)
         self.position = 0
@@ -224,6 +233,8 @@ class Lowering:
 
     def _may_overwrite(self, old: Value, buffer: Value | None, member: Member, group: Group) -> bool:
         """Whether a member may be stored where an older value lives (or will live) while its nest runs."""
+        if buffer in self.callers and group.position <= self.last_check:
+            return False
         holders = {old} if buffer is None else {old, *self._holders.get(buffer, ())}
         return all(self._is_done_with(value, member, group) for value in holders)
 
@@ -249,7 +260,7 @@ class Lowering:
         if not isinstance(value, Value) or not self._dies(value, self.position):
             return None
         buffer = self.reader.storage.get(value)
-        if buffer is None:
+        if buffer is None or (buffer in self.callers and self.position <= self.last_check):
             return None
         if value in self.program.roots:
             return buffer
@@ -304,6 +315,10 @@ class Lowering:
             holders.discard(value)
             if not holders and buffer in self._owned:
                 self._free.setdefault((buffer.dtype, buffer.dims), []).append(buffer)
+
+
+def _eqns(step: Step) -> list[Eqn]:
+    return [member.eqn for member in step.members] if isinstance(step, Group) else [step.eqn]
 
 
 _IN_PLACE = ("update_slice", "scatter", "scatter_add")

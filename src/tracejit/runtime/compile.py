@@ -117,7 +117,7 @@ def _optimised(function: Function, options: CompileOptions) -> Function:
 def _loops(function: Function, hints: Mapping[str, int], options: CompileOptions) -> Function:
     from tracejit.lowering import lower  # noqa: PLC0415
 
-    return lower(_optimised(function, options), hints)
+    return lower(_optimised(function, options), hints, parallel=options.parallel)
 
 
 def _emitted(loops: Function) -> EmittedKernel:

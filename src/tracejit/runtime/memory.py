@@ -33,7 +33,10 @@ def load_support() -> None:
         stored = disk.load(name(text))
         return None if stored is None else stored.get("object")
 
-    support.set_object_store(fetch, lambda text, code: disk.store(name(text), {"object": code}))
+    def keep(text: str, code: bytes) -> None:
+        disk.store(name(text), {"object": code})
+
+    support.set_object_store(fetch, keep)
 
 
 def context_template_address() -> int:

@@ -44,6 +44,9 @@ def _replaces(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
 def _len(value: Any) -> Any:
     if isinstance(value, TracedArray) and value.dims:
         return python_size(value.dims[0])
+    if isinstance(value, Tracer) and not isinstance(value, TracedArray):
+        kind = _class_of(value)
+        raise TypeError(f"object of type '{'numpy.' * issubclass(kind, np.generic)}{kind.__name__}' has no len()")
     return len(value)
 
 

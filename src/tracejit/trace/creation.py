@@ -48,6 +48,9 @@ def shape_dims(shape: Any) -> Dims:
     """The dims that a ``shape`` argument means: an int or a sequence of ints."""
     if isinstance(shape, (list, tuple)):
         dims = tuple(as_dim(size, "a shape") for size in shape)
+    elif isinstance(shape, (float, complex, str)) or shape is None:
+        np.empty(shape)  # raises what NumPy raises
+        dims = ()
     elif isinstance(shape, np.ndarray):
         dims = tuple(int(size) for size in np.atleast_1d(shape))
     else:

@@ -1,6 +1,7 @@
 """Nested containers of arguments and results: flattened to a list of leaves and a hashable description, and back.
 
-Tuples, lists, dicts, namedtuples, dataclasses and None are handled here; types registered with optree go through it.
+Tuples, lists, dicts, namedtuples, dataclasses and None are handled here; types registered with optree (globally, or in
+its namespace "tracejit") go through it.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Tree:
 
 
 LEAF = Tree("leaf")
+NAMESPACE = "tracejit"
 _NONE = Tree("none")
 
 
@@ -124,8 +126,8 @@ def _splitter(kind: type) -> Splitter | None:
 def _flatten_registered(value: Any, leaves: list[Any]) -> Tree:
     # Only a program that has imported optree can have registered a type with it.
     optree: Any = sys.modules.get("optree")
-    if optree is not None and not optree.tree_is_leaf(value):
-        parts, spec = optree.tree_flatten(value)
+    if optree is not None and not optree.tree_is_leaf(value, namespace=NAMESPACE):
+        parts, spec = optree.tree_flatten(value, namespace=NAMESPACE)
         leaves.extend(parts)
         return Tree("optree", spec)
     leaves.append(value)

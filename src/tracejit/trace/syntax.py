@@ -267,8 +267,11 @@ class _Rewriter(ast.NodeTransformer):
     def _hook(self, method: str, *arguments: ast.expr, like: ast.AST) -> ast.Call:
         function = ast.Attribute(ast.Name(HOOK, ast.Load()), method, ast.Load())
         call = ast.Call(function, list(arguments), [])
-        for node in (call, function, function.value):
+        ast.copy_location(call, like)
+        for node in (function, function.value):
+            # Python puts the line of a method call where the name of the method ends: here that is where `like` begins.
             ast.copy_location(node, like)
+            node.end_lineno, node.end_col_offset = call.lineno, call.col_offset
         return call
 
     def _constant(self, value: Any, like: ast.AST) -> ast.expr:

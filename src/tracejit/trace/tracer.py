@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from tracejit.trace.location import describe, traceback_location
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
 from tracejit.trace.scalar import SymbolicInt
+from tracejit.trace.syntax import rewritten_code
 from tracejit.trace.values import reshape, resolve_dims
 
 __all__ = ["Traced", "flatten_call", "run", "trace"]
@@ -172,6 +174,11 @@ def _trace_leaves(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: 
         except Exception as error:
             location = traceback_location(error.__traceback__)
             error.add_note(f"while tracing {name!r} at {describe(location)}")
+            if isinstance(fun, FunctionType) and rewritten_code(fun) is None:
+                error.add_note(
+                    f"the source of {name!r} is not available, so calls such as np.zeros(n) and math.sin(x) inside it "
+                    "are Python's own; define the function in a file or a notebook cell"
+                )
             raise
         check_containers(args, kwargs, tree, tracers)
         out_leaves, out_tree = flatten(output)

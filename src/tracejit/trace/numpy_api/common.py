@@ -19,9 +19,9 @@ def given(value: Any) -> bool:
     return value is not NO_VALUE and value is not None
 
 
-def axis_index(axis: Any, rank: int) -> int:
-    """An axis counted from the front; NumPy's AxisError when there is no such axis."""
-    return int(normalize_axis_index(axis.__index__(), rank))
+def axis_index(axis: Any, rank: int, name: str | None = None) -> int:
+    """An axis counted from the front; NumPy's AxisError, with the argument's name, when there is no such axis."""
+    return int(normalize_axis_index(axis.__index__(), rank, name))
 
 
 def axes_tuple(axis: Any, rank: int) -> tuple[int, ...]:

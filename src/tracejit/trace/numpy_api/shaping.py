@@ -145,7 +145,7 @@ def matrix_transpose(x: Any) -> Any:
 def swapaxes(a: Any, axis1: Any, axis2: Any) -> TracedArray:
     """``np.swapaxes``."""
     array = as_array(a)
-    first, second = axis_index(axis1, array.ndim), axis_index(axis2, array.ndim)
+    first, second = axis_index(axis1, array.ndim, "axis1"), axis_index(axis2, array.ndim, "axis2")
     perm = list(range(array.ndim))
     perm[first], perm[second] = second, first
     return transposed(array, tuple(perm))
@@ -423,7 +423,7 @@ def diagonal(a: Any, offset: Any = 0, axis1: int = 0, axis2: int = 1) -> TracedA
     array = as_array(a)
     if array.ndim < 2:
         raise ValueError("diag requires an array of at least two dimensions")
-    first, second = axis_index(axis1, array.ndim), axis_index(axis2, array.ndim)
+    first, second = axis_index(axis1, array.ndim, "axis1"), axis_index(axis2, array.ndim, "axis2")
     if first == second:
         raise ValueError("axis1 and axis2 cannot be the same")
     shift = as_dim(offset)

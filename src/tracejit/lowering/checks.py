@@ -1,0 +1,44 @@
+"""Checks come before writes: a call that fails has changed none of the caller's arrays.
+
+Indices are checked by ``wrap_index``, which always has a nest of its own to run in (or shares one), so that all of its
+elements are checked. In a function that writes into its params those nests come first, with all that they need; what has to
+be written before (an index that is computed from a written array) is written to memory of our own, see ``lower.py``.
+"""
+
+from __future__ import annotations
+
+from tracejit.ir.core import Eqn, Function, Value, walk
+
+__all__ = ["checks_first", "has_check", "is_check"]
+
+
+def is_check(eqn: Eqn) -> bool:
+    """Whether an operation can fail by itself."""
+    return eqn.op.name == "wrap_index"
+
+
+def has_check(eqn: Eqn) -> bool:
+    """Whether an operation can fail, by itself or in its regions."""
+    return is_check(eqn) or any(is_check(inner) for region in eqn.regions for inner in walk(region))
+
+
+def checks_first(function: Function) -> Function:
+    """The function with its checks, and what they depend on, before everything else; as it is where it writes nothing."""
+    if not function.aliases or not any(map(has_check, function.eqns)):
+        return function
+    needed: set[Value] = set()
+    early: set[Eqn] = set()
+    for eqn in reversed(function.eqns):
+        if has_check(eqn) or not needed.isdisjoint(eqn.results):
+            early.add(eqn)
+            needed.update(operand for operand in eqn.operands if isinstance(operand, Value))
+    eqns = sorted(function.eqns, key=lambda eqn: eqn not in early)
+    return Function(
+        function.name,
+        function.params,
+        tuple(eqns),
+        function.results,
+        sizes=function.sizes,
+        guards=function.guards,
+        aliases=function.aliases,
+    )

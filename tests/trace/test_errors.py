@@ -1,0 +1,122 @@
+"""What is refused says what, where, and what to do instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.trace.harness import Jit
+from tracejit.errors import ConcretizationError, UnsupportedError
+from tracejit.trace.tracer import trace
+
+X = np.arange(5.0)
+
+
+def branch(x: Any) -> Any:
+    if x.sum() > 0:
+        return x
+    return -x
+
+
+def test_branch_on_data() -> None:
+    line = branch.__code__.co_firstlineno + 1
+    with pytest.raises(ConcretizationError) as caught:
+        Jit(branch)(X)
+    assert str(caught.value) == (
+        "an `if`, `while`, `and`, `or`, `not` or `assert` needs the value of traced NumPy scalar of dtype bool, which is "
+        f"known only when the compiled function runs ({__file__}:{line}). Choose between values with np.where, or between "
+        "computations with tj.cond."
+    )
+    assert caught.value.__notes__ == [f"while tracing 'branch' at {__file__}:{line}"]
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "text"),
+    [
+        (lambda x: np.sort(x), UnsupportedError, "np.sort is not compiled by tracejit"),
+        (lambda x: np.linalg.inv(np.outer(x, x)), UnsupportedError, "np.linalg.inv is not compiled"),
+        (lambda x: x.sort(), UnsupportedError, "ndarray.sort is not compiled"),
+        (lambda x: x.tolist(), ConcretizationError, "Return the array and convert it outside"),
+        (lambda x: np.unique(x), UnsupportedError, "np.unique is not compiled"),
+        (lambda x: x[x > 0], UnsupportedError, r"Use np.where\(mask, x, other\)"),
+        (lambda x: np.zeros(int(x[0])), ConcretizationError, "Sizes come from Python ints"),
+        (lambda x: list(range(int(x[0]))), ConcretizationError, "Pass sizes as Python ints"),
+        (lambda x: x[: int(x[0])], ConcretizationError, "a slice bound computed from data"),
+        (lambda x: x if x.any() else -x, ConcretizationError, "np.where"),
+        (lambda x: not x[0], ConcretizationError, "np.where"),
+        (lambda x: np.where(x), UnsupportedError, r"use np.where\(condition, x, y\)"),
+        (lambda x: np.nonzero(x), UnsupportedError, "np.nonzero is not compiled"),
+        (lambda x: np.vectorize(abs)(x), UnsupportedError, "np.vectorize is not compiled"),
+        (lambda x: x.view(np.int64), UnsupportedError, "use .astype for conversions"),
+        (lambda x: x.no_such_thing, AttributeError, "'numpy.ndarray' object has no attribute 'no_such_thing'"),
+        (lambda x: np.maximum.accumulate(x), UnsupportedError, "np.maximum.accumulate is not compiled"),
+        (lambda x: np.maximum.at(x, [0], 1), UnsupportedError, "np.maximum.at is not compiled"),
+        (lambda x: np.add.reduceat(x, [0, 2]), UnsupportedError, "np.add.reduceat is not compiled"),
+        (lambda x: np.arange(0, x[0]), ConcretizationError, "Use start"),
+        (lambda x: "%s" % np.asarray([x])[0].astype(str), TypeError, "works on arrays of numbers and bools"),
+    ],
+)
+def test_refusals(function: Any, error: Any, text: str) -> None:
+    before = X.copy()
+    with pytest.raises(error, match=text):
+        Jit(function)(X)
+    np.testing.assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [np.array(["a"]), np.array([object()]), np.array(["2020"], dtype="datetime64[D]"), np.ones(2, np.longdouble)],
+    ids=lambda a: str(a.dtype),
+)
+def test_arrays_of_no_numbers(argument: Any) -> None:
+    with pytest.raises(TypeError, match="argument 'values' has dtype .*; tracejit works on arrays of numbers and bools"):
+        Jit(lambda values: values)(argument)
+
+
+def test_subclasses_are_refused() -> None:
+    with pytest.raises(TypeError, match="arrays of type numpy.ma.MaskedArray are not compiled; pass a plain array"):
+        Jit(lambda x: x)(np.ma.array([1.0]))
+    with pytest.warns(PendingDeprecationWarning):
+        matrix = np.matrix([1.0])
+    with pytest.raises(TypeError, match="arrays of type numpy.matrix are not compiled"):
+        Jit(lambda x: x)(matrix)
+
+
+def test_missing_arguments_raise_as_in_python() -> None:
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'y'"):
+        Jit(lambda x, y: x)(X)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
+        Jit(lambda x: x)(X, z=1)
+
+
+def test_tracers_do_not_become_numpy_arrays_silently() -> None:
+    namespace: dict[str, Any] = {"np": np}
+    exec("def hidden(x):\n    z = np.zeros(3)\n    z[0] = x[0]\n    return z", namespace)  # no source: not rewritten
+    with pytest.raises(ValueError, match="setting an array element") as caught:
+        Jit(namespace["hidden"])(X)
+    assert isinstance(caught.value.__cause__, ConcretizationError)
+    assert "the source of 'hidden' is not available" in caught.value.__notes__[1]
+    with pytest.raises(ConcretizationError, match="turning it into a NumPy array"):
+        Jit(lambda x: np.polynomial.Polynomial(x))(X)
+
+
+def test_operations_know_their_line() -> None:
+    def program(x: Any) -> Any:
+        y = np.sin(x)
+        z = [
+            y
+            + 1
+        ]  # fmt: skip
+        return z[0]
+
+    first = program.__code__.co_firstlineno
+    eqns = trace(program, (X,)).function.eqns
+    assert [eqn.loc for eqn in eqns] == [(__file__, first + 1), (__file__, first + 3)]
+
+
+def test_interrupted_traces_leave_nothing_behind() -> None:
+    with pytest.raises(ZeroDivisionError):
+        Jit(lambda x: x / (1 // 0))(X)
+    assert Jit(lambda x: x + 1)(X)[0] == 1
