@@ -62,7 +62,9 @@ def same(actual: Any, expected: Any, rtol: float = 0.0, where: str = "result") -
             assert x == y or (x != x and y != y), f"{where} {k}: {x!r} instead of {y!r}"
 
 
-def check(function: Any, *args: Any, rtol: float = 1e-12, text: bool = True, jit: Jit | None = None, **kwargs: Any) -> Jit:
+def check(
+    function: Any, *args: Any, rtol: float = 1e-12, text: bool = True, jit: Jit | None = None, **kwargs: Any
+) -> Jit:
     """The traced function must give what NumPy gives: values, dtypes, shapes, exceptions, changed arguments."""
     jit = jit or Jit(function)
     plain_args, plain_kwargs = copy.deepcopy((args, kwargs))
@@ -77,8 +79,9 @@ def check(function: Any, *args: Any, rtol: float = 1e-12, text: bool = True, jit
         return jit
     if error is not None:
         raise error
-    single = any(leaf.dtype in (np.float32, np.complex64) for leaf in flatten((args, kwargs, expected))[0] if hasattr(leaf, "dtype"))
-    half = any(leaf.dtype == np.float16 for leaf in flatten((args, kwargs, expected))[0] if hasattr(leaf, "dtype"))
+    dtypes = [leaf.dtype for leaf in flatten((args, kwargs, expected))[0] if hasattr(leaf, "dtype")]
+    half = np.float16 in dtypes
+    single = np.float32 in dtypes or np.complex64 in dtypes
     rtol = max(rtol, 1e-2 if half else 1e-5 if single else 0) if rtol else 0
     same(actual, expected, rtol)
     same((traced_args, traced_kwargs), (plain_args, plain_kwargs), rtol, "argument")
@@ -94,7 +97,7 @@ def function_of(body: str, arguments: str = "x, y") -> Any:
     _sources += 1
     name = f"<program {_sources}>"
     lines = body.split("\n") if "\n" in body else body.split("; ")
-    if len(lines) == 1 and not any(lines[0].startswith(word) for word in ("return", "if ", "for ", "assert ", "while ")):
+    if len(lines) == 1 and not lines[0].startswith(("return", "if ", "for ", "assert ", "while ")):
         try:
             compile(lines[0], name, "eval")
             lines = [f"return {lines[0]}"]

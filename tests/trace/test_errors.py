@@ -25,9 +25,9 @@ def test_branch_on_data() -> None:
     with pytest.raises(ConcretizationError) as caught:
         Jit(branch)(X)
     assert str(caught.value) == (
-        "an `if`, `while`, `and`, `or`, `not` or `assert` needs the value of traced NumPy scalar of dtype bool, which is "
-        f"known only when the compiled function runs ({__file__}:{line}). Choose between values with np.where, or between "
-        "computations with tj.cond."
+        "an `if`, `while`, `and`, `or`, `not` or `assert` needs the value of traced NumPy scalar of dtype bool, which "
+        f"is known only when the compiled function runs ({__file__}:{line}). Choose between values with np.where, or "
+        "between computations with tj.cond."
     )
     assert caught.value.__notes__ == [f"while tracing 'branch' at {__file__}:{line}"]
 
@@ -55,7 +55,7 @@ def test_branch_on_data() -> None:
         (lambda x: np.maximum.at(x, [0], 1), UnsupportedError, "np.maximum.at is not compiled"),
         (lambda x: np.add.reduceat(x, [0, 2]), UnsupportedError, "np.add.reduceat is not compiled"),
         (lambda x: np.arange(0, x[0]), ConcretizationError, "Use start"),
-        (lambda x: "%s" % np.asarray([x])[0].astype(str), TypeError, "works on arrays of numbers and bools"),
+        (lambda x: x.astype(str), TypeError, "works on arrays of numbers and bools"),
     ],
 )
 def test_refusals(function: Any, error: Any, text: str) -> None:
@@ -71,16 +71,16 @@ def test_refusals(function: Any, error: Any, text: str) -> None:
     ids=lambda a: str(a.dtype),
 )
 def test_arrays_of_no_numbers(argument: Any) -> None:
-    with pytest.raises(TypeError, match="argument 'values' has dtype .*; tracejit works on arrays of numbers and bools"):
+    with pytest.raises(TypeError, match=r"argument 'values' has dtype .*; tracejit works on"):
         Jit(lambda values: values)(argument)
 
 
 def test_subclasses_are_refused() -> None:
-    with pytest.raises(TypeError, match="arrays of type numpy.ma.MaskedArray are not compiled; pass a plain array"):
+    with pytest.raises(TypeError, match=r"arrays of type numpy\.ma\.MaskedArray are not compiled"):
         Jit(lambda x: x)(np.ma.array([1.0]))
     with pytest.warns(PendingDeprecationWarning):
         matrix = np.matrix([1.0])
-    with pytest.raises(TypeError, match="arrays of type numpy.matrix are not compiled"):
+    with pytest.raises(TypeError, match=r"arrays of type numpy\.matrix are not compiled"):
         Jit(lambda x: x)(matrix)
 
 

@@ -1,4 +1,4 @@
-"""Small programs as people write them: in place, with loops over ints, helpers, containers. Arguments change as NumPy's do."""
+"""Small programs as people write them: in place, with loops over ints, helpers, containers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.trace.harness import Jit, check, function_of
 
 _random = np.random.default_rng(4)
 A, B = _random.standard_normal((4, 3)), _random.standard_normal((4, 3)) * 2
-I, K = _random.integers(-5, 5, (4, 3)), _random.integers(-5, 5, (4, 3))
+M, N = _random.integers(-5, 5, (4, 3)), _random.integers(-5, 5, (4, 3))
 PAIRS = {
     "float64": (A, B),
-    "int64": (I, K),
+    "int64": (M, N),
     "float32": (A.astype(np.float32), B.astype(np.float32)),
-    "float and int": (A, I),
-    "int and float": (I, A),
+    "float and int": (A, M),
+    "int and float": (M, A),
     "complex128": (A + 1j * B, B * 1j),
     "reversed": (A[::-1], B.T.copy().T),
     "transposed": (A.T.copy().T, B),
@@ -237,7 +237,8 @@ def test_methods_partials_lambdas_and_defaults() -> None:
     step(x)
     np.testing.assert_array_equal(model.w, [2.0, 0.0, -2.0])
     check(functools.partial(lambda a, b, c=3.0: a * b + c, 2.0), x)
-    check(lambda a, b=np.arange(3.0): a + b, x)
+    default = np.arange(3.0)
+    check(lambda a, b=default: a + b, x)
 
 
 def helper(v: Any, power: int = 2) -> Any:

@@ -64,4 +64,6 @@ def test_types_registered_with_optree() -> None:
 
 
 def test_through_a_trace() -> None:
-    check(lambda s, p: (State(s.w + 1, s.names), Point(p.y, p.x), {"k": [s.w]}), State(np.ones(2), ("a",)), Point(1, 2.5))
+    check(
+        lambda s, p: (State(s.w + 1, s.names), Point(p.y, p.x), {"k": [s.w]}), State(np.ones(2), ("a",)), Point(1, 2.5)
+    )

@@ -13,13 +13,14 @@ from tests.trace.harness import Jit, check
 
 def integers(n: int, x: Any) -> Any:
     return (
-        n + 1, 1 + n, n - 7, 7 - n, n * n, n * 2.5, n / 2, 1 / n, n // 2, 7 // n, n % 3, -n, +n, abs(n - 10), n**2, 2**n, n**-1,
-        divmod(n, 2), n > 2, n == 3, n != 3, n <= 3, int(n), float(n), complex(n), round(n / 3), n << 1, n & 1, n | 8,
-        n ^ 1, n >> 1, max(n, 3), min(n, 2), max(n, 2.5), f"{n} {n:03d}", str(n), {n: 1}, [0] * n, list(range(n)),
-        math.sqrt(n), math.floor(n), math.log(n + 1), np.sqrt(n), np.float32(n), n * x, x**n, x / n, n - x, x[:n], x[n:],
-        x[n - 1], x[-n], np.zeros((n, n + 1)), np.arange(n), np.arange(1, n + 1), np.ones(n, dtype=int), np.full(n, 2),
-        np.eye(n), (n, x.shape[0] + n), x.sum() + n, isinstance(n, int), type(n) is int, n.bit_length(), bool(n), not n,
-        np.linspace(0, 1, n), x.astype(np.float32) * n, np.array([n, n + 1]), hash(n) == hash(3), n in (1, 3), n is None,
+        n + 1, 1 + n, n - 7, 7 - n, n * n, n * 2.5, n / 2, 1 / n, n // 2, 7 // n, n % 3, -n, +n, abs(n - 10), n**2,
+        2**n, n**-1, divmod(n, 2), n > 2, n == 3, n != 3, n <= 3, int(n), float(n), complex(n), round(n / 3),
+        n << 1, n & 1, n | 8, n ^ 1, n >> 1, max(n, 3), min(n, 2), max(n, 2.5), f"{n} {n:03d}", str(n), {n: 1},
+        [0] * n, list(range(n)), math.sqrt(n), math.floor(n), math.log(n + 1), np.sqrt(n), np.float32(n), n * x,
+        x**n, x / n, n - x, x[:n], x[n:], x[n - 1], x[-n], np.zeros((n, n + 1)), np.arange(n), np.arange(1, n + 1),
+        np.ones(n, dtype=int), np.full(n, 2), np.eye(n), (n, x.shape[0] + n), x.sum() + n, isinstance(n, int),
+        type(n) is int, n.bit_length(), bool(n), not n, np.linspace(0, 1, n), x.astype(np.float32) * n,
+        np.array([n, n + 1]), hash(n) == hash(3), n in (1, 3), n is None,
     )  # fmt: skip
 
 
@@ -32,11 +33,12 @@ def test_integers() -> None:
 def floats(s: float, x: Any) -> Any:
     y = x.astype(np.float32)
     return (
-        s + 1, 1 - s, s * s, s / 2, 1 / s, s // 1, s % 1, -s, +s, abs(-s), s**2, s**0.5, 2**s, divmod(s, 2), s < 3, s == 2.5,
-        s * x, x + s, s / x, x**s, s**x, y * s, y + 2 * s, (s + 1j), complex(s), int(s), round(s), round(s, 1), math.exp(s),
-        math.floor(s), math.ceil(s), math.hypot(s, 1), math.isnan(s), np.sin(s), np.float32(s), np.maximum(s, x), max(s, 1.0),
-        min(s, 1.0), np.array([s, 1.0]), np.full(3, s), np.where(x > s, s, x), s + True, isinstance(s, float), s.is_integer(),
-        s.real, s.conjugate(), np.linspace(0, s, 4), np.clip(x, 0, s), x.sum() * s, s + np.float32(1), [s] * 2, s is None,
+        s + 1, 1 - s, s * s, s / 2, 1 / s, s // 1, s % 1, -s, +s, abs(-s), s**2, s**0.5, 2**s, divmod(s, 2), s < 3,
+        s == 2.5, s * x, x + s, s / x, x**s, s**x, y * s, y + 2 * s, s + 1j, complex(s), int(s), round(s),
+        round(s, 1), math.exp(s), math.floor(s), math.ceil(s), math.hypot(s, 1), math.isnan(s), np.sin(s),
+        np.float32(s), np.maximum(s, x), max(s, 1.0), min(s, 1.0), np.array([s, 1.0]), np.full(3, s),
+        np.where(x > s, s, x), s + True, isinstance(s, float), s.is_integer(), s.real, s.conjugate(),
+        np.linspace(0, s, 4), np.clip(x, 0, s), x.sum() * s, s + np.float32(1), [s] * 2, s is None,
     )  # fmt: skip
 
 
@@ -48,7 +50,11 @@ def test_floats() -> None:
 
 
 def test_complex_numbers() -> None:
-    check(lambda c, x: (c + 1, c * c, abs(c), c.real, c.imag, c.conjugate(), c * x, -c, c == 1j, c / 2), 1 + 2j, np.ones(2))
+    check(
+        lambda c, x: (c + 1, c * c, abs(c), c.real, c.imag, c.conjugate(), c * x, -c, c == 1j, c / 2),
+        1 + 2j,
+        np.ones(2),
+    )
 
 
 def test_bools_are_decided_under_a_guard() -> None:
@@ -98,11 +104,20 @@ def test_range_and_loops_unroll() -> None:
 
 
 def test_divisions_by_zero_raise_as_python_does() -> None:
-    for body in (lambda n: 1 // n, lambda n: 1 % n, lambda n: 1 / n, lambda n: n // 0, lambda n: n / 0, lambda n: n % 0.0):
+    for body in (
+        lambda n: 1 // n,
+        lambda n: 1 % n,
+        lambda n: 1 / n,
+        lambda n: n // 0,
+        lambda n: n / 0,
+        lambda n: n % 0.0,
+    ):
         check(body, 0, text=False)
 
 
-@pytest.mark.parametrize("function", [math.sin, math.atan2, math.fabs, math.log10, math.erf, math.isfinite, math.degrees])
+@pytest.mark.parametrize(
+    "function", [math.sin, math.atan2, math.fabs, math.log10, math.erf, math.isfinite, math.degrees]
+)
 def test_math_functions(function: Any) -> None:
     if function is math.atan2:
         check(lambda s, x: function(s, x[0]), 0.5, np.ones(2))

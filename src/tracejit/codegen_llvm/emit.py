@@ -17,11 +17,11 @@ from tracejit.codegen_llvm import (
     scalar_integer,
 )
 from tracejit.codegen_llvm.emit_body import INDEX, Body, Shared, handles
-from tracejit.codegen_llvm.registers import named_register
+from tracejit.codegen_llvm.registers import named_register, register
 from tracejit.codegen_llvm.target_cpu import Target, has_fma
 from tracejit.codegen_llvm.writer import Message, Module, flatten
 from tracejit.errors import VerifyError
-from tracejit.ir.core import Eqn, Function, Value
+from tracejit.ir.core import Eqn, Function, Literal, Value
 from tracejit.ir.dims import Atom, Dim, DimLike
 from tracejit.ir.types import BufferType
 
@@ -166,6 +166,23 @@ def _wrap_index(body: Body, eqn: Eqn) -> None:
         body.scalars[eqn.results[0]] = result
         if body.loop is not None:
             body.loop.inner.add(result)
+
+
+@handles("pow")
+def _pow(body: Body, eqn: Eqn) -> None:
+    """NumPy's error for integers to negative integer powers, then the power."""
+    exponent = eqn.operands[1]
+    if exponent.type.dtype.kind == "i" and not (type(exponent) is Literal and exponent.value >= 0):
+        varying = body.is_varying(exponent)
+        k = register(exponent.type.dtype, body.lanes if varying else 1)
+        text = body.vector(exponent) if varying else body.scalar(exponent)
+        negative = body.op(f"icmp slt {k.type} {text}, {k.number(0)}")
+        if varying and body.mask is not None:
+            negative = body.op(f"and {k.mask} {negative}, {body.mask}")
+        message = "Integers to negative integer powers are not allowed."
+        body.module.messages.append(Message("ValueError", message, eqn.loc))
+        body.fail_if(body.any_lane(k, negative), len(body.module.messages), list)
+    body.elementwise(eqn)
 
 
 def _first_lane(body: Body, k: Any, mask: str, vector: str) -> str:

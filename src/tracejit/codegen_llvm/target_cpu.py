@@ -11,7 +11,7 @@ from typing import Protocol
 
 from tracejit.codegen_llvm.registers import register
 from tracejit.codegen_llvm.scalar_math import HEAVY
-from tracejit.ir.core import Eqn, Function, Value, walk
+from tracejit.ir.core import Eqn, Function, Operand, Value, walk
 
 __all__ = ["CHUNK_NANOSECONDS", "PARALLEL_NANOSECONDS", "Target", "Weight", "choose_lanes", "has_fma", "weigh"]
 
@@ -56,7 +56,7 @@ class Weight:
     slow: int = 0  # divisions and roots
     heavy: int = 0  # calls of functions
     memory: int = 0  # loads and stores
-    indirect: bool = False  # indices may come from data, or lanes may go different ways
+    indirect: bool = False  # indices may come from data, lanes may go different ways or fail
 
     def nanoseconds(self, lanes: int) -> float:
         """Estimated time for each element touched."""
@@ -80,8 +80,12 @@ def weigh(body: Function) -> Weight:
                 tainted.add(eqn.results[0])
         elif eqn.op.elementwise:
             _weigh_elementwise(weight, eqn, tainted)
-        weight.indirect = weight.indirect or name in _UNORDERED
+        weight.indirect = weight.indirect or name in _UNORDERED or (name == "pow" and _is_integer(eqn.operands[1]))
     return weight
+
+
+def _is_integer(operand: Operand) -> bool:
+    return operand.type.dtype.kind == "i"
 
 
 def _weigh_elementwise(weight: Weight, eqn: Eqn, tainted: set[Value]) -> None:

@@ -1,19 +1,23 @@
 """Checks come before writes: a call that fails has changed none of the caller's arrays.
 
-Indices are checked by ``wrap_index``, which always has a nest of its own to run in (or shares one), so that all of its
-elements are checked. In a function that writes into its params those nests come first, with all that they need; what has to
-be written before (an index that is computed from a written array) is written to memory of our own, see ``lower.py``.
+Indices are checked by ``wrap_index``, integer exponents by ``pow``. These have nests of their own (or share one), so that
+all elements are checked. In a function that writes into its params those nests come first, with all that they need; what
+has to be written before (an index that is computed from a written array) is written to memory of our own, see
+``lower.py``.
 """
 
 from __future__ import annotations
 
-from tracejit.ir.core import Eqn, Function, Value, walk
+from tracejit.ir.core import Eqn, Function, Literal, Value, walk
 
 __all__ = ["checks_first", "has_check", "is_check"]
 
 
 def is_check(eqn: Eqn) -> bool:
     """Whether an operation can fail by itself."""
+    if eqn.op.name == "pow":
+        exponent = eqn.operands[1]
+        return exponent.type.dtype.kind == "i" and not (isinstance(exponent, Literal) and exponent.value >= 0)
     return eqn.op.name == "wrap_index"
 
 
@@ -23,7 +27,7 @@ def has_check(eqn: Eqn) -> bool:
 
 
 def checks_first(function: Function) -> Function:
-    """The function with its checks, and what they depend on, before everything else; as it is where it writes nothing."""
+    """The function with its checks, and what they depend on, before all else; as it is where it writes nothing."""
     if not function.aliases or not any(map(has_check, function.eqns)):
         return function
     needed: set[Value] = set()

@@ -88,7 +88,7 @@ def map_loops(
     reader: Reader,
     serial: bool = False,
 ) -> None:
-    """Loops over independent elements: one flat loop where the index does not matter, else a nest without axes of size 1."""
+    """Loops over independent elements: one flat loop where the index does not matter, else a nest (not of size 1)."""
     if flat:
 
         def element(i: Value, _: list[Operand]) -> list[Operand]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracejit.config import config
+from tracejit.errors import UnsupportedError
 from tracejit.runtime import wrapper
 from tracejit.runtime.compile import CompileOptions, stage_text
 from tracejit.runtime.entry import CompiledCallable
@@ -113,7 +114,7 @@ class CompiledFunction(CompiledCallable):
             traced = self._trace(args, kwargs)
             sizes = traced.bind(leaves)
             if sizes is None:
-                raise RuntimeError(f"{self._name}: a fresh trace does not fit the call that it was made for")
+                raise self._misfit(traced)
             version = Version(traced, leaves, sizes, self._options)
             self._counts["traces"] += 1
             self._counts["misses"] += 1
@@ -127,6 +128,18 @@ class CompiledFunction(CompiledCallable):
             if len(self._versions[tree]) > 1:
                 _guards_log.info("%s: version %d, for %s", self._name, len(self._versions[tree]), sizes)
             return version, sizes
+
+    def _misfit(self, traced: Traced) -> Exception:
+        """Why a trace does not fit the call that it was made for."""
+        changed = ", ".join(str(capture.getter) for capture in traced.captures if not capture.holds())
+        if not changed:
+            return RuntimeError(f"{self._name}: a fresh trace does not fit the call that it was made for")
+        code = getattr(self._fun, "__code__", None)
+        place = "" if code is None else f" ({code.co_filename}:{code.co_firstlineno})"
+        return UnsupportedError(
+            f"{self._name}{place} changes what it reads from outside: {changed}. Compiled code has no effects besides "
+            "writing into arrays; return the value, or write into an array with [...] ="
+        )
 
     def _trace(self, args: Any, kwargs: Any) -> Traced:
         return trace(self._fun, args, kwargs, static=self._static_keys(args), name=self._name)

@@ -63,6 +63,7 @@ def rewritten(function: Any) -> Any:
         closure = tuple(cells[name] for name in code.co_freevars)
         result = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, closure)
         result.__kwdefaults__ = function.__kwdefaults__
+        result.__qualname__ = function.__qualname__  # what Python's own errors name
         return result
     if isinstance(function, MethodType):
         inner = rewritten(function.__func__)

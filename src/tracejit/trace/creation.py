@@ -49,7 +49,7 @@ def shape_dims(shape: Any) -> Dims:
     if isinstance(shape, (list, tuple)):
         dims = tuple(as_dim(size, "a shape") for size in shape)
     elif isinstance(shape, (float, complex, str)) or shape is None:
-        np.empty(shape)  # raises what NumPy raises
+        np.empty(shape)  # type: ignore[arg-type]  # raises what NumPy raises
         dims = ()
     elif isinstance(shape, np.ndarray):
         dims = tuple(int(size) for size in np.atleast_1d(shape))
