@@ -133,7 +133,9 @@ def test_directories_that_cannot_be(tmp_path, place):
         place = str(tmp_path / "file")
     if place == "\0":  # no environment variable can hold it, the setting can
         program = "import os\nos.environ.pop('TRACEJIT_CACHE_DIR')\n" + textwrap.dedent(PROGRAM)
-        program = program.replace("@tj.jit", "from tracejit.runtime import cache\ncache.default_directory = lambda: '\\0'\n\n@tj.jit")
+        program = program.replace(
+            "@tj.jit", "from tracejit.runtime import cache\ncache.default_directory = lambda: '\\0'\n\n@tj.jit"
+        )
         assert run("unused", program)["compiles"] == 1
         return
     assert run(place)["compiles"] == 1

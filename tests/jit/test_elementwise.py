@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tests.util.compare import assert_same_outcome, check, outcome_of
+from tests.util.compare import assert_same_outcome, check, outcome_of, versions_of
 
 INTEGERS = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"]
 DTYPES = ["?", *INTEGERS, "f2", "f4", "f8", "c8", "c16"]
@@ -41,7 +41,22 @@ def values(dtype: str, size: int, seed: int = 0) -> np.ndarray:
         result.real, result.imag = values(part, size, seed), values(part, size, seed + 1000)
         return result
     info = np.finfo(dtype)
-    edges = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -0.5, float(info.max), float(info.tiny), -2.5, 1.5, 2.5]
+    edges = [
+        0.0,
+        -0.0,
+        np.inf,
+        -np.inf,
+        np.nan,
+        1.0,
+        -1.0,
+        0.5,
+        -0.5,
+        float(info.max),
+        float(info.tiny),
+        -2.5,
+        1.5,
+        2.5,
+    ]
     ordinary = random.normal(size=size) * 3
     with np.errstate(over="ignore"):
         return np.where(random.random(size) < 0.6, ordinary, random.choice(edges, size)).astype(dtype)
@@ -63,7 +78,8 @@ def operands(ufunc: np.ufunc, dtype: str, size: int, seed: int = 0) -> list[np.n
 
 
 def ulps_of(ufunc: np.ufunc, kinds: str) -> int:
-    return ULPS if ufunc.__name__ in TRANSCENDENTAL or (ufunc is np.absolute and "c" in kinds) else 0
+    rounded = ufunc in (np.absolute, np.sign) and "c" in kinds  # through hypot
+    return ULPS if ufunc.__name__ in TRANSCENDENTAL or rounded else 0
 
 
 @pytest.mark.parametrize("name", UFUNCS)
@@ -80,14 +96,11 @@ def test_every_real_dtype(name):
     for size in (0, 1, 5, 61):
         groups = [operands(ufunc, dtype, size, size) for dtype in dtypes]
         jitted = check(function, groups, jitted=jitted, ulps=ulps_of(ufunc, "f"), calls=1)
-    assert jitted.cache_info().compiles == jitted.cache_info().entries == 1
+    assert versions_of(jitted) == 1
 
 
 # Interpreted with a warning: these have no code for complex numbers.
-INTERPRETED = frozenset(
-    "arccos arccosh arcsin arcsinh arctan arctanh cos cosh exp exp2 expm1 float_power log log10 log1p log2 pow power rint "
-    "sign sin sinh sqrt tan tanh".split()
-)
+INTERPRETED = frozenset("arccos arccosh arcsin arcsinh arctan arctanh exp2 expm1 log1p tan tanh".split())
 COMPLEX = [name for name, ufunc in UFUNCS.items() if supported(ufunc, *["c16"] * ufunc.nin)]
 
 
@@ -106,16 +119,28 @@ def test_every_complex_dtype(name):
     else:
         actual = outcome_of(jitted, (groups,), {})
     expected = outcome_of(function, (groups,), {})
-    if name in ("multiply", "square"):
-        # NumPy contracts these where the processor has fused multiply-add: parts are exact to the size of the whole.
+    if name in TRANSCENDENTAL or name in ("multiply", "square", "sqrt"):
         for x, y, group in zip(actual.result, expected.result, groups, strict=True):
-            assert x.dtype == y.dtype and np.array_equal(np.isnan(x), np.isnan(y))
-            finite = np.isfinite(x) & np.isfinite(y)
-            with np.errstate(over="ignore"):
-                size = np.abs(group[0][finite]) * np.abs(group[-1][finite])
-            assert (np.abs(x - y)[finite] <= 2 * np.finfo(x.dtype).eps * size).all()
-        return
-    assert_same_outcome(actual, expected, ulps=ulps_of(ufunc, "c"))
+            # The phase of a power is a product, whose last bits NumPy has no better: both are up to 20 eps from mpmath's.
+            rounding = 32 if "power" in name else 4
+            assert_complex_close(x, y, group if name in ("multiply", "square") else [y], rounding)
+    else:
+        assert_same_outcome(actual, expected, ulps=ulps_of(ufunc, "c"))
+
+
+def assert_complex_close(x: np.ndarray, y: np.ndarray, factors: list[np.ndarray], rounding: int) -> None:
+    """The parts are as exact as the size of the whole allows.
+
+    NumPy's own parts are no better: it contracts products where the processor has fused multiply-add.
+    """
+    assert x.dtype == y.dtype
+    np.testing.assert_array_equal(np.isnan(x), np.isnan(y))
+    np.testing.assert_array_equal(np.isinf(x), np.isinf(y))
+    finite = np.isfinite(x)
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = np.abs(factors[0][finite]) * (np.abs(factors[-1][finite]) if len(factors) > 1 else 1)
+        apart = np.abs((x - y)[finite])
+    assert (apart <= rounding * np.finfo(x.dtype).eps * size).all(), (x[finite], y[finite])
 
 
 BINARY = [u for n, u in UFUNCS.items() if u.nin == 2 and supported(u, "f8", "f8")]
@@ -252,3 +277,26 @@ def test_layouts(dtype):
         y = layout(x)
         function = lambda x: (x == x, x[..., ::2], np.where(x, x, 1), x + x)  # noqa: E731
         jitted[y.ndim] = check(function, y, jitted=jitted.get(y.ndim) or tj.jit(function, exact=True))
+
+
+# ------------------------------------------------------------------------------------------- what once went wrong
+
+
+def test_uint64_beyond_half_of_its_range_is_not_negative_in_divisions():
+    x = np.array([2**64 - 1, 2**64 - 64, 2**63, 5] * 8, "u8")
+    y = np.array([2, 3, 2**64 - 2, 2**64 - 1] * 8, "u8")
+    check(lambda x, y: (x // y, x % y, np.gcd(x, y), np.fmod(x, y)), x, y)
+    check(lambda x, y: (x // y, x % y), x[:1].repeat(40), np.full(40, 2**64 - 2, "u8"))
+
+
+@pytest.mark.parametrize("name", ["less", "less_equal", "greater", "greater_equal", "equal", "not_equal"])
+def test_comparisons_of_int64_and_uint64_are_exact(name):
+    ufunc = getattr(np, name)
+    x = np.array([-1, 0, 2**63 - 1, -(2**63), 5], "i8")
+    y = np.array([2**64 - 1, 0, 2**63 - 1, 2**63, 6], "u8")
+    check(lambda x, y: (ufunc(x[:, None], y), ufunc(y, x[:, None]), ufunc(x[0], y), ufunc(y[0], x)), x, y)
+
+
+def test_degrees_and_radians_of_small_floats_have_numpys_constants():
+    for dtype in ("f2", "f4", "i1", "u2"):
+        check(lambda x: (np.rad2deg(x), np.deg2rad(x)), np.arange(100).astype(dtype))

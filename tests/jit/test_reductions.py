@@ -125,7 +125,16 @@ def test_empty_reductions_without_identity(name):
 @pytest.mark.parametrize("dtype", ["f8", "i4", "?"])
 def test_rank_zero(dtype):
     def function(x):
-        return x.sum(), np.max(x), x.any(), np.mean(x), np.sum(x, axis=()), x.sum(keepdims=True), np.std(x), np.argmax(x)
+        return (
+            x.sum(),
+            np.max(x),
+            x.any(),
+            np.mean(x),
+            np.sum(x, axis=()),
+            x.sum(keepdims=True),
+            np.std(x),
+            np.argmax(x),
+        )
 
     check(function, np.array(1, dtype))
     check(function, np.dtype(dtype).type(1))
@@ -211,20 +220,39 @@ def test_layouts(layout):
 
 def test_reductions_of_views_and_slices():
     def function(x):
-        return x[1:-1].sum(0), x[:, ::-2].max(1), x.T.sum(0), (x[1:] - x[:-1]).prod(1), x[:, 3].mean(), x.ravel()[5:].min()
+        return (
+            x[1:-1].sum(0),
+            x[:, ::-2].max(1),
+            x.T.sum(0),
+            (x[1:] - x[:-1]).prod(1),
+            x[:, 3].mean(),
+            x.ravel()[5:].min(),
+        )
 
     check(function, wide("f8", (12, 11)), tolerance=1e-12)
 
 
 def test_ufunc_methods():
     def function(x):
-        return np.add.reduce(x, 1), np.multiply.accumulate(x), np.maximum.reduce(x), np.add.accumulate(x, 1), np.add.outer(x[0], x[1])
+        return (
+            np.add.reduce(x, 1),
+            np.multiply.accumulate(x),
+            np.maximum.reduce(x),
+            np.add.accumulate(x, 1),
+            np.add.outer(x[0], x[1]),
+        )
 
     check(function, wide("f8", (5, 6)), tolerance=1e-13)
 
 
 def test_statistics():
     def function(x, w):
-        return np.average(x, axis=0, weights=w), np.diff(x, axis=0), np.diff(x, 2), np.linalg.norm(x), np.linalg.norm(x, axis=1)
+        return (
+            np.average(x, axis=0, weights=w),
+            np.diff(x, axis=0),
+            np.diff(x, 2),
+            np.linalg.norm(x),
+            np.linalg.norm(x, axis=1),
+        )
 
     check(function, wide("f8", (5, 6)), wide("f8", (5,), 1), tolerance=1e-13)

@@ -90,7 +90,7 @@ def test_keywords() -> None:
         lambda x, i: np.add(x, 1.5, out=i), lambda x, i: np.add(x, 1, dtype=int), lambda x, i: np.bitwise_and(x, 1),
         lambda x, i: np.left_shift(i, 1.5), lambda x, i: np.add(x, "a"), lambda x, i: np.sin(x, out=np.zeros(3)),
         lambda x, i: np.add(x, x, out=np.zeros(2)), lambda x, i: np.subtract(x > 0, x > 0), lambda x, i: -(x > 0),
-        lambda x, i: i ** -2, lambda x, i: np.add(x), lambda x, i: np.isnat(x), lambda x, i: [1, 2] + x,
+        lambda x, i: i ** -2, lambda x, i: np.add(x), lambda x, i: np.isnat(x), lambda x, i: x + (1, 2),  # noqa: RUF005
         lambda x, i: np.sin(x, out=[1]), lambda x, i: np.add(x, None), lambda x, i: x @ 2, lambda x, i: x << 1,
     ],
 )  # fmt: skip

@@ -11,7 +11,17 @@ import numpy as np
 import tracejit as tj
 from tracejit.trace.pytree import flatten
 
-__all__ = ["Outcome", "assert_close", "assert_same", "assert_same_outcome", "check", "clone", "outcome_of", "ulps_between"]
+__all__ = [
+    "Outcome",
+    "assert_close",
+    "assert_same",
+    "assert_same_outcome",
+    "check",
+    "clone",
+    "outcome_of",
+    "ulps_between",
+    "versions_of",
+]
 
 
 # ------------------------------------------------------------------------------------------------ copies of arguments
@@ -31,7 +41,9 @@ def clone(value: Any, memo: dict[int, Any] | None = None) -> Any:
     if isinstance(value, dict):
         return {key: clone(item, memo) for key, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.replace(value, **{f.name: clone(getattr(value, f.name), memo) for f in dataclasses.fields(value)})
+        return dataclasses.replace(
+            value, **{f.name: clone(getattr(value, f.name), memo) for f in dataclasses.fields(value)}
+        )
     return value
 
 
@@ -151,12 +163,12 @@ def outcome_of(function: Any, args: Any, kwargs: Any) -> Outcome:
 def _sharing(outcome: Outcome) -> list[tuple[int, int]]:
     """Which arrays of result and arguments share memory."""
     arrays = [leaf for leaf in flatten((outcome.result, outcome.arguments))[0] if isinstance(leaf, np.ndarray)]
-    return [
-        (j, k) for k, b in enumerate(arrays) for j, a in enumerate(arrays[:k]) if a is b or np.shares_memory(a, b)
-    ]
+    return [(j, k) for k, b in enumerate(arrays) for j, a in enumerate(arrays[:k]) if a is b or np.shares_memory(a, b)]
 
 
-def assert_same_outcome(actual: Outcome, expected: Outcome, ulps: float = 0, tolerance: float = 0, text: bool = True) -> None:
+def assert_same_outcome(
+    actual: Outcome, expected: Outcome, ulps: float = 0, tolerance: float = 0, text: bool = True
+) -> None:
     if expected.error is not None:
         assert actual.error is not None, f"{expected.error!r} was not raised; result {actual.result!r}"
         assert isinstance(actual.error, type(expected.error)), f"{actual.error!r} instead of {expected.error!r}"
@@ -193,3 +205,9 @@ def check(
     for _ in range(calls):
         assert_same_outcome(outcome_of(jitted, args, kwargs), expected, ulps, tolerance, text)
     return jitted
+
+
+def versions_of(jitted: Any) -> int:
+    """How many versions have machine code: compiled, or read from disk where an earlier test compiled the same."""
+    info = jitted.cache_info()
+    return int(info.compiles + info.disk_hits)

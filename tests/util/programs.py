@@ -1,7 +1,7 @@
 """Random small NumPy programs: source text that runs in NumPy and compiled, on two matrices, a vector and a number.
 
-Every statement is chosen so that NumPy accepts it: the shapes are tracked while the text is written. Values stay finite and
-moderate, so that results can be compared closely.
+Every statement is chosen so that NumPy accepts it: the shapes are tracked while the text is written. Values stay finite
+and moderate, so that results can be compared closely.
 """
 
 from __future__ import annotations
@@ -52,11 +52,15 @@ class Name:
     writeable: bool = True
 
 
-UNARY = ["np.sin({})", "np.cos({})", "np.tanh({})", "-{}", "np.abs({})", "np.exp(-np.abs({}))", "np.sqrt(np.abs({}))", "{} * {}",
-         "np.log1p(np.abs({}))", "np.floor({})", "1 / (1 + np.exp(-{}))", "np.where({} > 0, {}, 0.5)", "np.clip({}, -1, 1)",
-         "np.arctan({})", "({} > 0.25)", "{}.copy()", "np.square(np.sin({}))", "np.maximum({}, 0)", "2 - {}", "{} / 3"]  # fmt: skip
-BINARY = ["{} + {}", "{} - {}", "{} * {}", "np.maximum({}, {})", "np.minimum({}, {})", "np.where({} < {}, 1.0, -1.0)",
-          "np.hypot({}, {})", "{} / (1 + np.abs({}))", "np.arctan2({}, {})", "np.copysign({}, {})"]  # fmt: skip
+UNARY = """
+    np.sin({}); np.cos({}); np.tanh({}); -{}; np.abs({}); np.exp(-np.abs({})); np.sqrt(np.abs({})); {} * {}; np.arctan({});
+    np.log1p(np.abs({})); np.floor({}); 1 / (1 + np.exp(-{})); np.where({} > 0, {}, 0.5); np.clip({}, -1, 1); ({} > 0.25);
+    {}.copy(); np.square(np.sin({})); np.maximum({}, 0); 2 - {}; {} / 3
+"""
+BINARY = """
+    {} + {}; {} - {}; {} * {}; np.maximum({}, {}); np.minimum({}, {}); np.where({} < {}, 1.0, -1.0); np.hypot({}, {});
+    {} / (1 + np.abs({})); np.arctan2({}, {}); np.copysign({}, {})
+"""
 REDUCE = ["sum", "max", "min", "mean", "prod", "std", "any", "argmax"]
 
 
@@ -73,7 +77,9 @@ class Writer:
         fits = [
             x
             for x in self.names
-            if len(x.shape) >= rank and (shape is None or x.shape == shape) and (not written or (x.writeable and x.shape))
+            if len(x.shape) >= rank
+            and (shape is None or x.shape == shape)
+            and (not written or (x.writeable and x.shape))
         ]
         return self.one_of(fits) if fits else None
 
@@ -86,14 +92,14 @@ class Writer:
 
     def unary(self) -> None:
         x = self.pick()
-        template = self.one_of(UNARY)
+        template = self.one_of(_choices(UNARY))
         self.new(template.format(*[_number(x)] * template.count("{}")), x.shape, "b" if ">" in template[:8] else "f")
 
     def binary(self) -> None:
         x = self.pick()
         y = self.pick(shape=x.shape) if self.draw(st.booleans()) else self.pick(shape=())
         first, second = (x, y) if self.draw(st.booleans()) else (y, x)
-        self.new(self.one_of(BINARY).format(_number(first), _number(second)), x.shape)
+        self.new(self.one_of(_choices(BINARY)).format(_number(first), _number(second)), x.shape)
 
     def broadcast(self) -> None:
         row, matrix = self.pick(shape=("m",)), self.pick(shape=("n", "m"))
@@ -179,7 +185,12 @@ class Writer:
         y = self.pick(shape=x.shape) if self.draw(st.booleans()) else self.pick(shape=x.shape[1:])
         scalar = self.pick(shape=())
         value = _number(y) if y is not None else _number(scalar)
-        forms = [f"{x.text}[...] = {value}", f"{x.text} += np.sin({value})", f"{x.text} *= 0.5", f"{x.text}[::2] = {_number(scalar)}"]
+        forms = [
+            f"{x.text}[...] = {value}",
+            f"{x.text} += np.sin({value})",
+            f"{x.text} *= 0.5",
+            f"{x.text}[::2] = {_number(scalar)}",
+        ]
         forms += [f"{x.text}[0] = {x.text}[-1]", f"{x.text}[1:] = {x.text}[:-1]", f"{x.text}[:-1] -= {x.text}[1:] / 2"]
         forms += [f"{x.text}[{x.text} > 0.5] = 0.25", f"np.tanh({x.text}, out={x.text})", f"{x.text}[::-1] = {value}"]
         self.lines.append(self.one_of(forms))
@@ -195,6 +206,10 @@ class Writer:
         common = "unary unary binary binary binary broadcast reduce reduce write write reverse transpose part".split()
         rare = "outer scan shifted difference flatten gather product loop".split()
         getattr(self, self.one_of(common + rare))()
+
+
+def _choices(text: str) -> list[str]:
+    return [item.strip() for item in text.split(";")]
 
 
 def _number(x: Name | None) -> str:

@@ -30,11 +30,14 @@ __all__ = [
     "CONTEXT_VALUES",
     "CONTEXT_WORDS",
     "CONTIGUOUS",
+    "DICT_SIZE",
     "INSTANCE_CALL",
     "INSTANCE_HITS",
     "INSTANCE_RUNNING",
     "INSTANCE_SIZE",
     "INSTANCE_TABLE",
+    "LIST_ITEMS",
+    "LIST_SIZE",
     "OBJECT_SIZE",
     "OBJECT_TYPE",
     "OBJECT_VALUE",
@@ -45,6 +48,8 @@ __all__ = [
     "TABLE_NEXT",
     "TABLE_SLOTS",
     "TABLE_UNFLATTEN",
+    "TUPLE_ITEMS",
+    "TUPLE_SIZE",
     "TYPE_FLAGS",
     "WARN_ON_WRITE",
     "WRITEABLE",
@@ -55,6 +60,8 @@ __all__ = [
 
 OBJECT_TYPE, OBJECT_VALUE, OBJECT_SIZE = 8, 16, 16  # a float's, complex's or NumPy scalar's value follows the header
 CELL_CONTENT = 16
+LIST_SIZE, LIST_ITEMS, TUPLE_SIZE, DICT_SIZE = 16, 24, 16, 16
+TUPLE_ITEMS = tuple.__basicsize__  # the items follow what every tuple has, which is longer in 3.14
 ARRAY_DATA, ARRAY_RANK, ARRAY_DIMS, ARRAY_DESCR, ARRAY_FLAGS = 16, 24, 32, 56, 64
 CONTIGUOUS, ALIGNED, WRITEABLE, WARN_ON_WRITE = 0x1, 0x100, 0x400, 1 << 31
 TYPE_FLAGS = 168
@@ -71,24 +78,31 @@ _NUMPY = {"ndarray": 2, "array_scalar": 60, "new_copy": 85, "new_array": 94}
 _PYTHON = {
     "int_value": "PyLong_AsLongLongAndOverflow",
     "int_new": "PyLong_FromLongLong",
+    "float_new": "PyFloat_FromDouble",
+    "complex_new": "PyComplex_FromDoubles",
     "incref": "Py_IncRef",
     "decref": "Py_DecRef",
     "tuple_new": "PyTuple_New",
     "tuple_set": "PyTuple_SetItem",
     "list_new": "PyList_New",
     "list_set": "PyList_SetItem",
-    "call_one": "PyObject_CallOneArg",
     "vectorcall": "PyObject_Vectorcall",
     "getattr": "PyObject_GetAttr",
+    "error_clear": "PyErr_Clear",
     "dict_get": "PyDict_GetItemWithError",
+    "dict_next": "PyDict_Next",
+    "text_compare": "PyUnicode_Compare",
     "save_thread": "PyEval_SaveThread",
     "restore_thread": "PyEval_RestoreThread",
 }
-_OBJECTS: dict[str, object] = {"int": int, "float": float, "complex": complex, "true": True, "false": False}
+_OBJECTS: dict[str, object] = {kind.__name__: kind for kind in (int, float, complex, str, list, tuple, dict)}
+_OBJECTS |= {"true": True, "false": False, "none": None}
 # Filled by entry.py: functions of the support module, and objects of ours.
 _OWN = ("slow_name", "context", "new_result", "new", "contiguous", "release", "pack", "build", "fail", "released")
+_OWN += ("same_text",)
 
-API_FIELDS: tuple[str, ...] = (*_NUMPY, *_PYTHON, *_OBJECTS, *_OWN)
+# "suspended" is no pointer: how many reasons there are to send every call to the slow path.
+API_FIELDS: tuple[str, ...] = ("suspended", *_NUMPY, *_PYTHON, *_OBJECTS, *_OWN)
 _OFFSETS = {name: 8 * k for k, name in enumerate(API_FIELDS)}
 
 
@@ -143,9 +157,22 @@ def _checks() -> Iterator[tuple[str, Callable[[], bool]]]:
     yield "float", lambda: _read(ctypes.c_double, -2.5e300, OBJECT_VALUE) == -2.5e300
     yield "complex", lambda: _read(ctypes.c_double, complex(1.5, -7.0), OBJECT_VALUE + 8) == -7.0
     yield "cell", lambda: _read(ctypes.c_void_p, types.CellType(np), CELL_CONTENT) == id(np)
+    yield "list", lambda: _items(_POINTER.from_address(id(_SAMPLE) + LIST_ITEMS).value or 0, _SAMPLE, LIST_SIZE)
+    yield "tuple", lambda: _items(id(_SAMPLE_TUPLE) + TUPLE_ITEMS, _SAMPLE_TUPLE, TUPLE_SIZE)
+    yield "dict", lambda: _read(ctypes.c_ssize_t, dict.fromkeys(_SAMPLE), DICT_SIZE) == len(_SAMPLE)
     yield "type", lambda: all(_read(ctypes.c_ulong, kind, TYPE_FLAGS) == kind.__flags__ for kind in (int, np.ndarray))
     yield "NumPy's scalars", _scalars_as_expected
     yield "ndarray", lambda: all(map(_array_as_expected, _sample_arrays()))
+
+
+_POINTER = ctypes.c_void_p
+_SAMPLE: list[Any] = [np, "a", None]
+_SAMPLE_TUPLE = tuple(_SAMPLE)
+
+
+def _items(first: int, sequence: Any, size_at: int) -> bool:
+    found = (ctypes.c_void_p * len(sequence)).from_address(first)
+    return list(found) == list(map(id, sequence)) and bool(_read(ctypes.c_ssize_t, sequence, size_at) == len(sequence))
 
 
 def _scalars_as_expected() -> bool:

@@ -13,7 +13,7 @@ from tracejit.ir.dims import maximum, minimum
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import Tracer
 from tracejit.trace.dtypes import BOOL, FLOAT64, INT64
-from tracejit.trace.inputs import contains_tracer, operand_of
+from tracejit.trace.inputs import contains_tracer, operand_of, stand_in
 from tracejit.trace.numpy_api.common import ufunc
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import (
@@ -60,7 +60,7 @@ def _converter(kind: type) -> None:
             return python_size(value.dim) if kind is int else bool(value)
         if isinstance(value, NumpyValue) and value.dims:
             if not all(d == 1 for d in value.shape):
-                raise TypeError("only 0-dimensional arrays can be converted to Python scalars")
+                kind(stand_in(value))  # raises what NumPy raises
             value = wrap(reshape(value.operand(), ()))
         return to_number(value, kind)
 
@@ -192,7 +192,7 @@ def _one_element(value: Any) -> Operand:
     operand = operand_of(value)
     if operand.type.dims:
         if not all(d == 1 for d in new_array(operand).shape):
-            raise TypeError("only 0-dimensional arrays can be converted to Python scalars")
+            float(stand_in(new_array(operand)))  # raises what NumPy raises
         operand = reshape(operand, ())
     return operand
 

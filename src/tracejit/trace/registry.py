@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["CREATION", "FUNCTIONS", "call", "creates", "implements"]
+__all__ = ["CREATION", "FUNCTIONS", "call", "creates", "implements", "implements_named"]
 
 Implementation = TypeVar("Implementation", bound=Callable[..., Any])
 
@@ -28,6 +28,17 @@ def implements(*functions: Any) -> Callable[[Implementation], Implementation]:
     def register(implementation: Implementation) -> Implementation:
         for function in functions:
             FUNCTIONS[function] = implementation
+        return implementation
+
+    return register
+
+
+def implements_named(name: str) -> Callable[[Implementation], Implementation]:
+    """Register the decorated function for the NumPy function of this name, if this version of NumPy has it."""
+
+    def register(implementation: Implementation) -> Implementation:
+        if hasattr(np, name):
+            FUNCTIONS[getattr(np, name)] = implementation
         return implementation
 
     return register

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-import tracejit.trace.numpy_api  # noqa: F401  (registers the implementations of NumPy's functions)
+import tracejit.trace.library
+import tracejit.trace.numpy_api  # noqa: F401  (these two register the implementations of NumPy's functions)
 from tracejit.errors import UnsupportedError
 from tracejit.ir.builder import substitute_sizes
 from tracejit.ir.core import Function, Operand, Value

@@ -44,8 +44,15 @@ def _logical(name: str) -> Callable[[Operand, Operand], Operand]:
     return lambda x, y: emit(name, truth(x), truth(y))
 
 
-def _scaled(factor: float) -> Callable[[Operand], Operand]:
-    return lambda x: emit("mul", x, literal(factor, x.type.dtype))
+def _scaled(numerator: float, denominator: float) -> Callable[[Operand], Operand]:
+    """Times a quotient that has NumPy's rounding: in the dtype, for halves in singles."""
+
+    def scale(x: Operand) -> Operand:
+        dtype = x.type.dtype if x.type.dtype.itemsize > 2 else np.dtype(np.float32)
+        factor = dtype.type(numerator) / dtype.type(denominator)
+        return emit("mul", cast(x, dtype), literal(factor, dtype))
+
+    return scale
 
 
 def _square(x: Operand) -> Operand:
@@ -70,10 +77,10 @@ _COMPOSED: dict[Any, Callable[..., Results]] = {
     np.logical_and: _logical("bitwise_and"),
     np.logical_or: _logical("bitwise_or"),
     np.logical_xor: _logical("bitwise_xor"),
-    np.deg2rad: _scaled(np.pi / 180),
-    np.radians: _scaled(np.pi / 180),
-    np.rad2deg: _scaled(180 / np.pi),
-    np.degrees: _scaled(180 / np.pi),
+    np.deg2rad: _scaled(np.pi, 180),
+    np.radians: _scaled(np.pi, 180),
+    np.rad2deg: _scaled(180, np.pi),
+    np.degrees: _scaled(180, np.pi),
     np.divmod: lambda x, y: (emit("floordiv", x, y), emit("mod", x, y)),
     np.modf: lambda x: (emit("modf_fraction", x), emit("trunc", x)),
     np.frexp: lambda x: (emit("frexp_mantissa", x), emit("frexp_exponent", x)),
@@ -163,6 +170,8 @@ def _compute(
         dims = operands[0].type.dims
         if any(o.type.dims != dims for o in operands[1:]):
             operands = broadcast_operands(ufunc, inputs, operands, outs)
+    if ufunc in _COMPARISONS and dtypes[0] != dtypes[1]:
+        return _compare_signs(ufunc, rule, *operands)
     results = rule(*operands)
     if isinstance(results, tuple):
         return tuple(cast(r, d) for r, d in zip(results, dtypes[ufunc.nin :], strict=True))
@@ -191,6 +200,17 @@ def _compare_outside(ufunc: np.ufunc, described: list[Input], dtype: DType) -> O
             answer = bool(ufunc(1, 2) if above == (position == 1) else ufunc(2, 1))
             return full(literal(answer, BOOL), other.type.dims)
     return None
+
+
+def _compare_signs(ufunc: np.ufunc, rule: Callable[..., Results], x: Operand, y: Operand) -> Operand:
+    """Compare the exact values of int64 and uint64: a negative number is below everything unsigned."""
+    signed = x if x.type.dtype.kind == "i" else y
+    answer = bool(ufunc(-1, 0) if signed is x else ufunc(0, -1))
+    unsigned = np.dtype(np.uint64)
+    compared = rule(cast(x, unsigned), cast(y, unsigned))
+    assert not isinstance(compared, tuple)
+    negative = emit("lt", signed, literal(0, signed.type.dtype))
+    return select(match(negative, compared.type.dims), literal(answer, BOOL), compared)
 
 
 def operand_of_input(described: Input) -> Operand:

@@ -8,6 +8,7 @@ import numpy as np
 
 from tracejit.errors import UnsupportedError
 from tracejit.trace.array import TracedArray, new_array, wrap
+from tracejit.trace.base import Tracer
 from tracejit.trace.dtypes import result_type
 from tracejit.trace.inputs import as_array, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.numpy_api.common import NO_VALUE, given, ufunc
@@ -166,6 +167,16 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
         call("assign", x, result)
         return x
     return wrap(operand_of(result))
+
+
+@implements(np.result_type)
+def np_result_type(*arrays_and_dtypes: Any) -> Any:
+    """``np.result_type``."""
+    kinds = [describe_input(a)[0] if isinstance(a, Tracer) else a for a in arrays_and_dtypes]
+    return np.result_type(*[kind(0) if isinstance(kind, type) and kind in _PYTHON else kind for kind in kinds])
+
+
+_PYTHON = (int, float, complex)
 
 
 @implements(np.isscalar)

@@ -16,7 +16,7 @@ from tracejit.trace.context import current_trace
 from tracejit.trace.creation import as_dtype
 from tracejit.trace.inputs import as_array, describe_input, raise_as_numpy
 from tracejit.trace.numpy_api.common import axis_index, given
-from tracejit.trace.registry import call, implements
+from tracejit.trace.registry import call, implements, implements_named
 from tracejit.trace.scalar import as_dim, python_size
 from tracejit.trace.ufuncs import write_out
 from tracejit.trace.values import cast, emit, expand, reshape, resolve_dims, size_of
@@ -215,7 +215,7 @@ def dsplit(ary: Any, indices_or_sections: Any) -> list[TracedArray]:
     return split(ary, indices_or_sections, 2)
 
 
-@implements(np.unstack)
+@implements_named("unstack")
 def unstack(x: Any, *, axis: int = 0) -> tuple[Any, ...]:
     """``np.unstack``."""
     return tuple(call(np.moveaxis, as_array(x), axis, 0))

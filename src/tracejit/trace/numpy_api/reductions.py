@@ -16,6 +16,7 @@ from tracejit.trace.dtypes import BOOL, INT64, DType, sum_dtype
 from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
 from tracejit.trace.numpy_api.common import NO_VALUE, axis_index, given, reduced_axes, ufunc
 from tracejit.trace.registry import implements
+from tracejit.trace.scalar import to_number
 from tracejit.trace.ufuncs import write_out
 from tracejit.trace.values import (
     Dims,
@@ -181,11 +182,15 @@ np_any = implements(np.any)(_quantifier("reduce_any", False))
 np_all = implements(np.all)(_quantifier("reduce_all", True))
 
 
+_COUNTS_IN_PYTHON = isinstance(np.count_nonzero(np.ones(1)), int)  # depends on the version of NumPy
+
+
 @implements(np.count_nonzero)
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     """``np.count_nonzero``."""
     x = cast(truth(operand_of(a)), INT64)
-    return wrap(reduce_operand("reduce_sum", x, reduced_axes(axis, x.rank), keepdims))
+    count = wrap(reduce_operand("reduce_sum", x, reduced_axes(axis, x.rank), keepdims))
+    return to_number(count, int) if axis is None and not keepdims and _COUNTS_IN_PYTHON else count
 
 
 # ------------------------------------------------------------------------------------------------------ mean, var, std

@@ -231,6 +231,21 @@ def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[TracedArray, ...]
     return tuple(a if resolve_dims(a.dims) == dims else a.view(BroadcastView(a.dims, dims)) for a in arrays)
 
 
+class Broadcast:
+    """``np.broadcast`` as far as it tells shapes."""
+
+    def __init__(self, *args: Any) -> None:
+        dims = broadcast_dims([as_array(a).dims for a in args])
+        if dims is None:
+            raise_as_numpy(np.broadcast, *args)
+        self.shape = tuple(python_size(d) for d in dims)
+        self.ndim = self.nd = len(dims)
+        self.size = python_size(product(dims))
+
+
+implements(np.broadcast)(Broadcast)
+
+
 @creates(np.broadcast_shapes)
 def np_broadcast_shapes(*args: Any) -> tuple[Any, ...]:
     """``np.broadcast_shapes``."""

@@ -14,7 +14,7 @@ from tracejit.trace.dtypes import result_type
 from tracejit.trace.inputs import as_array, operand_of
 from tracejit.trace.numpy_api.common import NO_VALUE, axis_index, ufunc
 from tracejit.trace.numpy_api.reductions import np_max, np_min, np_prod, np_sum
-from tracejit.trace.registry import call, implements
+from tracejit.trace.registry import call, implements, implements_named
 from tracejit.trace.values import reshape
 
 __all__: list[str] = []
@@ -216,7 +216,7 @@ def _matrix_norm(array: TracedArray, ord: Any, axes: tuple[int, ...], keepdims: 
     return wrap(reshape(result.operand(), dims))
 
 
-@implements(np.cumulative_sum)
+@implements_named("cumulative_sum")
 def cumulative_sum(
     x: Any, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: bool = False
 ) -> Any:
