@@ -55,9 +55,7 @@ def vmap(fun: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Call
     return dual(inside, fun, ("vmap", repr(in_axes), repr(out_axes)), "vmap")
 
 
-def _element_types(
-    leaves: Sequence[Any], axes: Sequence[int | None]
-) -> tuple[list[ArrayType | None], DimLike]:
+def _element_types(leaves: Sequence[Any], axes: Sequence[int | None]) -> tuple[list[ArrayType | None], DimLike]:
     """The type of one element of each leaf (None: the leaf's own), and the size of the batch."""
     sizes = current_trace().sizes
     types: list[ArrayType | None] = []
@@ -69,7 +67,9 @@ def _element_types(
         operand = outer_operand(as_array(leaf) if isinstance(leaf, np.ndarray) else leaf)
         rank = 0 if operand is None else operand.rank
         if operand is None or not -rank <= axis < rank:
-            raise ValueError(f"vmap: argument leaf {k} has {rank} axes, so no axis {axis}; in_axes says where the batch is")
+            raise ValueError(
+                f"vmap: argument leaf {k} has {rank} axes, so no axis {axis}; in_axes says where the batch is"
+            )
         dims = resolve_dims(operand.type.dims)
         own = dims[axis]
         if size is None:

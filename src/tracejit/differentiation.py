@@ -1,6 +1,7 @@
 """Derivatives for users: ``grad``, ``vjp``, ``jvp``, ``jacobian`` and what is made of them.
 
-Inside a traced function they trace their function as a program, transform it and inline the result. Outside they compile
+Inside a traced function they trace their function as a program, transform it and inline the result. Outside they
+compile
 a function that does so, once for each function that they are given.
 """
 
@@ -22,7 +23,8 @@ from tracejit.trace.inputs import describe_input, operand_of
 from tracejit.trace.nested import Leaf, Nested, as_leaf, call_traced
 from tracejit.trace.pytree import flatten, unflatten
 from tracejit.trace.values import broadcast_to, cast, emit, full, iota, reshape, resolve_dims, transpose
-from tracejit.transforms import jvp_function, value_and_grad as grad_program, vjp_function, vmap_function
+from tracejit.transforms import jvp_function, vjp_function, vmap_function
+from tracejit.transforms import value_and_grad as grad_program
 
 __all__ = [
     "grad",
@@ -43,13 +45,12 @@ ArgumentNumbers = int | Sequence[int]
 # ------------------------------------------------------------------------------------------------------------ grad
 
 
-def value_and_grad(
-    fun: Callable[..., Any], argnums: ArgumentNumbers = 0, has_aux: bool = False
-) -> Callable[..., Any]:
+def value_and_grad(fun: Callable[..., Any], argnums: ArgumentNumbers = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that returns ``(fun(*args), gradient)``.
 
     argnums: the position of the argument to differentiate by (its gradient is returned as it is), or several (a tuple).
-        Arguments may be pytrees of float arrays or floats; a gradient has the structure, shapes and dtypes of its argument.
+        Arguments may be pytrees of float arrays or floats; a gradient has the structure, shapes and dtypes of its
+        argument.
     has_aux: ``fun`` returns ``(value, extra)``; then ``((value, extra), gradient)`` is returned.
     Raises TypeError when the value is not one real number, or the argument is not floating point.
 
@@ -297,7 +298,9 @@ def _rows(nested: Nested, program: Function, floats: Sequence[int], chosen: int)
     dims = resolve_dims(results[chosen].type.dims)
     size = product(dims)
     seeds = [
-        _basis(results[k].type, size) if k == chosen else full(Literal(0, ArrayType(results[k].type.dtype)), results[k].type.dims)
+        _basis(results[k].type, size)
+        if k == chosen
+        else full(Literal(0, ArrayType(results[k].type.dtype)), results[k].type.dims)
         for k in floats
     ]
     batched = [False] * len(nested.operands) + [k == chosen for k in floats]
@@ -413,5 +416,3 @@ def _stopped(leaf: Any) -> Any:
     if kind in (bool, int):
         return leaf
     return wrap(emit("stop_gradient", operand_of(leaf)))
-
-

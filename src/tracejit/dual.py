@@ -64,7 +64,8 @@ def dual(inside: Callable[..., Any], fun: Callable[..., Any], key: tuple[Any, ..
 
 
 def pure_program(nested: Nested) -> Function:
-    """The nested function in the form that is transformed: simplified and stabilised, so that derivatives are stable, too.
+    """The nested function in the form that is transformed: simplified and stabilised, so that derivatives are stable,
+    too.
 
     Writes into its arguments stay inside: transforms see the function of the arguments' values.
     """
@@ -85,4 +86,3 @@ def is_float(nested: Nested, leaf: Leaf) -> bool:
     if leaf.index < 0:
         return False
     return nested.operands[leaf.index].type.dtype.kind in "fcV"
-

@@ -9,7 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from tracejit.codegen_llvm import blas, engine
+from tracejit.codegen_llvm import blas, engine, threads
 
 KERNEL = """
 define void @kernel(i1 %ta, i1 %tb, i64 %m, i64 %n, i64 %k, ptr %scalars, ptr %a, i64 %lda, ptr %b, i64 %ldb,
@@ -81,14 +81,25 @@ def test_products_agree_with_numpy(products, name: str, m: int, n: int, k: int, 
 
 
 def test_products_have_numpys_bits(products) -> None:
-    """Where NumPy's own library is used, so are its results."""
-    if blas._numpy_library() is None:
+    """Where NumPy's own library is used, so are its results: those of one thread, however many there are."""
+    library = blas._numpy_library()
+    if library is None:
         pytest.skip("NumPy does not bundle the 64-bit OpenBLAS here")
     random = np.random.default_rng(0)
-    for m, n, k in [(64, 64, 64), (200, 100, 300)]:
-        a, b, c = random.standard_normal((m, k)), random.standard_normal((k, n)), np.empty((m, n))
-        product(products["f64"], a, b, c)
-        np.testing.assert_array_equal(c, a @ b)
+    count = library.scipy_openblas_get_num_threads64_()
+    threads_before = threads.thread_count()
+    threads.set_thread_count(2)
+    try:
+        for m, n, k in [(64, 64, 64), (200, 100, 300), (500, 1, 400), (1, 500, 400), (20, 700, 200)]:
+            a, b, c = random.standard_normal((m, k)), random.standard_normal((k, n)), np.empty((m, n))
+            library.scipy_openblas_set_num_threads64_(2)
+            product(products["f64"], a, b, c)
+            assert library.scipy_openblas_get_num_threads64_() == 2
+            library.scipy_openblas_set_num_threads64_(1)
+            np.testing.assert_array_equal(c, a @ b)
+    finally:
+        threads.set_thread_count(threads_before)
+        library.scipy_openblas_set_num_threads64_(count)
 
 
 def test_nan_and_infinity_pass_through(products) -> None:

@@ -26,11 +26,7 @@ class Writer:
         self.values: list[Any] = []
 
     def pick(self, dims: tuple[Any, ...] | None = None, rank: int | None = None) -> Any:
-        fits = [
-            v
-            for v in self.values
-            if (dims is None or v.dims == dims) and (rank is None or len(v.dims) >= rank)
-        ]
+        fits = [v for v in self.values if (dims is None or v.dims == dims) and (rank is None or len(v.dims) >= rank)]
         return self.draw(st.sampled_from(fits)) if fits else None
 
     def unary(self) -> Any:
@@ -51,7 +47,9 @@ class Writer:
         x = self.pick()
         dims = self.draw(st.sampled_from([(n, m), (m, n), (2, n, m)]))
         for axes in [(0,), (1,), (0, 1), (1, 2), (), (2,)]:
-            if len(axes) == len(x.dims) and all(a < len(dims) and dims[a] == d for a, d in zip(axes, x.dims, strict=True)):
+            if len(axes) == len(x.dims) and all(
+                a < len(dims) and dims[a] == d for a, d in zip(axes, x.dims, strict=True)
+            ):
                 return P["broadcast"](x, dims=dims, axes=axes)
         return None
 
@@ -68,7 +66,9 @@ class Writer:
         x = self.pick(rank=1)
         axis = self.draw(st.integers(0, len(x.dims) - 1))
         starts = tuple(d - 1 if k == axis else 0 for k, d in enumerate(x.dims))
-        return P["slice"](x, starts=starts, sizes=x.dims, steps=tuple(-1 if k == axis else 1 for k in range(len(x.dims))))
+        return P["slice"](
+            x, starts=starts, sizes=x.dims, steps=tuple(-1 if k == axis else 1 for k in range(len(x.dims)))
+        )
 
     def shift(self) -> Any:
         """``x[1:] = f(y[:-1])`` along the first axis."""
@@ -120,8 +120,8 @@ class Writer:
         return P["cast"](P["argmax"](x, axis=len(x.dims) - 1), dtype=F8)
 
     def step(self) -> None:
-        names = "unary unary binary binary binary where broadcast reduce reduce transpose reverse shift shift scan join take"
-        name = self.draw(st.sampled_from([*names.split(), "product", "flatten", "extreme"]))
+        names = "unary unary binary binary binary where broadcast reduce reduce transpose reverse shift shift scan"
+        name = self.draw(st.sampled_from([*names.split(), "join", "take", "product", "flatten", "extreme"]))
         made = getattr(self, name)()
         if made is not None:
             self.values.append(made)

@@ -253,3 +253,14 @@ def test_without_threads_no_loop_is_parallel(x: Any) -> None:
     assert kinds == {"serial", "reduce", "vector"}
     (expected,) = interpret(function, x)
     np.testing.assert_allclose(interpret(lower(function, parallel=False), x)[0], expected)
+
+
+def test_memory_of_a_result_is_not_reused_while_what_was_lent_it_is_read(x: Any) -> None:
+    """The product lives in the result's memory; the exponentials of the row may not replace it there."""
+
+    def rows_of_product(a: Any, b: Any) -> Any:
+        u = matmul(a, b)
+        e = P["exp"](u - rows(P["reduce_max"](u, axes=(1,)), (n, k)))
+        return e / rows(P["reduce_sum"](e, axes=(1,)), (n, k)) + u * 0.5
+
+    check(build([MATRIX, ("f8", (m, k))], rows_of_product), x, np.random.default_rng(0).normal(size=(7, 4)))

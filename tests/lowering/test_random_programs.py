@@ -7,8 +7,8 @@ import os
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.lowering.programs import arguments, programs
 
+from tests.lowering.programs import arguments, programs
 from tracejit.ir.core import Function
 from tracejit.ir.interpreter import interpret
 from tracejit.ir.verifier import verify

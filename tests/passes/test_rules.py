@@ -128,12 +128,17 @@ def test_rule_keeps_the_value(chosen: Rule) -> None:
                 before, after = interpret(left, *given)[0], interpret(right, *given)[0]
                 if chosen.exact:
                     np.testing.assert_array_equal(before, after)
-                    assert np.array_equal(np.signbit(before), np.signbit(after)) or dtype != F8 or _nan_signs(before, after)
+                    assert (
+                        np.array_equal(np.signbit(before), np.signbit(after))
+                        or dtype != F8
+                        or _nan_signs(before, after)
+                    )
                 else:
                     assert_no_worse(left, given, before, after, ABSOLUTE.get(chosen.name, 0.0))
 
 
-# Differences x - log(y) instead of log(exp(x) / y): no overflow, for an absolute error of an ulp of the operands (up to 46).
+# Differences x - log(y) instead of log(exp(x) / y): no overflow, for an absolute error of an ulp of the operands (up
+# to 46).
 ABSOLUTE = {"log_of_exp_ratio": 4 * np.spacing(46.0), "log_of_exp_ratio_by_row": 4 * np.spacing(46.0)}
 
 

@@ -53,8 +53,10 @@ class Name:
 
 
 UNARY = """
-    np.sin({}); np.cos({}); np.tanh({}); -{}; np.abs({}); np.exp(-np.abs({})); np.sqrt(np.abs({})); {} * {}; np.arctan({});
-    np.log1p(np.abs({})); np.floor({}); 1 / (1 + np.exp(-{})); np.where({} > 0, {}, 0.5); np.clip({}, -1, 1); ({} > 0.25);
+    np.sin({}); np.cos({}); np.tanh({}); -{}; np.abs({}); np.exp(-np.abs({})); np.sqrt(np.abs({})); {} * {};
+    np.arctan({});
+    np.log1p(np.abs({})); np.floor({}); 1 / (1 + np.exp(-{})); np.where({} > 0, {}, 0.5); np.clip({}, -1, 1); ({} >
+    0.25);
     {}.copy(); np.square(np.sin({})); np.maximum({}, 0); 2 - {}; {} / 3
 """
 BINARY = """

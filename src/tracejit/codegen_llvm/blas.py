@@ -29,7 +29,7 @@ from types import ModuleType
 
 import numpy as np
 
-from tracejit.codegen_llvm import support
+from tracejit.codegen_llvm import support, threads
 from tracejit.codegen_llvm.products import REALS
 
 __all__ = ["address", "gemm_text", "resolve_symbol", "wide_address"]
@@ -114,6 +114,19 @@ def wide_address(name: str) -> int:
     return address(name)
 
 
+def _share_threads() -> None:
+    """Tell products whose threads to use: the pool's, where the library's can be told to stay out."""
+    library = _numpy_library()
+    names = ("scipy_openblas_get_num_threads64_", "scipy_openblas_set_num_threads64_")
+    found = [ctypes.cast(getattr(library, name, None) or 0, ctypes.c_void_p).value or 0 for name in names]
+    if not all(found):
+        found = [0, 0]
+    threads.parallel_for_address()  # fills in the context
+    words = (support.support_address("tj_context"), *found)
+    for index, value in enumerate(words):
+        support.word("tj_blas_threads", index).value = value
+
+
 # What a routine's name looks like: asking SciPy for other symbols would load it in vain.
 _ROUTINE = re.compile("i?[sdcz][a-z0-9]{2,7}(_wide)?")
 _PRODUCTS = {"tj_gemm_f64": ("dgemm", "dgemv"), "tj_gemm_f32": ("sgemm", "sgemv")}
@@ -124,6 +137,7 @@ def resolve_symbol(symbol: str) -> int | None:
     if symbol in _PRODUCTS:
         for index, routine in enumerate(_PRODUCTS[symbol]):
             support.word(symbol.replace("gemm", "blas"), index).value = wide_address(routine)
+        _share_threads()
         return support.support_address(symbol)
     name = symbol.removeprefix("tj_")
     if not _ROUTINE.fullmatch(name):

@@ -193,5 +193,3 @@ def _first_lane(body: Body, k: Any, mask: str, vector: str) -> str:
     lane = body.op(f"call i{k.lanes} @llvm.cttz.i{k.lanes}(i{k.lanes} {bits}, i1 true)")
     wide = lane if k.lanes == 64 else body.op(f"zext i{k.lanes} {lane} to i64")
     return body.op(f"extractelement {k.type} {vector}, i64 {wide}")
-
-

@@ -88,9 +88,10 @@ def _spread(body: Body, eqn: Eqn) -> bool:
 
 
 def _function(body: Body, child: _Outlined) -> str:
-    """The symbol of the loop body as a function: unrolled programs have the same loops over other buffers many times."""
+    """The symbol of the loop body as a function: unrolled programs have equal loops over other buffers many times."""
     lines = [*flatten(child.entry.lines), *flatten(child.body.lines), *flatten(child.cold)]
-    text = body.shared.scopes.settle("(ptr %closure, i64 %begin, i64 %end) nounwind {\nentry:\n" + "\n".join(lines) + "\n}")
+    head = "(ptr %closure, i64 %begin, i64 %end) nounwind {\nentry:\n"
+    text = body.shared.scopes.settle(head + "\n".join(lines) + "\n}")
     symbol = body.shared.bodies.get(text)
     if symbol is None:
         symbol = body.shared.bodies[text] = f"@tj.body{len(body.shared.bodies) + 1}"

@@ -133,6 +133,7 @@ class VectorLoop:
         for stream in self.streams.values():
             k, stride = stream.register, stream.place.stride
             assert isinstance(stride, int)
+            self._slot_lives(body, stream, "start")
             start = body.index_op("mul", base, str(stride))
             source = body.op(f"getelementptr {element_type(k)}, ptr {stream.place.pointer}, i64 {start}")
             first = _first_element(body, k, stream.slot, stride)
@@ -168,7 +169,15 @@ class VectorLoop:
                     body.out.append(
                         f"call void {symbol}(ptr {target}, ptr {first}, i64 {active}, i64 {active}, i64 {step})"
                     )
+            self._slot_lives(body, stream, "end")
         body.forget(mark)
+
+    @staticmethod
+    def _slot_lives(body: Body, stream: _Stream, event: str) -> None:
+        """Tell LLVM when a copy is needed, so that those of different loops share memory."""
+        body.module.declarations.add(f"declare void @llvm.lifetime.{event}.p0(i64 immarg, ptr)")
+        size = stream.register.lanes * abs(int(stream.place.stride)) * stream.register.size
+        body.out.append(f"call void @llvm.lifetime.{event}.p0(i64 {size}, ptr {stream.slot})")
 
     def lane_offsets(self, body: Body, stride: str) -> list[str]:
         """For each lane how many elements it is behind the first; lanes that do not count are where the last one is."""

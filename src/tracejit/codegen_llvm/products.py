@@ -7,6 +7,8 @@ support objects (`support.py`), once for all programs.
 
 from __future__ import annotations
 
+from tracejit.codegen_llvm.products_threads import threads_text
+
 __all__ = ["REALS", "products_text"]
 
 REALS = {"f64": "double", "f32": "float"}
@@ -80,8 +82,8 @@ call:
 
 ; c = alpha a b + beta c for C-ordered matrices: a is m by k, or k by m if %transpose_a; b is k by n, or n by k if
 ; %transpose_b. Sizes and leading dimensions below 2**31. With beta 0 whatever c holds is not read.
-define void @tj_gemm_$name(i1 %transpose_a, i1 %transpose_b, i64 %m, i64 %n, i64 %k, $real %alpha, ptr %a, i64 %lda,
-                           ptr %b, i64 %ldb, $real %beta, ptr %c, i64 %ldc) {
+define internal void @tj.product.$name(i1 %transpose_a, i1 %transpose_b, i64 %m, i64 %n, i64 %k, $real %alpha,
+                                       ptr %a, i64 %lda, ptr %b, i64 %ldb, $real %beta, ptr %c, i64 %ldc) {
 entry:
   %sizes = alloca [6 x i64]
   %factors = alloca [2 x $real]
@@ -161,4 +163,5 @@ exit:
 
 def products_text() -> str:
     """Return the definitions of ``@tj_gemm_f64`` and ``@tj_gemm_f32`` as LLVM text."""
-    return "".join(_GEMM.replace("$real", real).replace("$name", name) for name, real in REALS.items())
+    products = "".join(_GEMM.replace("$real", real).replace("$name", name) for name, real in REALS.items())
+    return products + threads_text(REALS)

@@ -122,10 +122,10 @@ def _comparison(predicate: str, complex_row: Row) -> dict[str, Row]:
     }
 
 
-def _extreme(float_row: Row, half_row: Row, name: str, bool_row: str, complex_row: Row) -> dict[str, Row]:
+def _extreme(float_row: Row, name: str, bool_row: str, complex_row: Row) -> dict[str, Row]:
     return {
         "f": float_row,
-        "h": half_row,
+        "h": float_row,
         "s": _intrinsic("s" + name),
         "u": _intrinsic("u" + name),
         "b": _instruction(bool_row),
@@ -149,7 +149,7 @@ ROWS: dict[str, dict[str, Row]] = {
     "pow": {"f": m.power, "c": z.power, **_integers(i.power)},
     "neg": {"f": _negative, "c": c.negate, **_integers(_negative_integer)},
     "abs": {"f": _intrinsic("fabs"), "s": i.absolute, "u": _same, "b": _same, "c": _absolute_complex},
-    "sign": {"f": f.sign, "c": z.sign, **_integers(i.sign)},
+    "sign": {"f": f.sign, "h": f.sign, "c": z.sign, **_integers(i.sign)},
     "reciprocal": {"f": _reciprocal, "c": c.reciprocal, **_integers(i.reciprocal)},
     "sqrt": {"f": _intrinsic("sqrt"), "c": z.square_root},
     "gcd": _integers(i.divisor),
@@ -180,10 +180,10 @@ ROWS: dict[str, dict[str, Row]] = {
     "isfinite": {"f": f.is_finite, "c": c.is_finite_complex, **_each(_true, "s", "u", "b")},
     "signbit": {"f": f.is_negative},
     "logical_not": {"f": _float_is_zero, **_each(_is_zero, "s", "u", "b", "c")},
-    "maximum": _extreme(f.larger, f.larger_half, "max", "or", c.larger),
-    "minimum": _extreme(f.smaller, f.smaller_half, "min", "and", c.smaller),
-    "fmax": _extreme(f.larger_number, f.larger_half_number, "max", "or", c.larger_number),
-    "fmin": _extreme(f.smaller_number, f.smaller_half_number, "min", "and", c.smaller_number),
+    "maximum": _extreme(f.larger, "max", "or", c.larger),
+    "minimum": _extreme(f.smaller, "min", "and", c.smaller),
+    "fmax": _extreme(f.larger_number, "max", "or", c.larger_number),
+    "fmin": _extreme(f.smaller_number, "min", "and", c.smaller_number),
     # bits
     "bitwise_and": {"b": _instruction("and"), **_integers(_instruction("and"))},
     "bitwise_or": {"b": _instruction("or"), **_integers(_instruction("or"))},
@@ -213,9 +213,7 @@ for _name in m.FUNCTIONS:
         _groups["c"] = _COMPLEX_FUNCTIONS[_name]
 
 # Results that need no rounding to half precision: the operation picks or rounds to a number that has it.
-_EXACT = frozenset(
-    "neg abs sign floor ceil trunc rint copysign heaviside modf_fraction frexp_mantissa".split()
-)
+_EXACT = frozenset("neg abs sign floor ceil trunc rint copysign heaviside modf_fraction frexp_mantissa".split())
 
 
 def _by_way_of_float(name: str, emit: Row) -> Row:

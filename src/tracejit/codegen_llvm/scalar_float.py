@@ -13,9 +13,8 @@ from tracejit.codegen_llvm.writer import Writer
 
 __all__ = [
     "floor_divide", "floor_remainder", "fraction", "frexp_exponent", "frexp_mantissa", "half_bits",
-    "half_from_bits", "heaviside", "is_finite", "is_infinite", "is_negative", "larger", "larger_half",
-    "larger_half_number", "larger_number", "ldexp", "nextafter", "remainder", "round_half", "sign", "smaller",
-    "smaller_half", "smaller_half_number", "smaller_number", "spacing",
+    "half_from_bits", "heaviside", "is_finite", "is_infinite", "is_negative", "larger", "larger_number",
+    "ldexp", "nextafter", "remainder", "round_half", "sign", "smaller", "smaller_number", "spacing",
 ]  # fmt: skip
 
 INFINITY = float("inf")
@@ -61,34 +60,30 @@ def half_from_bits(w: Writer, k: Register, bits: str) -> str:
 # ------------------------------------------------------------------------------------- larger, smaller
 
 
-def _extreme(predicate: str, *, keeps_nan: bool) -> Callable[[Writer, Register, Register, str, str], str]:
+def _extreme(strict: str, loose: str, *, keeps_nan: bool) -> Callable[[Writer, Register, Register, str, str], str]:
     def emit(w: Writer, k: Register, r: Register, a: str, b: str) -> str:
-        # As x86's max and min: the second operand where the comparison is false, hence in ties and for NaN.
-        result = w.select(k, compare(w, k, predicate, a, b), a, b)
+        # As x86's max and min: the second operand where the comparison is false, hence in ties and for NaN. NumPy's
+        # loops for float16 take the first in ties.
+        result = w.select(k, compare(w, k, loose if k.name == "f16" else strict, a, b), a, b)
         chosen = a if keeps_nan else b
         return w.select(k, compare(w, k, "uno", chosen, chosen), a, result)
 
     return emit
 
 
-larger = _extreme("ogt", keeps_nan=True)
-smaller = _extreme("olt", keeps_nan=True)
-larger_number = _extreme("ogt", keeps_nan=False)
-smaller_number = _extreme("olt", keeps_nan=False)
-# NumPy's loops for half precision take the first operand in ties.
-larger_half = _extreme("oge", keeps_nan=True)
-smaller_half = _extreme("ole", keeps_nan=True)
-larger_half_number = _extreme("oge", keeps_nan=False)
-smaller_half_number = _extreme("ole", keeps_nan=False)
+larger = _extreme("ogt", "oge", keeps_nan=True)
+smaller = _extreme("olt", "ole", keeps_nan=True)
+larger_number = _extreme("ogt", "oge", keeps_nan=False)
+smaller_number = _extreme("olt", "ole", keeps_nan=False)
 
 
 # ---------------------------------------------------------------------------------------------- signs
 
 
 def sign(w: Writer, k: Register, r: Register, x: str) -> str:
-    """-1, 0 or 1, and NaN for NaN."""
+    """-1, 0 or 1, and NaN for NaN; bfloat16 keeps the sign of zero."""
     zero = k.number(0.0)
-    rest = w.select(k, compare(w, k, "uno", x, x), x, zero)
+    rest = x if k.name == "bf16" else w.select(k, compare(w, k, "uno", x, x), x, zero)
     low = w.select(k, compare(w, k, "olt", x, zero), k.number(-1.0), rest)
     return w.select(k, compare(w, k, "ogt", x, zero), k.number(1.0), low)
 
@@ -312,19 +307,22 @@ def nextafter(w: Writer, k: Register, r: Register, x: str, y: str) -> str:
     near = _from_bits(w, k, i, w.op(f"add {i.type} {bits}, {step}"))
     least = w.intrinsic("copysign", k, _from_bits(w, k, i, i.number(1)), y)
     near = w.select(k, compare(w, k, "oeq", x, zero), least, near)
-    near = w.select(k, compare(w, k, "oeq", x, y), x if k.group == "h" else y, near)
+    near = w.select(k, compare(w, k, "oeq", x, y), x if k.name == "f16" else y, near)
     return w.select(k, compare(w, k, "uno", x, y), w.op(f"fadd {k.type} {x}, {y}"), near)
 
 
 def spacing(w: Writer, k: Register, r: Register, x: str) -> str:
-    """The distance to the next number away from zero, with the sign of ``x``; for half precision to the next larger."""
+    """The distance to the next number away from zero, with the sign of ``x``; for float16 to the next larger."""
     bits, i = _as_bits(w, k, x)
     step = i.number(1)
-    if k.group == "h":
+    if k.name == "f16":
         low = compare(w, k, "olt", x, k.number(0.0))
         step = w.op(f"select {k.mask} {low}, {i.type} {i.number(-1)}, {i.type} {step}")
     next_number = _from_bits(w, k, i, w.op(f"add {i.type} {bits}, {step}"))
     distance = w.op(f"fsub {k.type} {next_number}, {x}")
-    distance = w.select(k, compare(w, k, "oeq", x, k.number(0.0)), _from_bits(w, k, i, i.number(1)), distance)
+    least = _from_bits(w, k, i, i.number(1))
+    if k.name == "bf16":
+        least = w.intrinsic("copysign", k, least, x)
+    distance = w.select(k, compare(w, k, "oeq", x, k.number(0.0)), least, distance)
     unknown = compare(w, k, "uge", w.intrinsic("fabs", k, x), k.number(INFINITY))
     return w.select(k, unknown, k.number(NAN), distance)

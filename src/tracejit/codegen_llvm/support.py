@@ -56,7 +56,7 @@ def has_native_threads() -> bool:
 # What each part defines, and so which part a symbol is in.
 PARTS: dict[str, tuple[str, ...]] = {
     "core": _CALLABLE + _DATA + (_THREADS if has_native_threads() else ()),
-    "products": tuple(f"tj_{kind}_{real}" for real in REALS for kind in ("gemm", "blas")),
+    "products": ("tj_blas_threads", *(f"tj_{kind}_{real}" for real in REALS for kind in ("gemm", "blas"))),
     "halves": tuple("tj_" + name.strip("_") for name in CONVERSIONS),
 }
 _PART_OF = {symbol: part for part, symbols in PARTS.items() for symbol in symbols}
@@ -77,7 +77,7 @@ _CONTEXT = """
 def support_text(part: str = "core") -> str:
     """Return the LLVM text of a part for this platform."""
     if part == "products":
-        return products_text()
+        return _SHARED + products_text()
     if part == "halves":
         return halves_text()
     native = has_native_threads()

@@ -1,6 +1,7 @@
 """The program: types, sizes, values, equations and functions; text form, interpreter, verifier.
 
-``parse`` reads a program's text back, ``interpret`` runs it with NumPy, ``verify`` checks it. They are loaded when used.
+``parse`` reads a program's text back, ``interpret`` runs it with NumPy, ``verify`` checks it. They are loaded when
+used.
 """
 
 from importlib import import_module

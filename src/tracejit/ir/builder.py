@@ -1,4 +1,4 @@
-"""Appends equations to a function: infers types, folds constants, reuses equal operations, drops dead ones at the end."""
+"""Appends equations to a function: infers types, folds constants, reuses equal operations, drops dead ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def current_builder() -> Builder:
 
 def same_dim(a: DimLike, b: DimLike) -> bool:
     """Whether two dims are equal as far as the current builder knows."""
-    return a is b or a == b or (bool(_stack.builders) and _stack.builders[-1].resolve(a) == _stack.builders[-1].resolve(b))
+    return (
+        a is b or a == b or (bool(_stack.builders) and _stack.builders[-1].resolve(a) == _stack.builders[-1].resolve(b))
+    )
 
 
 def same_dims(a: Sequence[DimLike], b: Sequence[DimLike]) -> bool:
@@ -69,6 +71,7 @@ class Builder:
         return dim
 
     def param(self, type: ArrayType, loc: Location | None = None) -> Value:
+        """A new parameter of the function."""
         value = Value(type, loc)
         self.params.append(value)
         return value

@@ -83,14 +83,17 @@ class Value(_Expression):
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """The dtype of the elements."""
         return self.type.dtype
 
     @property
     def dims(self) -> tuple[DimLike, ...]:
+        """The sizes of the axes."""
         return self.type.dims
 
     @property
     def rank(self) -> int:
+        """The number of axes."""
         return len(self.type.dims)
 
     def __repr__(self) -> str:
@@ -110,18 +113,22 @@ class Literal(_Expression):
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """The dtype of the elements."""
         return self.type.dtype
 
     @property
     def dims(self) -> tuple[DimLike, ...]:
+        """The sizes of the axes."""
         return ()
 
     @property
     def rank(self) -> int:
+        """The number of axes."""
         return 0
 
     @property
     def loc(self) -> None:
+        """Literals come from nowhere in particular."""
         return None
 
     @property
@@ -175,13 +182,15 @@ class Guard:
     loc: Location | None = None
 
     def holds(self, value: int) -> bool:
+        """Whether the guard allows this value of its dim."""
         return {"== 0": value == 0, "!= 0": value != 0, ">= 0": value >= 0}[self.relation]
 
 
 class Function:
     """A program or a region: parameters, equations in order, results.
 
-    ``sizes`` names the size symbols bound by Python ints of the call; every other symbol is bound by the first parameter
+    ``sizes`` names the size symbols bound by Python ints of the call; every other symbol is bound by the first
+    parameter
     dim that is that symbol. ``aliases`` maps a result's position to the parameter whose memory it is written to.
     """
 

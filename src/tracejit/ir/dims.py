@@ -1,7 +1,8 @@
 """Sizes known only at run time: polynomials with integer coefficients over named symbols.
 
 A dim is a plain ``int`` or a :class:`Dim`. Two dims are equal for all sizes exactly when they compare equal, because a
-``Dim`` is kept in one normal form. Anything that is not a polynomial (``n // 2``, ``max(a, b)``) is an opaque :class:`Atom`
+``Dim`` is kept in one normal form. Anything that is not a polynomial (``n // 2``, ``max(a, b)``) is an opaque
+:class:`Atom`
 whose operands are dims again. This module knows nothing of hints or guards; those belong to the trace.
 """
 

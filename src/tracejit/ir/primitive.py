@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Literal as Choice, TypeAlias
+from typing import Any, TypeAlias
+from typing import Literal as Choice
 
 import numpy as np
 
@@ -27,6 +28,7 @@ class Pattern:
 
     @staticmethod
     def node(op: Primitive, operands: Sequence[Any], attrs: dict[str, Any]) -> Pattern:
+        """The pattern of an operation on patterns."""
         raise NotImplementedError  # replaced by ir/pattern.py, which owns patterns
 
 
@@ -35,11 +37,14 @@ class Primitive:
 
     infer:      ``infer(*types, **attrs) -> ArrayType | tuple``: checks operands, gives the result types.
     reference:  ``reference(*arrays, **attrs) -> array | tuple``: NumPy's meaning; interpreter, folding, tests.
-    jvp:        ``jvp(eqn, primals, tangents) -> list of tangents``; a tangent is an operand or None (zero), one a result.
+    jvp:        ``jvp(eqn, primals, tangents) -> list of tangents``; a tangent is an operand or None (zero), one a
+    result.
                 None means: the derivative is zero.
-    transpose:  ``transpose(eqn, cotangents, operands) -> list of cotangents``: operands that are linear unknowns come as
+    transpose:  ``transpose(eqn, cotangents, operands) -> list of cotangents``: operands that are linear unknowns come
+    as
                 ``Unknown(type)``; the answer has one entry an operand, None for the known ones (or zero).
-    batch:      ``batch(eqn, operands, batched) -> list of results``, every batched operand and result with its batch axis
+    batch:      ``batch(eqn, operands, batched) -> list of results``, every batched operand and result with its batch
+    axis
                 first. None: derived for elementwise ops; for others a loop over the batch.
     load:       ``load(eqn, index) -> Loader``: the value at an index, for fusion. None: the op is materialised.
     level:      "array" (whole arrays only), "loop" (loop level only), "both" (elementwise).
@@ -112,7 +117,7 @@ class Primitive:
 
 
 def as_operands(operands: Sequence[Any]) -> tuple[Operand, ...]:
-    """Turn Python numbers into literals of the dtype of the last real operand (the first of a select is its condition)."""
+    """Turn Python numbers into literals of the dtype of the last real operand (a select begins with its condition)."""
     for operand in operands:
         if not isinstance(operand, (Value, Literal)):
             break

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracejit.ir.dims import DimLike, product
 
-__all__ = ["ArrayType", "BufferType", "Type", "dtype_named", "dtype_name", "scalar"]
+__all__ = ["ArrayType", "BufferType", "Type", "dtype_name", "dtype_named", "scalar"]
 
 _NAMES = {
     "float64": "f64",
@@ -69,16 +69,20 @@ class ArrayType:
 
     @property
     def rank(self) -> int:
+        """The number of axes."""
         return len(self.dims)
 
     @property
     def size(self) -> DimLike:
+        """The number of elements."""
         return product(self.dims)
 
     def with_dims(self, dims: tuple[DimLike, ...]) -> ArrayType:
+        """The same dtype with other dims."""
         return type(self)(self.dtype, dims)
 
     def with_dtype(self, dtype: np.dtype[Any]) -> ArrayType:
+        """The same dims with another dtype."""
         return type(self)(dtype, self.dims)
 
     def __eq__(self, other: object) -> bool:

@@ -1,7 +1,9 @@
 """Checks come before writes: a call that fails has changed none of the caller's arrays.
 
-Indices are checked by ``wrap_index``, integer exponents by ``pow``. These have nests of their own (or share one), so that
-all elements are checked. In a function that writes into its params those nests come first, with all that they need; what
+Indices are checked by ``wrap_index``, integer exponents by ``pow``. These have nests of their own (or share one), so
+that
+all elements are checked. In a function that writes into its params those nests come first, with all that they need;
+what
 has to be written before (an index that is computed from a written array) is written to memory of our own, see
 ``lower.py``.
 """

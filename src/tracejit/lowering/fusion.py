@@ -1,7 +1,9 @@
 """Which roots share a loop nest.
 
-A :class:`Group` is a nest: loops over a common prefix of dims, and inside them one or more *phases* (inner loops after one
-another). A reduction and what consumes its result row by row share the prefix (softmax, norms); roots of one shape share one
+A :class:`Group` is a nest: loops over a common prefix of dims, and inside them one or more *phases* (inner loops
+after one
+another). A reduction and what consumes its result row by row share the prefix (softmax, norms); roots of one shape
+share one
 loop. A consumer that needs a whole reduction never shares the loop that makes it.
 """
 
@@ -46,6 +48,7 @@ class Member:
 
     @property
     def is_reduction(self) -> bool:
+        """Whether it combines elements; else it is a map."""
         return self.kept < len(self.space)
 
 
@@ -59,9 +62,11 @@ class Group:
 
     @property
     def operations(self) -> int:
+        """Operations of one iteration."""
         return sum(m.reads.operations for m in self.members)
 
     def sources(self) -> set[Value]:
+        """What the nest reads from memory that others have made."""
         own = {m.value for m in self.members}
         return {s for m in self.members for s in m.reads.sources} - own
 

@@ -1,7 +1,9 @@
 """The driver: orders the steps, gives every value its memory, emits the nests.
 
-Array-level IR never overwrites anything. Here a value may take over the memory of one that nobody reads any more: results that
-are aliased to a param are written into it, updates of a slice become stores. Where that is not safe a copy is made first.
+Array-level IR never overwrites anything. Here a value may take over the memory of one that nobody reads any more:
+results that
+are aliased to a param are written into it, updates of a slice become stores. Where that is not safe a copy is made
+first.
 """
 
 from __future__ import annotations
@@ -88,6 +90,7 @@ class Lowering:
     # ------------------------------------------------------------------------------------------------ driver
 
     def run(self) -> None:
+        """Emit everything."""
         self._note_reads()
         self._assign_homes()
         for step in self.steps:
@@ -141,6 +144,10 @@ class Lowering:
                 if result in self.alias_home:
                     self.copies.append((result, self.alias_home.pop(result)[1]))
                 self.home[result] = slot
+        self._pass_homes_on()
+
+    def _pass_homes_on(self) -> None:
+        """Let values be made where what takes their memory over belongs."""
         for step in reversed(self.steps):
             if isinstance(step, Opaque) and step.eqn.op.name in _IN_PLACE:
                 old, new = step.eqn.operands[0], step.eqn.results[0]
@@ -223,6 +230,8 @@ class Lowering:
         for other in group.members:
             home = self.home.get(other.value)
             if home is None or other.phase <= member.phase or other.value.type != member.value.type:
+                continue
+            if not all(self._is_done_with(value, member, group) for value in self._holders.get(home, ())):
                 continue
             if all(
                 m.phase < other.phase or (m.phase == other.phase and m.reads.sources[member.value].identity)

@@ -36,9 +36,7 @@ def emit_dot(reader: Reader, eqn: Eqn, result: Value) -> None:
         zero = Literal(0, scalar("i64"))
         at = [zero if batch == 1 else index_mul(b, size_operand(size)) for size in (m * k, k * n, m * n)]
         operands = (left, at[0], lda, right, at[1], ldb, result, at[2], columns, rows, columns, depth)
-        PRIMITIVES["gemm"](
-            *operands, transpose_a=left_depth_first, transpose_b=not right_depth_first, accumulate=False
-        )
+        PRIMITIVES["gemm"](*operands, transpose_a=left_depth_first, transpose_b=not right_depth_first, accumulate=False)
 
     if batch == 1:
         one(Literal(0, scalar("i64")))
@@ -52,7 +50,10 @@ def emit_dot(reader: Reader, eqn: Eqn, result: Value) -> None:
 
 
 def _matrix(reader: Reader, operand: Operand, batch: Sequence[int], contract: list[int]) -> tuple[Value, bool]:
-    """Memory of an operand with its axes as batch, free, contracted or (True) batch, contracted, free; copied if neither."""
+    """Memory of an operand with its axes as batch, free, contracted or, if True, as batch, contracted, free.
+
+    An operand that lies in memory in neither order is copied.
+    """
     free = [a for a in range(operand.rank) if a not in batch and a not in contract]
     base, axes = _memory_order(reader, operand)
     rows_first, depth_first = [*batch, *free, *contract], [*batch, *contract, *free]

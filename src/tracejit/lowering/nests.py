@@ -37,17 +37,16 @@ def emit_group(reader: Reader, group: Group, target: Target) -> None:
 
 
 def work(members: Sequence[Member], dims: Sequence[DimLike]) -> DimLike:
-    """Cost of one iteration around ``dims``: elements times operations, in units of eight simple ones."""
-    operations = sum(reader_cost(m) for m in members)
-    return product(tuple(dims)) * max(1, operations // 8)
-
-
-def reader_cost(member: Member) -> int:
-    return member.reads.operations + len(member.reads.sources) + 1
+    """Cost of one iteration around ``dims``: how often the innermost body runs (code generation weighs the body)."""
+    inner: DimLike = 1
+    for member in members:
+        if REDUCTIONS.get(member.eqn.op.name) and not member.is_reduction:  # a loop of its own in every iteration
+            inner = product(tuple(member.eqn.operands[0].dims[a] for a in member.eqn.attrs["axes"]))
+    return product(tuple(dims)) * inner
 
 
 def _versioned(reader: Reader, members: Sequence[Member], emit: Callable[[], object]) -> None:
-    """Emit a nest; where short loops run inside it, also a version for the sizes that were seen, with those unrolled."""
+    """Emit a nest; where short loops run inside it, also a version with those unrolled, for the sizes that were seen."""
     fixed: dict[str, DimLike] = {name: size for m in members for name, size in m.reads.short.items()}
     if not fixed:
         emit()
@@ -285,7 +284,7 @@ def _whole_reduction(reader: Reader, group: Group, target: Target) -> None:
 
 
 def _column_reduction(reader: Reader, group: Group, target: Target) -> None:
-    """Reductions over the leading dims, row after row as memory lies: blocks of rows in parallel, then their results."""
+    """Reductions over the leading dims, row after row as memory lies: blocks of rows in parallel, then their sum."""
     members = group.members
     reductions = [m for m in members if m.is_reduction]
     buffers = {m: target(m) for m in members if m.stored and not m.is_reduction}
@@ -326,7 +325,11 @@ def _column_reduction(reader: Reader, group: Group, target: Target) -> None:
 
 
 def _combine_blocks(
-    reader: Reader, reductions: Sequence[Member], partial: Sequence[Value], blocks: DimLike, buffers: dict[Member, Value]
+    reader: Reader,
+    reductions: Sequence[Member],
+    partial: Sequence[Value],
+    blocks: DimLike,
+    buffers: dict[Member, Value],
 ) -> None:
     ops = [REDUCTIONS[m.eqn.op.name] for m in reductions]
 
@@ -369,6 +372,4 @@ def _block_loop(
         _compute_and_store_known(reader, maps, index, buffers)
         return found
 
-    return reduce_loops(
-        reader, (upper,), combine, [m.eqn.operands[0] for m in reductions], body, lower=lower
-    )
+    return reduce_loops(reader, (upper,), combine, [m.eqn.operands[0] for m in reductions], body, lower=lower)

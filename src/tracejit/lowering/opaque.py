@@ -64,7 +64,6 @@ def _update_slice(lowering: Lowering, eqn: Eqn) -> None:
         )
 
     reader = lowering.reader
-    cost = max(1, lowering.program.cost.get(value, 1) // 8) if isinstance(value, Value) else 1
 
     def emit() -> None:
         def body(index: Index) -> None:
@@ -73,7 +72,7 @@ def _update_slice(lowering: Lowering, eqn: Eqn) -> None:
         if not value.dims:
             body(())
         else:
-            map_loops(value.dims, body, flat=False, cost=cost, reader=reader)
+            map_loops(value.dims, body, flat=False, cost=1, reader=reader)
 
     if _reads_elsewhere(buffer, emit):
         assert isinstance(value, Value)

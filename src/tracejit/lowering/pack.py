@@ -1,6 +1,7 @@
 """Copies of small arrays in the order in which large nests read them.
 
-Where a short reduction runs inside a long vector loop (pairwise distances over ``(n, 3)`` points), the vector loop would step
+Where a short reduction runs inside a long vector loop (pairwise distances over ``(n, 3)`` points), the vector loop
+would step
 over rows: ``x[j, k]`` for consecutive ``j``. One transposed copy, small beside the nest, makes those loads contiguous.
 """
 
@@ -53,7 +54,7 @@ def _copied(source: Operand, axis: int, copies: dict[tuple[Operand, int], tuple[
 
 
 def _strided_reads(program: Program, reduction: Eqn) -> list[tuple[Eqn, Value, int]]:
-    """(reader, source, axis) where consecutive iterations of the vector loop step along an axis that is not the last."""
+    """(reader, source, axis) where the vector loop steps along an axis that is not the last in memory."""
     operand = reduction.operands[0]
     axes = reduction.attrs["axes"]
     loops = iter(range(operand.rank))

@@ -23,7 +23,8 @@ Key: TypeAlias = tuple[Value, Index]
 class Reader:
     """Reads values of one program at indices, from memory where they have storage, by computing them where not.
 
-    ``storage`` maps a value to its buffer. Inside ``with reader:`` what has been read is known until the scope ends, as the scalars belong to the loop body in which they were made. An index of one entry for a value of higher
+    ``storage`` maps a value to its buffer. Inside ``with reader:`` what has been read is known until the scope ends,
+    as the scalars belong to the loop body in which they were made. An index of one entry for a value of higher
     rank is a flat (row-major) index.
     """
 
@@ -180,9 +181,7 @@ def reduce_loops(
 
     body: may also store (independent elements). Returns the combined scalars.
     """
-    inits: list[Operand] = [
-        identity_element(c, o.type.dtype) for c, o in zip(combine, operands, strict=True)
-    ]
+    inits: list[Operand] = [identity_element(c, o.type.dtype) for c, o in zip(combine, operands, strict=True)]
 
     def level(depth: int, outer: Index, carries: list[Operand]) -> list[Operand]:
         last = depth == len(dims) - 1

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tracejit.ir.ops  # noqa: F401  (declares the primitives)
-from tracejit.ir.core import Operand
-from tracejit.ir.pattern import Condition, attr, is_bool, is_float, is_integer, rule, rules, var
+from tracejit.ir.pattern import attr, is_bool, is_float, is_integer, rule, rules, var
 from tracejit.ir.primitive import PRIMITIVES as P
 
 __all__ = ["ALGEBRA"]
 
 x, y, c = var("x"), var("y"), var("c")
 dtype, inner = attr("dtype"), attr("inner")
-
 
 
 ALGEBRA = rules(

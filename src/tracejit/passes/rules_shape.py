@@ -29,13 +29,13 @@ def _unreshaped(x: Operand, inner_dims: Dims, dims: Dims, axes: tuple[int, ...])
     return P["broadcast"](x, dims=dims, axes=tuple(own))
 
 
-def _broadcast_twice(x: Operand, inner_dims: Dims, inner_axes: tuple[int, ...], dims: Dims, axes: tuple[int, ...]) -> Any:
+def _broadcast_twice(
+    x: Operand, inner_dims: Dims, inner_axes: tuple[int, ...], dims: Dims, axes: tuple[int, ...]
+) -> Any:
     return P["broadcast"](x, dims=dims, axes=tuple(axes[axis] for axis in inner_axes))
 
 
-def _slice_twice(
-    x: Operand, inner_starts: Dims, inner_steps: Dims, starts: Dims, sizes: Dims, steps: Dims
-) -> Any:
+def _slice_twice(x: Operand, inner_starts: Dims, inner_steps: Dims, starts: Dims, sizes: Dims, steps: Dims) -> Any:
     return P["slice"](
         x,
         starts=tuple(s + t * d for s, t, d in zip(inner_starts, starts, inner_steps, strict=True)),
@@ -76,9 +76,7 @@ SHAPE = rules(
         P["reshape"](P["reshape"](x, dims=inner_dims), dims=dims),
         lambda x, dims: P["reshape"](x, dims=dims),
     ),
-    rule(
-        "broadcast_to_own", P["broadcast"](x, dims=dims, axes=axes), lambda x, dims: x if x.dims == dims else None
-    ),
+    rule("broadcast_to_own", P["broadcast"](x, dims=dims, axes=axes), lambda x, dims: x if x.dims == dims else None),
     rule(
         "broadcast_twice",
         P["broadcast"](P["broadcast"](x, dims=inner_dims, axes=inner_axes), dims=dims, axes=axes),
