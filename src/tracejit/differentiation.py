@@ -42,11 +42,17 @@ __all__ = [
 
 ArgumentNumbers = int | Sequence[int]
 
+
+def _traced(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None) -> Nested:
+    """The function as a program. What it writes into its arguments is seen by itself only: derivatives are of values."""
+    return call_traced(fun, args, kwargs, effects=False)
+
+
 # ------------------------------------------------------------------------------------------------------------ grad
 
 
 def value_and_grad(fun: Callable[..., Any], argnums: ArgumentNumbers = 0, has_aux: bool = False) -> Callable[..., Any]:
-    """A function that returns ``(fun(*args), gradient)``.
+    """A function that returns ``(fun(*args), gradient)``; what ``fun`` writes into its arguments does not leave it.
 
     argnums: the position of the argument to differentiate by (its gradient is returned as it is), or several (a tuple).
         Arguments may be pytrees of float arrays or floats; a gradient has the structure, shapes and dtypes of its
@@ -61,7 +67,7 @@ def value_and_grad(fun: Callable[..., Any], argnums: ArgumentNumbers = 0, has_au
     """
 
     def inside(*args: Any, **kwargs: Any) -> Any:
-        nested = call_traced(fun, args, kwargs)
+        nested = _traced(fun, args, kwargs)
         chosen = _chosen_leaves(nested, len(args), argnums, "grad")
         result = _value_position(nested, has_aux)
         program = grad_program(pure_program(nested), [leaf.index for leaf in _flat(chosen)], result)
@@ -167,7 +173,7 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
     """
 
     def inside(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-        nested = call_traced(fun, primals)
+        nested = _traced(fun, primals)
         given, tree = flatten(tuple(tangents))
         if tree != nested.in_tree.children[0]:
             raise TypeError(f"jvp: tangents are built like the primals; {tree!r} is not {nested.in_tree.children[0]!r}")
@@ -220,11 +226,11 @@ def vjp(fun: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], An
     """
 
     def values(*primals: Any) -> Any:
-        nested = call_traced(fun, primals)
+        nested = _traced(fun, primals)
         return nested.rebuild(emit_program(pure_program(nested), nested.operands))
 
     def inside(primals: Sequence[Any], cotangent: Any) -> Any:
-        nested = call_traced(fun, primals)
+        nested = _traced(fun, primals)
         given, tree = flatten(cotangent)
         if tree != nested.out_tree:
             raise TypeError(f"vjp: a cotangent is built like the result; {tree!r} is not {nested.out_tree!r}")
@@ -278,7 +284,7 @@ def jacrev(fun: Callable[..., Any], argnums: ArgumentNumbers = 0) -> Callable[..
     """
 
     def inside(*args: Any, **kwargs: Any) -> Any:
-        nested = call_traced(fun, args, kwargs)
+        nested = _traced(fun, args, kwargs)
         chosen = _chosen_leaves(nested, len(args), argnums, "jacobian")
         function = pure_program(nested)
         program = vjp_function(function, [leaf.index for leaf in _flat(chosen)])
@@ -343,7 +349,7 @@ def jacfwd(fun: Callable[..., Any], argnums: ArgumentNumbers = 0) -> Callable[..
     """
 
     def inside(*args: Any, **kwargs: Any) -> Any:
-        nested = call_traced(fun, args, kwargs)
+        nested = _traced(fun, args, kwargs)
         chosen = _chosen_leaves(nested, len(args), argnums, "jacobian")
         function = pure_program(nested)
         rows: dict[int, list[Operand]] = {}

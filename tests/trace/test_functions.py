@@ -185,13 +185,14 @@ def test_einsum_other_forms() -> None:
 
 FROM_SOURCE = """
 np.gradient(x) | np.gradient(x, axis=0) | np.gradient(x, 0.5, axis=1) | np.gradient(x, 2, 3) | np.gradient(x[:, 0])
-np.cross(x, x[::-1]) | np.cross(x[0], x[1]) | np.polyval(x[0], x) | np.vander(x[0]) | np.vander(x[0], 5, increasing=True)
+np.cross(x, x[::-1]) | np.cross(x[0], x[1]) | np.polyval(x[0], x)
+np.vander(x[0]) | np.vander(x[0], 5, increasing=True)
 np.cov(x) | np.cov(x, rowvar=False, bias=True) | np.corrcoef(x) | np.unwrap(x * 5) | np.geomspace(1, 10, 5)
 np.polyadd(x[0], x[1]) | np.polysub(x[0], x[1]) | np.resize(x, (2, 2)) | np.apply_over_axes(np.sum, x, [0])
 x[np.ix_([0, 1], [1, 2])] | np.real_if_close(x) | x[:3][np.tril_indices(3)] | np.linalg.multi_dot([x, x.T, x])
 np.linalg.vector_norm(x) | np.linalg.matrix_norm(x) | np.linalg.outer(x[0], x[1]) | np.linalg.matrix_power(x[:3], 3)
 np.linalg.matmul(x, x.T) | np.result_type(x, 1) | np.broadcast(x, x[0]).shape | np.mgrid[0:3, 0:2] * x[0, 0]
-x[np.s_[1:, 0]] | np.ogrid[0:3, 0:2][0] * x[0, 0] | np.linalg.tensordot(x, x.T, 1)
+x[np.s_[1:, 0]] | np.ogrid[0:3, 0:2][0] * x[0, 0] | np.linalg.tensordot(x, x.T, axes=1)
 """
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.trace.harness import Jit, check
+from tests.trace.harness import Jit, check, function_of
 from tracejit.trace.sizes import SizeEnvironment
 from tracejit.trace.tracer import trace
 
@@ -118,3 +118,42 @@ def test_sizes_of_zero() -> None:
 
     for shape in ((0, 3), (3, 1), (0, 1), (4, 2)):
         check(program, np.ones(shape))
+
+
+SHAPES = """
+x.shape == (4, 3)
+np.prod(x.shape)
+np.zeros(np.prod(x.shape))
+int(np.prod(x.shape)) // 2
+np.sum(x.shape)
+str(x.shape)
+f'{x.shape[0]}x{x.shape[1]}'
+[x[i, j] for i, j in np.ndindex(2, 2)]
+x.shape[::-1]
+sum(x.shape)
+max(x.shape)
+np.array(x.shape)
+x.reshape(x.shape[0] // 2, -1)
+x.reshape(*x.shape, 1)
+any(s > 3 for s in x.shape)
+int(np.sqrt(x.size))
+int(np.ceil(len(x) / 3))
+x[: len(x) // 2], x[len(x) // 2 :]
+x[-1:0:-1]
+x[:: len(x) - 1]
+np.roll(x, len(x) // 2, axis=0)
+np.split(x, [len(x) // 2])
+math.prod(x.shape)
+np.repeat(x, x.shape[1], axis=0)
+np.tile(x, (x.shape[0], 1))
+np.linspace(0, 1, x.size).reshape(x.shape)
+bool(x.shape[0])
+"""
+
+
+@pytest.mark.parametrize("body", SHAPES.strip().splitlines())
+def test_arithmetic_of_shapes(body: str) -> None:
+    function = function_of(body, "x")
+    jit = Jit(function)
+    for shape in ((4, 3), (4, 5), (6, 3)):
+        check(function, np.arange(float(np.prod(shape))).reshape(shape), jit=jit)

@@ -1,8 +1,8 @@
 """Which memory an access cannot touch, as LLVM metadata: buffers are distinct objects.
 
-While a function is emitted, accesses name buffers by their number in the kernel. When it is done its buffers are numbered
-anew, in the order in which the function uses them: equal loops over different buffers become equal text, and are
-emitted once.
+While a function is emitted, accesses name buffers by their number in the kernel. When it is done its buffers are
+numbered anew, in the order in which the function uses them: equal loops over different buffers become equal text, and
+are emitted once.
 """
 
 from __future__ import annotations

@@ -133,6 +133,7 @@ class Literal(_Expression):
 
     @property
     def bits(self) -> bytes:
+        """The bytes of the value."""
         return self._bits
 
     def __eq__(self, other: object) -> bool:

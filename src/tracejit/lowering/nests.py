@@ -46,7 +46,7 @@ def work(members: Sequence[Member], dims: Sequence[DimLike]) -> DimLike:
 
 
 def _versioned(reader: Reader, members: Sequence[Member], emit: Callable[[], object]) -> None:
-    """Emit a nest; where short loops run inside it, also a version with those unrolled, for the sizes that were seen."""
+    """Emit a nest; where short loops run inside it, also a version with those unrolled, for the sizes last seen."""
     fixed: dict[str, DimLike] = {name: size for m in members for name, size in m.reads.short.items()}
     if not fixed:
         emit()

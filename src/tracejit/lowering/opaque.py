@@ -233,7 +233,7 @@ def _dot(lowering: Lowering, eqn: Eqn) -> None:
 
 def _carry_buffers(lowering: Lowering, operands: tuple[Operand, ...], results: tuple[Value, ...]) -> list[Value]:
     """Memory for the loop's state, holding its initial values."""
-    buffers = []
+    buffers: list[Value] = []
     for operand, result in zip(operands, results, strict=True):
         home = lowering.home.get(result)
         buffer = lowering.take_over(operand) if operand.rank and home is None else None

@@ -111,6 +111,7 @@ class Reader:
 
     def _reduction(self, eqn: Eqn, index: Index) -> Loader:
         """A serial loop over the reduced axes, inside whatever loop asked."""
+        yield from ()  # a generator, as every loader is
         operand = eqn.operands[0]
         axes = sorted(eqn.attrs["axes"])
         combine = REDUCTIONS[eqn.op.name]
@@ -128,7 +129,6 @@ class Reader:
             return functools.reduce(functools.partial(combined, combine), terms)
         (total,) = reduce_loops(self, dims, [combine], [operand], lambda inner: [at(inner)], vector=False)
         return total
-        yield  # a generator, as every loader is
 
 
 _SCALAR = {

@@ -13,6 +13,7 @@ import numpy as np
 
 from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Operand
+from tracejit.ir.dims import DimLike
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import DType
@@ -320,11 +321,12 @@ class TracedArray(NumpyValue):
 class TracedScalar(NumpyValue):
     """Stands for a NumPy scalar such as ``numpy.float64``: immutable, without dims."""
 
-    __slots__ = ("_operand", "dtype", "owner")
+    __slots__ = ("_operand", "dim", "dtype", "owner")
     dims: Dims = ()
 
-    def __init__(self, operand: Operand) -> None:
+    def __init__(self, operand: Operand, dim: DimLike | None = None) -> None:
         self._operand = operand
+        self.dim = dim  # the size that this int64 is, as np.prod(x.shape)
         self.dtype = operand.type.dtype
         self.owner = current_trace()
 
@@ -344,6 +346,11 @@ class TracedScalar(NumpyValue):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError(f"'numpy.{self.dtype.name}' object does not support item assignment")
+
+    def __index__(self) -> int:
+        return super().__index__() if self.dim is None else current_trace().sizes.concrete(self.dim)
+
+    __int__ = __index__
 
     def is_integer(self) -> Any:
         """``float.is_integer`` of a NumPy float."""

@@ -24,6 +24,7 @@ from tracejit.trace.builtin_functions import BUILTINS
 from tracejit.trace.captures import AttributeOf, ClosureCell, Fixed, GlobalName, ItemOf
 from tracejit.trace.context import Trace, active_trace
 from tracejit.trace.creation import wrap_constant
+from tracejit.trace.indexing import augment_masked, is_mask_key
 from tracejit.trace.inputs import contains_tracer
 from tracejit.trace.location import describe, is_internal, user_location
 from tracejit.trace.registry import CREATION, FUNCTIONS
@@ -298,6 +299,9 @@ class Hook:
     def augment_item(self, operation: str, owner: Any, key: Any, value: Any) -> None:
         """``owner[key] <operation>= value``."""
         owner = self.target(owner)
+        if is_mask_key(owner, key):
+            augment_masked(owner, key, _IN_PLACE[operation], value)
+            return
         if isinstance(owner, _Guarded):
             old = self.item(owner.value, key)
         else:

@@ -19,7 +19,7 @@ from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_arra
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, INT64, result_type
-from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, raise_as_numpy
+from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber, as_dim
@@ -40,7 +40,7 @@ from tracejit.trace.values import (
     transpose,
 )
 
-__all__ = ["assign", "get_item", "set_item"]
+__all__ = ["assign", "augment_masked", "get_item", "is_mask_key", "set_item"]
 
 
 _INVALID_INDEX = (
@@ -472,14 +472,9 @@ def _assign_masked(x: TracedArray, key: Any, value: Any) -> None:
             f"assignment with a boolean mask beside other indices is not compiled ({describe(user_location())}); "
             "index first: y = x[...]; y[mask] = value"
         )
-    mask = as_array(items[0]).operand()
-    rank = len(mask.type.dims)
-    if rank > len(x.dims):
-        raise_as_numpy(operator.getitem, x, key)
-    for axis, (own, other) in enumerate(zip(x.dims, mask.type.dims, strict=False)):
-        _require_mask_size(own, other, axis)
+    mask = _mask_operand(x, items[0])
     stored = materialize(describe_input(value)[1], x.dtype)
-    rest = len(x.dims) - rank
+    rest = len(x.dims) - len(mask.type.dims)
     if len(stored.type.dims) > rest and not (len(stored.type.dims) == rest + 1 and _is_one(stored.type.dims[0])):
         raise UnsupportedError(
             f"x[mask] = values with one value for each selected element is not compiled ({describe(user_location())}). "
@@ -488,9 +483,41 @@ def _assign_masked(x: TracedArray, key: Any, value: Any) -> None:
     dims = resolve_dims(x.dims)
     if not fits(stored.type.dims, dims):
         raise_as_numpy(lambda a, m, v: a.__setitem__(m, v), x, items[0], value)
-    stored = match(stored, dims)
+    _write_where(x, mask, match(stored, dims))
+
+
+def _mask_operand(x: TracedArray, item: Any) -> Operand:
+    """A boolean mask over the first axes of x."""
+    mask = as_array(item).operand()
+    if len(mask.type.dims) > len(x.dims):
+        raise_as_numpy(operator.getitem, x, item)
+    for axis, (own, other) in enumerate(zip(x.dims, mask.type.dims, strict=False)):
+        _require_mask_size(own, other, axis)
+    return mask
+
+
+def _write_where(x: TracedArray, mask: Operand, stored: Operand) -> None:
+    dims = resolve_dims(x.dims)
+    rest = len(dims) - len(mask.type.dims)
     wide = reshape(mask, (*mask.type.dims, *(1,) * rest)) if rest else mask
     x.write(select(match(wide, dims), stored, x.operand()))
+
+
+def is_mask_key(x: Any, key: Any) -> bool:
+    """Whether ``x[key]`` is a traced array indexed by one traced mask."""
+    return isinstance(x, TracedArray) and isinstance(key, TracedArray) and key.dtype == BOOL
+
+
+def augment_masked(x: TracedArray, mask: TracedArray, operation: Any, value: Any) -> None:
+    """``x[mask] <operation>= value``: computed everywhere, kept where the mask holds."""
+    if not x.writeable:
+        raise ValueError("assignment destination is read-only")
+    rest = len(x.dims) - mask.ndim
+    if len(operand_of(value).type.dims) > max(rest, 0):
+        raise _mask_error(mask)
+    where = _mask_operand(x, mask)
+    changed = operation(new_array(x.operand()), value)
+    _write_where(x, where, changed.operand())
 
 
 def _is_one(dim: DimLike) -> bool:

@@ -19,7 +19,8 @@ from tracejit.trace.syntax import HOOK, rewritten_code
 __all__: list[str] = []
 
 _NAMES = (
-    "apply_over_axes corrcoef cov cross geomspace gradient ix_ polyadd polysub polyval real_if_close resize unwrap vander"
+    "apply_over_axes corrcoef cov cross geomspace gradient ix_ polyadd polysub polyval real_if_close resize unwrap "
+    "vander"
 )
 _LINALG = "matrix_norm matrix_power multi_dot outer vector_norm"
 _SAME = {"matmul": "matmul", "tensordot": "tensordot", "vecdot": "vecdot", "matrix_transpose": "matrix_transpose"}

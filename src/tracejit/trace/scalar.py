@@ -277,7 +277,8 @@ class SymbolicInt(PythonNumber):
         return True
 
     def __repr__(self) -> str:
-        return f"size {self.dim} ({self.sizes.hint(self.dim)} in this call)"
+        # str() of a shape shows the numbers, and is right for this call only: hence the guard.
+        return str(self.value()) if self.sizes.active else f"<size {self.dim} of a finished trace>"
 
 
 def _bits(name: str) -> None:
@@ -334,7 +335,7 @@ class SymbolicBool(SymbolicInt):
         return hash(bool(self))
 
     def __repr__(self) -> str:
-        return f"bool {self.dim}"
+        return str(bool(self)) if self.sizes.active else f"<bool {self.dim} of a finished trace>"
 
 
 def python_size(dim: DimLike) -> Any:
@@ -354,6 +355,8 @@ def as_dim(value: Any, what: str = "a size") -> DimLike:
         value._check()
         return value.sizes.resolve(value.dim)
     if isinstance(value, Tracer):
+        if (dim := getattr(value, "dim", None)) is not None:
+            return current_trace().sizes.resolve(dim)  # a NumPy integer that is the product of a shape
         if isinstance(value, PythonNumber) and value.python_type in (float, complex):
             raise TypeError(f"'{value.python_type.__name__}' object cannot be interpreted as an integer")
         refuse(what, value, "Sizes come from Python ints, shapes and len(), not from computed data.")
@@ -493,6 +496,8 @@ def _compare_sizes(sizes: SizeEnvironment, name: str, a: DimLike, b: DimLike) ->
 
 def to_number(value: Any, kind: type) -> Any:
     """``float(value)`` and the like of a traced number or of a traced array with one element."""
+    if kind is int and (dim := getattr(value, "dim", None)) is not None:
+        return python_size(dim)
     operand = value.operand()
     if kind is bool:
         return number(truth(operand), bool)

@@ -263,6 +263,8 @@ def write_out(
     """Write a result into an ``out=`` array under NumPy's casting and shape rules; gives that array."""
     if isinstance(out, tuple):
         (out,) = out
+    if out is Ellipsis:  # an array even where a NumPy scalar would be the result
+        return new_array(part)
     if not isinstance(out, TracedArray):
         if not isinstance(out, np.ndarray):
             raise TypeError("return arrays must be of ArrayType")

@@ -10,13 +10,13 @@ import numpy as np
 from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike, product
-from tracejit.trace.array import new_array, wrap
+from tracejit.trace.array import TracedScalar, new_array, wrap
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, INT64, DType, sum_dtype
 from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
 from tracejit.trace.numpy_api.common import NO_VALUE, axis_index, given, reduced_axes, ufunc
 from tracejit.trace.registry import implements
-from tracejit.trace.scalar import to_number
+from tracejit.trace.scalar import SymbolicInt, as_dim, to_number
 from tracejit.trace.ufuncs import write_out
 from tracejit.trace.values import (
     Dims,
@@ -73,6 +73,8 @@ def _sum_like(name: str, combine: np.ufunc, neutral: int) -> Callable[..., Any]:
         initial: Any = NO_VALUE,
         where: Any = NO_VALUE,
     ) -> Any:
+        if axis is None and dtype is None and _is_shape(a) and not any(map(given, (out, keepdims, initial, where))):
+            return _of_sizes(combine, a)
         x = operand_of(a)
         loop = sum_dtype(combine, x.type.dtype) if dtype is None else np.dtype(dtype)
         if dtype is None and given(out):
@@ -88,6 +90,22 @@ def _sum_like(name: str, combine: np.ufunc, neutral: int) -> Callable[..., Any]:
         return deliver(getattr(np, combine.__name__), result, out, args=(a,))
 
     return function
+
+
+def _is_shape(value: Any) -> bool:
+    """Whether a value is a tuple or list of sizes."""
+    return isinstance(value, (tuple, list)) and bool(value) and all(isinstance(v, (int, SymbolicInt)) for v in value)
+
+
+def _of_sizes(combine: np.ufunc, sizes: Any) -> TracedScalar:
+    """The sum or product of a shape: an int64 scalar that can be a size itself."""
+    dims = [as_dim(size) for size in sizes]
+    total: DimLike = product(tuple(dims))
+    if combine is np.add:
+        total = 0
+        for dim in dims:
+            total = total + dim
+    return TracedScalar(dim_value(total), total)
 
 
 def _with_initial(combine: np.ufunc, result: Operand, initial: Any) -> Operand:
