@@ -6,6 +6,7 @@ import argparse
 import os
 import pathlib
 import shlex
+import signal
 import sys
 
 from rich.console import Console
@@ -43,6 +44,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Run what was asked for, printing each table as it is ready."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that the workers, which sleep, end too
     registry.load()
     options = arguments()
     console = Console()

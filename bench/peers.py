@@ -31,6 +31,11 @@ class Peer:
     wait: Callable[[Any], Any] = _same
     fetch: Callable[[Any], Any] = np.asarray
 
+    @property
+    def returns_when_done(self) -> bool:
+        """Whether a call returns when its result is there."""
+        return self.wait is _same
+
 
 def _prepare_tracejit(threads: int) -> None:
     import tracejit

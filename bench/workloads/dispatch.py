@@ -6,6 +6,7 @@ Numba dispatcher in the same process, which is the comparison that the machine's
 
 from __future__ import annotations
 
+import functools
 import statistics
 from typing import Any
 
@@ -99,13 +100,9 @@ def dispatch_in_process(session: Session) -> list[dict[str, Any]]:
 def measure_in_process(functions: list[str], rounds: int, budget: float) -> dict[str, list[list[float]]]:
     """In the fresh process: samples per name and round."""
     x = dispatch.inputs("small")[0]
-    calls = {"np.sin": _bound(np.sin, x), "numpy": _bound(dispatch_numpy, x)}
+    calls = {"np.sin": functools.partial(np.sin, x), "numpy": functools.partial(dispatch_numpy, x)}
     for name in functions:
-        calls[name] = _bound(dispatch.builders[name](), x)
+        calls[name] = functools.partial(dispatch.builders[name](), x)
     for call in calls.values():
         call()
     return in_turn(calls, rounds, budget)
-
-
-def _bound(function: Function, x: Any) -> Function:
-    return lambda: function(x)

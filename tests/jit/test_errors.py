@@ -168,9 +168,9 @@ def branch(x):
 
 def test_if_on_a_traced_array():
     assert refused(tj.ConcretizationError, branch, X) == (
-        "an `if`, `while`, `and`, `or`, `not` or `assert` needs the value of traced NumPy scalar of dtype bool, which is known "
-        "only when the compiled function runs (HERE). Choose between values with np.where, or between computations with "
-        "tj.cond."
+        "an `if`, `while`, `and`, `or`, `not` or `assert` needs the value of traced NumPy scalar of dtype bool, which is "
+        "known only when the compiled function runs (HERE). Choose between values with np.where, or between computations "
+        "with tj.cond."
     )
     text = refused(tj.ConcretizationError, lambda x: x if x > 3 else -x, X)
     assert "traced array of shape (x0=3, x1=4) and dtype bool" in text and "np.where" in text
@@ -178,8 +178,8 @@ def test_if_on_a_traced_array():
 
 def test_range_of_a_traced_number():
     assert refused(tj.ConcretizationError, lambda x: [k for k in range(int(x[0, 0]))], X) == (
-        "an index, a size or range() needs the value of traced Python int, which is known only when the compiled function "
-        "runs (HERE). Pass sizes as Python ints; an array can be indexed with traced integers."
+        "an index, a size or range() needs the value of traced Python int, which is known only when the compiled "
+        "function runs (HERE). Pass sizes as Python ints; an array can be indexed with traced integers."
     )
 
 
@@ -223,7 +223,7 @@ def test_traced_values_do_not_leak():
     for function in (count, set_attribute):
         text = refused(tj.UnsupportedError, function, X)
         assert text.startswith("a traced value is stored in") and "return the value" in text
-    with pytest.raises(tj.UnsupportedError, match="replaces entries|changes|is stored"):
+    with pytest.raises(tj.UnsupportedError, match=r"replaces entries|changes|is stored"):
         tj.jit(remember)(X, {"last": X})
     with pytest.raises(
         tj.UnsupportedError, match=r"keep .*test_errors.py:\d+.* changes what it reads from outside: KEPT"
@@ -250,8 +250,8 @@ def test_traced_values_in_a_cache_are_noticed():
 def test_settings_are_checked():
     with pytest.raises(TypeError, match="compiles functions, not int"):
         tj.jit(3)
-    with pytest.raises(ValueError, match="shapes='x': choose 'dynamic' or 'static'"):
-        tj.jit(lambda x: x, shapes="x")
+    with pytest.raises(tj.UnsupportedError, match="shapes='static'"):
+        tj.jit(lambda x: x, shapes="static")
     with pytest.raises(tj.UnsupportedError, match="device='gpu'"):
         tj.jit(lambda x: x, device="gpu")
     with pytest.raises(ValueError, match="stage 'x': choose trace, optimized, loops, llvm or asm"):
@@ -299,6 +299,6 @@ def test_index_errors_of_large_parallel_loops():
     function = tj.jit(lambda x, i: x[i] * 2)
     assert function(x, index).sum() == 1e6
     index[400_000] = 1000
-    with pytest.raises(IndexError, match="^index 1000 is out of bounds for axis 0 with size 1000$"):
+    with pytest.raises(IndexError, match="index 1000 is out of bounds for axis 0 with size 1000"):
         function(x, index)
     assert function(x, index[:400_000]).sum() == 8e5

@@ -124,7 +124,7 @@ def doubling(**rest) -> Program:
 
 
 def doubling_in_place(**rest) -> Program:
-    results = [ResultSpec("argument", argument=0)]
+    results = [ResultSpec("argument", index=0)]
     return program(IN_PLACE, [array(written=True)], [(n,)], [ROWS], results, **rest)
 
 
@@ -167,11 +167,11 @@ def two_read() -> Program:
 def two_arrays(**rest) -> Program:
     symbols = [ROWS, ("m", ("dim", 1, 0))]
     return program(
-        IN_PLACE, [array(written=True), array(**rest)], [(n,), (m,)], symbols, [ResultSpec("argument", argument=0)]
+        IN_PLACE, [array(written=True), array(**rest)], [(n,), (m,)], symbols, [ResultSpec("argument", index=0)]
     )
 
 
 def failing(**rest) -> Program:
     message = Message(IndexError, "index {0} is out of bounds for axis 0 with size {1}", "model.py:12, in step")
-    results = [ResultSpec("array", F8, (n,)), ResultSpec("scalar", F8), ResultSpec("argument", argument=0)]
+    results = [ResultSpec("array", F8, (n,)), ResultSpec("scalar", F8), ResultSpec("argument", index=0)]
     return program(FAILING, [array()], [(n,)], [ROWS], results, result_tree="tuple", messages=(message,), **rest)

@@ -38,6 +38,7 @@ from tracejit.ir import dims
 from tracejit.ir.dims import symbol
 from tracejit.runtime import entry, layout, wrapper
 from tracejit.runtime.program import ArgumentSpec, ResultSpec
+from tracejit.runtime.structure import LEAF, Lookup
 
 
 @pytest.mark.parametrize("size", [0, 1, 4, 1000, 100_000, 300_000])
@@ -91,20 +92,24 @@ def test_scalar_subclasses_are_left_to_the_slow_path():
 @pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "c16", "c8", "i1", "u2", "i4", "u8", "?"])
 def test_rank_0_arguments(make, dtype):
     dtype = np.dtype(dtype)
-    f = make(program(copy_bytes([dtype.itemsize]), [array(0, dtype)], [()], [], [ResultSpec("array", dtype)]))
     value = dtype.type(1)
-    for x in (value, np.array(value)):
+    other = np.float32 if dtype != F4 else np.float64
+    for spec, x, strange in [
+        (array(0, dtype), np.array(value), value),
+        (ArgumentSpec("scalar", dtype), value, np.array(value)),
+    ]:
+        f = make(program(copy_bytes([dtype.itemsize]), [spec], [()], [], [ResultSpec("array", dtype)]))
         result = f(x)
         assert type(result) is np.ndarray and result.shape == () and result.dtype is dtype and result == value
-    assert f._hits == 2
-    other = np.float32 if dtype != F4 else np.float64
-    assert is_slow(f(other(1))) and is_slow(f(np.array(other(1)))) and is_slow(f(np.ones(1, dtype))) and is_slow(f("x"))
+        assert f._hits == 1
+        for bad in (strange, other(1), np.array(other(1)), np.ones(1, dtype), "x"):
+            assert is_slow(f(bad))
 
 
 @pytest.mark.parametrize("tree", ["tuple", "list", dict.fromkeys])
 def test_containers(make, tree):
-    results = [ResultSpec("argument", argument=0), ResultSpec("array", F8, (n,)), ResultSpec("argument", argument=0)]
-    build = (lambda leaves: {"leaves": leaves}) if callable(tree) else tree
+    results = [ResultSpec("argument", index=0), ResultSpec("array", F8, (n,)), ResultSpec("argument", index=0)]
+    build = (lambda *leaves: {"leaves": list(leaves)}) if callable(tree) else tree
     f, x = make(program(DOUBLE, [array()], [(n,)], [ROWS], results, result_tree=build)), np.arange(3.0)
     result = f(x)
     leaves = result["leaves"] if callable(tree) else result
@@ -283,8 +288,8 @@ def test_sizes_beyond_64_bits_are_left_to_the_slow_path():
 
 def test_versions_are_asked_in_order(make):
     any_size = doubling()
-    three = program(NOTHING, [array()], [(3,)], [], [ResultSpec("argument", argument=0)])
-    matrix = program(NOTHING, [array(2)], [(n, m)], [ROWS, ("m", ("dim", 0, 1))], [ResultSpec("argument", argument=0)])
+    three = program(NOTHING, [array()], [(3,)], [], [ResultSpec("argument", index=0)])
+    matrix = program(NOTHING, [array(2)], [(n, m)], [ROWS, ("m", ("dim", 0, 1))], [ResultSpec("argument", index=0)])
     x3, x4, x22 = np.ones(3), np.ones(4), np.ones((2, 2))
     f = make(three, any_size, matrix)
     assert f(x3) is x3 and f(x4) is not x4 and f(x22) is x22 and is_slow(f(np.ones((1, 1, 1))))
@@ -309,17 +314,18 @@ def test_captured_arrays_are_read_at_each_call(make):
     names = {"scale": np.arange(2.0)}
     cell = types.CellType(np.arange(3.0))
     own = np.arange(4.0)
-    spec = [array(source="global"), array(source="cell"), array(source="object"), array()]
-    results = [ResultSpec("argument", argument=k) for k in range(3)]
+    results = [ResultSpec("argument", index=k) for k in (1, 2, 3)]
     f = make(
         program(
             NOTHING,
-            spec,
-            [(k,) for k in (2, 3, 4)] + [(n,)],
-            [("n", ("dim", 3, 0))],
+            [array()] * 4,
+            [(n,)] + [(k,) for k in (2, 3, 4)],
+            [ROWS],
             results,
             result_tree="tuple",
-            objects={0: (names, "scale"), 1: cell, 2: own},
+            lookups=(Lookup("global", "scale"), Lookup("cell"), Lookup("object")),
+            outside=((0, LEAF), (1, LEAF), (2, LEAF)),
+            roots={0: names, 1: cell, 2: own},
         )
     )
     x = np.ones(1)
@@ -339,18 +345,19 @@ def test_captured_arrays_are_read_at_each_call(make):
 @fast_only
 def test_captured_arrays_stay_alive_while_the_kernel_runs():
     names = {"flag": np.zeros(1, np.int64)}
-    spec = [array(1, I8, source="global")]
     f = Fast()
     f._install(
         [
             program(
                 WAITING,
-                spec,
+                [array(1, I8)],
                 [(1,)],
                 [],
-                [ResultSpec("argument", argument=0)],
+                [ResultSpec("argument", index=0)],
                 release_gil="always",
-                objects={0: (names, "flag")},
+                lookups=(Lookup("global", "flag"),),
+                outside=((0, LEAF),),
+                roots={0: names},
             )
         ]
     )

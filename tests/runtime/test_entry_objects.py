@@ -36,6 +36,7 @@ from tracejit.ir.dims import symbol
 from tracejit.runtime import cache, entry, layout
 from tracejit.runtime.entry_text import entry_text
 from tracejit.runtime.program import Message, Program, ResultSpec
+from tracejit.runtime.structure import LEAF, Lookup
 
 
 def call_safely(f, *args, **kwargs):
@@ -62,17 +63,19 @@ def test_no_reference_is_lost_or_kept(case):
     )
     captured = program(
         NOTHING,
-        [array(), array(source="global")],
+        [array(), array()],
         [(n,), (m,)],
         [ROWS, ("m", ("dim", 1, 0))],
-        [ResultSpec("argument", argument=1)],
-        objects={1: (names, "w")},
+        [ResultSpec("argument", index=1)],
+        lookups=(Lookup("global", "w"),),
+        outside=((0, LEAF),),
+        roots={0: names},
     )
     programs = {
         "in place": doubling_in_place(),
         "fails": failing(),
         "negative": negative,
-        "unflatten": doubling(result_tree=lambda leaves: {"a": leaves[0]}),
+        "unflatten": doubling(result_tree=lambda leaf: {"a": leaf}),
         "captured": captured,
     }
     f = Fast()
@@ -117,7 +120,7 @@ def test_instances_and_versions_are_freed():
 @fast_only
 def test_replaced_versions_live_until_their_calls_return():
     flag = np.zeros(1, np.int64)
-    waiting = program(WAITING, [array(1, I8)], [(1,)], [], [ResultSpec("argument", argument=0)], release_gil="always")
+    waiting = program(WAITING, [array(1, I8)], [(1,)], [], [ResultSpec("argument", index=0)], release_gil="always")
     f = Fast()
     f._install([waiting])
     keep = weakref.ref(f._chain[0][1].table)
@@ -169,7 +172,7 @@ def test_many_threads_call_one_function(make):
 @pytest.mark.parametrize("elements", [1, 20_000])
 def test_long_kernels_run_without_the_gil(make, elements):
     release = "always" if elements == 1 else "large"
-    spec, results = [array(1, I8)], [ResultSpec("argument", argument=0)]
+    spec, results = [array(1, I8)], [ResultSpec("argument", index=0)]
     message = Message(RuntimeError, "waited for too long")
     f = make(program(WAITING, spec, [(n,)], [ROWS], results, release_gil=release, messages=(message,)))
     flag = np.zeros(elements, np.int64)

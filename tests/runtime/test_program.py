@@ -21,33 +21,40 @@ from tracejit.codegen_llvm import engine
 from tracejit.ir import dims
 from tracejit.ir.dims import evaluate, symbol
 from tracejit.runtime.dim_text import DimWriter, declarations
-from tracejit.runtime.program import ArgumentSpec, Message, Program, ResultSpec, from_json, message_of, to_json
+from tracejit.runtime.program import ArgumentSpec, Message, Program, ResultSpec, message_of
+from tracejit.runtime.program_text import from_json, to_json
+from tracejit.runtime.structure import LEAF, CallShape, Lookup, Node
 
 
 def test_programs_survive_as_text():
     p = program(
         NOTHING,
-        [array(2, F4, written=True), ArgumentSpec("int", passed=False), ArgumentSpec("static"), array(source="cell")],
+        [array(2, F4, written=True), ArgumentSpec("int", passed=False), ArgumentSpec("static"), array()],
         [(n, dims.floordiv(n, 2)), (), (), (3,)],
         [("n", ("dim", 0, 0)), ("k", ("int", 1))],
-        [ResultSpec("array", C16, (n * symbol("k") - 1, dims.maximum(n, 2))), ResultSpec("argument", argument=0)],
+        [ResultSpec("array", C16, (n * symbol("k") - 1, dims.maximum(n, 2))), ResultSpec("argument", index=0)],
         guards=((n * n - 4, ">= 0"),),
-        result_tree=lambda leaves: leaves,
+        result_tree=lambda *leaves: leaves,
         messages=(Message(np.linalg.LinAlgError, "Singular matrix"), Message(ZeroDivisionError, "{0}", "a.py:1")),
         release_gil="always",
-        objects={2: "x", 3: types.CellType()},
+        shape=CallShape((Node("dict", ("a",), (LEAF,)), Node("none")), (("k", Node("list", (), (LEAF,))), ("s", LEAF))),
+        lookups=(Lookup("cell"), Lookup("attribute", "w", 0)),
+        outside=((1, LEAF),),
+        objects={2: "x"},
+        roots={0: types.CellType()},
     )
     text = to_json(p)
-    q = from_json(text, address=1, keepalive=2, objects={2: "y"}, unflatten=tuple)
+    q = from_json(text, address=1, keepalive=2, objects={2: "y"}, result_tree=tuple)
     assert to_json(q) == text
     same = ("name", "arguments", "argument_dims", "symbols", "results", "guards", "messages", "release_gil")
+    same += ("shape", "lookups", "outside", "in_call")
     assert all(getattr(p, name) == getattr(q, name) for name in same)
     assert (q.address, q.keepalive, q.objects, q.result_tree) == (1, 2, {2: "y"}, tuple)
     with pytest.raises(ValueError, match="build its result"):
         from_json(text)
-    for bad in ("", "[]", "{}", text.replace('"format":1', '"format":0'), text.replace("LinAlgError", "SystemExit")):
+    for bad in ("", "[]", "{}", text.replace('"format":2', '"format":0'), text.replace("LinAlgError", "SystemExit")):
         with pytest.raises(ValueError):
-            from_json(bad, unflatten=tuple)
+            from_json(bad, result_tree=tuple)
 
 
 def test_messages_survive_as_strings():
@@ -66,7 +73,7 @@ def test_programs_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="need a result_tree"):
         Program("f", (), (), (), ())
     with pytest.raises(ValueError, match="not an int"):
-        Program("f", (array(1),), ((n,),), (("n", ("int", 0)),), (ResultSpec("argument", argument=0),))
+        Program("f", (array(1),), ((n,),), (("n", ("int", 0)),), (ResultSpec("argument", index=0),))
     with pytest.raises(ValueError, match="native"):
         ArgumentSpec("array", np.dtype(">f8"), 1)
 

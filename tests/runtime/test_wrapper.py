@@ -28,7 +28,6 @@ def test_any_layout_is_copied_in_and_back():
         x[::-1],
         x.astype(">f8"),
         np.frombuffer(bytearray(97), "u1")[1:].view("f8"),
-        np.ma.array(x)[1:],
         x.reshape(3, 4).T[1],
     ]
     for values in layouts:
@@ -42,30 +41,15 @@ def test_any_layout_is_copied_in_and_back():
         np.testing.assert_array_equal(np.asarray(values), expected)
 
 
-def test_array_likes_are_arrays():
-    class Like:
-        def __array__(self, dtype=None, copy=None):
-            return np.arange(3.0)
-
-    for value in ([0.0, 1.0, 2.0], Like(), memoryview(np.arange(3.0))):
-        assert wrapper.matches(doubling(), [value])
-        np.testing.assert_array_equal(wrapper.call(doubling(), [value])[0], [1, 3, 5])
-        assert "not written in place" in wrapper.mismatch(doubling_in_place(), [value])
+def test_other_kinds_of_arrays_are_refused():
+    for value in ([0.0, 1.0, 2.0], memoryview(np.arange(3.0)), np.ma.array([1.0]), np.float64(1), None):
+        assert not wrapper.matches(doubling(), [value])
 
 
-def test_array_likes_are_asked_once():
-    class Shrinking:
-        left = 6
-
-        def __array__(self, dtype=None, copy=None):
-            self.left -= 1
-            return np.zeros(self.left)
-
-    three = program(DOUBLE, [array(), array()], [(n,), (n,)], [ROWS], [ResultSpec("array", F8, (n,))])
-    value = Shrinking()
-    assert wrapper.matches(three, [value, np.zeros(5)])
-    with pytest.raises(RuntimeError, match="changed during the call"):
-        wrapper.call(three, [value, np.zeros(5)])
+def test_mapped_files_are_arrays(tmp_path):
+    mapped = np.memmap(tmp_path / "x", "f8", "w+", shape=3)
+    assert wrapper.matches(doubling(), [mapped])
+    np.testing.assert_array_equal(wrapper.call(doubling(), [mapped])[0], [1, 1, 1])
 
 
 def test_overlap_is_found_exactly():

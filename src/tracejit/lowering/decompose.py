@@ -15,18 +15,60 @@ __all__ = ["decompose"]
 
 
 def decompose(function: Function) -> Function:
-    """Rewrite argmax, argmin, inner and outer products; a function without them comes back as it is."""
+    """Rewrite argmax, argmin, inner, outer and transposed products; a function without them comes back as it is."""
     if not any(eqn.op.name in _RULES for eqn in function.eqns):
         return function
-    return rebuild(function, _visit)
+    turned = _turned_products(function)
+
+    def visit(builder: Builder, eqn: Eqn, operands: list[Operand]) -> Sequence[Operand]:
+        if eqn in turned:
+            return operands if eqn.op.name == "transpose" else (_turned(eqn, operands),)
+        rule = _RULES.get(eqn.op.name)
+        replaced = rule(eqn, operands) if rule is not None else None
+        if replaced is not None:
+            return (replaced,)
+        return builder.emit(eqn.op, tuple(operands), eqn.attrs, eqn.regions, eqn.loc)
+
+    return rebuild(function, visit)
 
 
-def _visit(builder: Builder, eqn: Eqn, operands: list[Operand]) -> Sequence[Operand]:
-    rule = _RULES.get(eqn.op.name)
-    replaced = rule(eqn, operands) if rule is not None else None
-    if replaced is not None:
-        return (replaced,)
-    return builder.emit(eqn.op, tuple(operands), eqn.attrs, eqn.regions, eqn.loc)
+def _turned_products(function: Function) -> set[Eqn]:
+    """Products that are used only through a transpose which exchanges rows and columns, and those transposes."""
+    uses: dict[Operand, list[Eqn | None]] = {}
+    for eqn in function.eqns:
+        for operand in eqn.operands:
+            uses.setdefault(operand, []).append(eqn)
+    for result in function.results:
+        uses.setdefault(result, []).append(None)
+    found: set[Eqn] = set()
+    for eqn in function.eqns:
+        readers = uses.get(eqn.results[0], []) if eqn.op.name == "dot" else []
+        if len(readers) == 1 and readers[0] is not None and readers[0].op.name == "transpose":
+            batch, first = _free_axes(eqn)
+            rank = eqn.results[0].rank
+            if _is_blas(eqn) and readers[0].attrs["perm"] == (*range(batch), *range(first, rank), *range(batch, first)):
+                found |= {eqn, readers[0]}
+    return found
+
+
+def _is_blas(eqn: Eqn) -> bool:
+    """Whether a product is one of matrices (or a matrix and a vector) that BLAS knows."""
+    (x_contract, _), (x_batch, _) = eqn.attrs["contract"], eqn.attrs["batch"]
+    has_free = eqn.results[0].rank > len(x_batch)
+    return eqn.results[0].dtype in (np.float32, np.float64) and bool(x_contract) and has_free
+
+
+def _free_axes(eqn: Eqn) -> tuple[int, int]:
+    """Where in the result the free axes of the first factor begin, and those of the second."""
+    (x_contract, _), (x_batch, _) = eqn.attrs["contract"], eqn.attrs["batch"]
+    return len(x_batch), eqn.operands[0].rank - len(x_contract)
+
+
+def _turned(eqn: Eqn, operands: list[Operand]) -> Operand:
+    """The transpose of a product is the product of the factors in the other order."""
+    (x, y), (x_contract, y_contract), (x_batch, y_batch) = operands, eqn.attrs["contract"], eqn.attrs["batch"]
+    contract, batch = (y_contract, x_contract), (y_batch, x_batch)
+    return _op("dot", y, x, contract=contract, batch=batch)
 
 
 def _op(name: str, *operands: Any, **attrs: Any) -> Operand:
@@ -57,8 +99,7 @@ def _product(eqn: Eqn, operands: list[Operand]) -> Operand | None:
     (x_contract, y_contract), (x_batch, y_batch) = eqn.attrs["contract"], eqn.attrs["batch"]
     x_free = [a for a in range(x.rank) if a not in x_contract and a not in x_batch]
     y_free = [a for a in range(y.rank) if a not in y_contract and a not in y_batch]
-    is_blas = x.type.dtype in (np.float32, np.float64)
-    if is_blas and x_contract and (x_free or y_free):
+    if _is_blas(eqn):
         return None
     rank = len(x_batch) + len(x_free) + len(y_free) + len(x_contract)
     dims = tuple(

@@ -9,24 +9,27 @@ It does not know how programs come to be; what the machine code does is in ``ent
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
+import struct
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import MethodType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import llvmlite
 
 from tracejit.codegen_llvm import engine
 from tracejit.runtime import cache, layout, memory, wrapper
-from tracejit.runtime.entry_text import ENTRY_SYMBOL, Slot, entry_text
+from tracejit.runtime.entry_text import ENTRY_SYMBOL, entry_text
+from tracejit.runtime.entry_writer import Slot
 from tracejit.runtime.program import Program
 from tracejit.runtime.support_text import EXPORTS, support_text, symbol_of
 
-__all__ = ["CompiledCallable", "FastCallable", "PortableCallable"]
+__all__ = ["CompiledCallable", "FastCallable", "PortableCallable", "suspended"]
 
 _SLOW_NAME = sys.intern("_call_slow")
 _HAVE_VECTORCALL, _METHOD_DESCRIPTOR = 1 << 11, 1 << 17
@@ -82,6 +85,7 @@ def _shared() -> _Shared:
     support = _code(support_text(), *map(symbol_of, EXPORTS))
     pointers = layout.foreign_pointers() | {name: support.addresses[symbol_of(name)] for name in EXPORTS}
     pointers |= {
+        "suspended": 0,
         "slow_name": id(_SLOW_NAME),
         "context": memory.context_template_address(),
         "new_result": memory.new_result_address(),
@@ -117,22 +121,60 @@ def _version(program: Program, following: int) -> _Version:
         layout.TABLE_UNFLATTEN: id(unflatten),
     }
     fixed = [words[offset] for offset in range(0, layout.TABLE_SLOTS, 8)]
-    return _Version(_words([*fixed, *map(id, objects)]), (program, code, fail, unflatten, objects))
+    varying = [_slot_word(program, slot, held) for slot, held in zip(slots, objects, strict=True)]
+    return _Version(_words([*fixed, *varying]), (program, code, fail, unflatten, objects))
 
 
 def _slot_object(program: Program, slot: Slot) -> object:
-    """The object whose address a slot of the table holds."""
-    if slot.kind == "result_dtype":
-        return program.results[slot.number].dtype
-    spec = program.arguments[slot.number]
-    if slot.kind == "dtype":
-        return spec.dtype
-    if slot.kind == "scalar_type":
-        return None if spec.dtype is None else spec.dtype.type
-    held = program.objects[slot.number]
-    if spec.source != "global":
-        return held
-    return held[0] if slot.kind == "object" else held[1]
+    """The object that a slot of the table is about."""
+    kind, number = slot
+    if kind == "result_dtype":
+        return program.results[number].dtype
+    if kind in ("dtype", "scalar_type"):
+        dtype = program.arguments[number].dtype
+        return dtype if kind == "dtype" or dtype is None else dtype.type
+    if kind == "key":
+        key = program.lookups[number].key
+        return sys.intern(key) if isinstance(key, str) else key
+    if kind == "name":
+        return _names(program)[number]
+    source: Any = {
+        "object": program.objects, "root": program.roots, "constant": program.constants, "type": program.types
+    }  # fmt: skip
+    return source[kind][number]
+
+
+def _names(program: Program) -> list[str]:
+    """Every keyword and every key of a dict, in the order in which an entry asks for them."""
+    shape = program.call_shape
+    trees = [*shape.trees(), *(tree for _, tree in program.outside)]
+    keys = [key for tree in trees for key in tree.keys_in_order()]
+    return [*(sys.intern(name) for name, _ in shape.keywords), *keys]
+
+
+def _slot_word(program: Program, slot: Slot, held: Any) -> int:
+    """What the table has for an object: its address, or the bits of a static number."""
+    if slot.kind == "object":
+        compared = program.arguments[slot.number].compared
+        if compared == "int":
+            return int(held) % 2**64
+        if compared == "float":
+            return int.from_bytes(struct.pack("<d", held), "little")
+    return id(held)
+
+
+@contextlib.contextmanager
+def suspended() -> Iterator[None]:
+    """Send all calls of all instances to ``_call_slow`` for a ``with`` block."""
+    word = layout.api_offset("suspended") // 8
+    reasons = _shared().api if layout.problem() is None else PortableCallable.reasons
+    with _lock:
+        reasons[word] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            reasons[word] -= 1
 
 
 # ------------------------------------------------------------------------------------------------ the type
@@ -286,6 +328,8 @@ if layout.problem() is None:
 class PortableCallable(_LikeFunction):
     """What :class:`FastCallable` is, in Python."""
 
+    reasons: ClassVar = [0]  # how many there are to send every call to the slow path
+
     _programs: tuple[Program, ...]
     _hits: int
 
@@ -300,15 +344,15 @@ class PortableCallable(_LikeFunction):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the first version that fits."""
-        if not kwargs:
-            for program in self._programs:
-                if wrapper.matches(program, args):
-                    try:
-                        leaves = wrapper.call(program, args)
-                    except wrapper.OverlapError:
-                        break
-                    self._hits += 1
-                    return wrapper.unflatten(program, leaves)
+        for program in () if self.reasons[0] else self._programs:
+            values = wrapper.values_of(program, args, kwargs)
+            if values is not None and wrapper.matches(program, values):
+                try:
+                    leaves = wrapper.call(program, values)
+                except wrapper.OverlapError:
+                    break
+                self._hits += 1
+                return wrapper.unflatten(program, leaves)
         return self._call_slow(*args, **kwargs)
 
     def _call_slow(self, *args: Any, **kwargs: Any) -> Any:

@@ -13,8 +13,9 @@ from tracejit.config import config
 from tracejit.errors import UnsupportedError
 from tracejit.runtime import wrapper
 from tracejit.runtime.compile import CompileOptions, stage_text
-from tracejit.runtime.entry import CompiledCallable
-from tracejit.runtime.version import Version
+from tracejit.runtime.entry import CompiledCallable, suspended
+from tracejit.runtime.program import Program
+from tracejit.runtime.version import Version, plain_leaves
 from tracejit.trace.calls import rewritten
 from tracejit.trace.context import active_trace
 from tracejit.trace.pytree import Tree
@@ -30,7 +31,7 @@ _guards_log = logging.getLogger("tracejit.guards")
 
 
 class CacheInfo(NamedTuple):
-    """Counts of one decorated function: calls answered, calls that had to trace, LLVM runs, traces, code read from disk, versions."""
+    """Counts: calls answered, calls that had to trace, runs of LLVM, traces, programs from disk, versions."""
 
     hits: int
     misses: int
@@ -52,10 +53,13 @@ class StageText(str):
 class CompiledFunction(CompiledCallable):
     """A function that runs as machine code; made by :func:`tracejit.jit`.
 
-    Calls with flat arguments of known types go straight to machine code; this class answers the others.
+    Calls go straight to machine code where their arguments and all that the function reads outside are as in a call
+    before; this class answers the others.
     """
 
-    def __init__(self, fun: Callable[..., Any], options: CompileOptions, static: Iterable[int | str], name: str) -> None:
+    def __init__(
+        self, fun: Callable[..., Any], options: CompileOptions, static: Iterable[int | str], name: str
+    ) -> None:
         functools.update_wrapper(self, fun)
         self._fun = fun
         self._options = options
@@ -63,7 +67,8 @@ class CompiledFunction(CompiledCallable):
         self._name = name
         self._lock = threading.RLock()
         self._versions: dict[Tree, list[Version]] = {}
-        self._chain_programs: list[Any] = []
+        self._latest: Version | None = None  # the one that Python found last
+        self._chain_programs: list[Program] = []
         self._counts = dict.fromkeys(("hits", "misses", "compiles", "traces", "disk_hits"), 0)
 
     @property
@@ -82,52 +87,78 @@ class CompiledFunction(CompiledCallable):
             return rewritten(self._fun)(*args, **kwargs)
         if config.disable_jit:
             return self._fun(*args, **kwargs)
-        leaves, tree = flatten_call(args, kwargs, self._static_keys(args))
-        version, sizes = self._find(tree, leaves)
-        if version is None or sizes is None:
-            version, sizes = self._make(args, kwargs, leaves, tree)
-        else:
-            self._counts["hits"] += 1
         try:
-            return version.run(leaves, sizes)
+            latest = self._latest
+            if latest is not None and latest.split is not None:
+                leaves = latest.split(args, kwargs)
+                bound = None if leaves is None else latest.bind(leaves)
+                if leaves is not None and bound is not None:
+                    return self._run(latest, leaves, bound)
+            return self._search(args, kwargs)
         except wrapper.OverlapError:
             # NumPy's own order of reads and writes is the meaning of arguments that share memory.
             return self._fun(*args, **kwargs)
 
+    def _search(self, args: Any, kwargs: Any) -> Any:
+        """Answer by the version for these arguments, which is made where there is none."""
+        marked, tree = flatten_call(args, kwargs, self._static_keys(args))
+        leaves = plain_leaves(marked)
+        found = self._find(tree, leaves)
+        if found is None:
+            with self._lock:
+                found = self._find(tree, leaves)  # another thread may have made it
+                made = None if found is not None else self._make(args, kwargs, leaves, tree)
+            if made is not None:
+                return made[0].run_first(leaves, made[1])
+        assert found is not None
+        self._latest = found[0]
+        return self._run(found[0], leaves, found[1])
+
+    def _run(self, version: Version, leaves: Sequence[Any], bound: list[Any]) -> Any:
+        self._counts["hits"] += 1
+        if version.stale:
+            self._renew(version, leaves)
+        return version.run(bound)
+
     def _static_keys(self, args: Sequence[Any]) -> tuple[int | str, ...]:
         return tuple(k + len(args) if isinstance(k, int) and k < 0 else k for k in self._static)
 
-    def _find(self, tree: Tree, leaves: Sequence[Any]) -> tuple[Version | None, dict[str, int] | None]:
-        versions = self._versions.get(tree, ())
-        for version in versions:
-            sizes = version.traced.bind(leaves)
-            if sizes is not None:
-                return version, sizes
-        return None, None
+    def _find(self, tree: Tree, leaves: Sequence[Any]) -> tuple[Version, list[Any]] | None:
+        for version in self._versions.get(tree, ()):
+            bound = version.bind(leaves)
+            if bound is not None:
+                return version, bound
+        return None
 
     def _make(self, args: Any, kwargs: Any, leaves: Sequence[Any], tree: Tree) -> tuple[Version, dict[str, int]]:
+        started = time.perf_counter()
+        traced = self._trace(args, kwargs)
+        sizes = traced.bind(leaves)
+        if sizes is None:
+            raise self._misfit(traced)
+        version = Version(traced, leaves, sizes, self._options)
+        self._counts["traces"] += 1
+        self._counts["misses"] += 1
+        if version.kernel is not None:
+            self._counts["compiles" if version.kernel.compiled else "disk_hits"] += 1
+        self._versions.setdefault(tree, []).insert(0, version)
+        if version.entry is not None:
+            self._chain_programs.insert(0, version.entry)
+            self._install(self._chain_programs)
+        _log.info("%s: traced and compiled in %.1f ms", self._name, 1e3 * (time.perf_counter() - started))
+        if len(self._versions[tree]) > 1:
+            _guards_log.info("%s: version %d, for %s", self._name, len(self._versions[tree]), sizes)
+        return version, sizes
+
+    def _renew(self, version: Version, leaves: Sequence[Any]) -> None:
+        """Let machine code expect the objects that this call has."""
         with self._lock:
-            version, sizes = self._find(tree, leaves)  # another thread may have made it
-            if version is not None and sizes is not None:
-                return version, sizes
-            started = time.perf_counter()
-            traced = self._trace(args, kwargs)
-            sizes = traced.bind(leaves)
-            if sizes is None:
-                raise self._misfit(traced)
-            version = Version(traced, leaves, sizes, self._options)
-            self._counts["traces"] += 1
-            self._counts["misses"] += 1
-            if version.kernel is not None:
-                self._counts["compiles" if version.kernel.compiled else "disk_hits"] += 1
-            self._versions.setdefault(tree, []).insert(0, version)
-            if version.entry is not None:
-                self._chain_programs.insert(0, version.entry)
-                self._install(self._chain_programs)
-            _log.info("%s: traced and compiled in %.1f ms", self._name, 1e3 * (time.perf_counter() - started))
-            if len(self._versions[tree]) > 1:
-                _guards_log.info("%s: version %d, for %s", self._name, len(self._versions[tree]), sizes)
-            return version, sizes
+            programs = self._chain_programs
+            if version.entry in programs:
+                position = programs.index(version.entry)
+                renewed = version.renew(leaves)
+                programs[position : position + 1] = [] if renewed is None else [renewed]
+                self._install(programs)
 
     def _misfit(self, traced: Traced) -> Exception:
         """Why a trace does not fit the call that it was made for."""
@@ -142,7 +173,8 @@ class CompiledFunction(CompiledCallable):
         )
 
     def _trace(self, args: Any, kwargs: Any) -> Traced:
-        return trace(self._fun, args, kwargs, static=self._static_keys(args), name=self._name)
+        with suspended():  # a compiled function that is called meanwhile becomes a part of the trace
+            return trace(self._fun, args, kwargs, static=self._static_keys(args), name=self._name)
 
     # -------------------------------------------------------------------------------------------------- looking
 
@@ -151,13 +183,19 @@ class CompiledFunction(CompiledCallable):
         counts = self._counts
         entries = sum(map(len, self._versions.values()))
         return CacheInfo(
-            counts["hits"] + self._hits, counts["misses"], counts["compiles"], counts["traces"], counts["disk_hits"], entries
+            counts["hits"] + self._hits,
+            counts["misses"],
+            counts["compiles"],
+            counts["traces"],
+            counts["disk_hits"],
+            entries,
         )
 
     def cache_clear(self) -> None:
         """Forget every version; the next call traces again (code on disk stays)."""
         with self._lock:
             self._versions.clear()
+            self._latest = None
             self._chain_programs.clear()
             self._install([])
             self._counts = dict.fromkeys(self._counts, 0)

@@ -98,8 +98,10 @@ _PYTHON = {
 _OBJECTS: dict[str, object] = {kind.__name__: kind for kind in (int, float, complex, str, list, tuple, dict)}
 _OBJECTS |= {"true": True, "false": False, "none": None}
 # Filled by entry.py: functions of the support module, and objects of ours.
-_OWN = ("slow_name", "context", "new_result", "new", "contiguous", "release", "pack", "build", "fail", "released")
-_OWN += ("same_text",)
+_OWN = (
+    *("slow_name", "context", "new_result", "new", "contiguous", "release", "pack", "build", "fail", "released"),
+    "same_text",
+)
 
 # "suspended" is no pointer: how many reasons there are to send every call to the slow path.
 API_FIELDS: tuple[str, ...] = ("suspended", *_NUMPY, *_PYTHON, *_OBJECTS, *_OWN)

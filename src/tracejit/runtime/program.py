@@ -1,13 +1,13 @@
 """One compiled version of a function as plain data: what a call must look like, and what comes back.
 
-This module owns the description that the call path works from, and its text form for the disk cache. It knows dims, and
-nothing else of the IR; it does not know how a call is made (``entry.py``, ``wrapper.py``).
+This module owns the description that the call path works from. It knows dims, and nothing else of the IR; it does not
+know how a call is made (``entry.py``, ``wrapper.py``), nor its text form for the disk (``program_text.py``).
 """
 
 from __future__ import annotations
 
 import builtins
-import json
+import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -15,8 +15,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from tracejit import errors
-from tracejit.ir.dims import Atom, Dim, DimLike
-from tracejit.ir.types import dtype_name, dtype_named
+from tracejit.ir.dims import Dim, DimLike
+from tracejit.runtime.structure import CallShape, Lookup, Node, flat_shape, leaf_count
 
 __all__ = [
     "ArgumentSpec",
@@ -26,31 +26,33 @@ __all__ = [
     "ResultSpec",
     "SymbolSource",
     "Unflatten",
-    "from_json",
+    "comparison_of",
     "message_of",
-    "to_json",
+    "same_bits",
 ]
 
-ArgumentKind: TypeAlias = Literal["array", "int", "float", "bool", "complex", "static"]
-ArgumentSource: TypeAlias = Literal["call", "cell", "global", "object"]
-ResultKind: TypeAlias = Literal["array", "scalar", "argument"]
+ArgumentKind: TypeAlias = Literal["array", "scalar", "int", "float", "bool", "complex", "static", "same"]
+Layout: TypeAlias = Literal["any", "contiguous", "strided"]
+Comparison: TypeAlias = Literal["identity", "text", "int", "float"]
+ResultKind: TypeAlias = Literal["array", "scalar", "python", "argument", "constant", "size"]
 Relation: TypeAlias = Literal["== 0", "!= 0", ">= 0"]
 SymbolSource: TypeAlias = tuple[Literal["dim"], int, int] | tuple[Literal["int"], int]
 Guard: TypeAlias = tuple[DimLike, Relation]
-Unflatten: TypeAlias = Callable[[list[Any]], Any]
+Unflatten: TypeAlias = Callable[..., Any]
 
+INT64 = range(-(2**63), 2**63)
 _SCALAR_DTYPES = {"int": "int64", "float": "float64", "bool": "bool", "complex": "complex128"}
-_FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ArgumentSpec:
-    """What one argument must be.
+    """What one argument, or one object from outside, must be.
 
-    ``kind`` is ``"array"``, a Python scalar type, or ``"static"`` (the very object that the program was compiled for).
-    ``written`` arrays are changed in place. ``passed`` says that the kernel has a data slot for it: an int that is only
-    a size has none. ``source`` says where the value is found: in the call, in a closure ``"cell"``, in the dict of a
-    module (``"global"``), or in the program itself (``"object"``); ``Program.objects`` holds what that needs.
+    ``kind`` is ``"array"`` (exactly ``ndarray``), ``"scalar"`` (NumPy's scalar type of the dtype), a Python scalar
+    type, ``"static"`` (the very object that the program was compiled for; where ``compared`` says so, an equal string,
+    int or float), or ``"same"`` (the object that argument ``same_as`` is). ``written`` arrays are changed in place.
+    ``layout`` says which arrays are right. ``passed`` says that the kernel has a data slot: an int that is only a size
+    has none, and of an array without one only dtype and rank matter.
     """
 
     kind: ArgumentKind
@@ -58,12 +60,14 @@ class ArgumentSpec:
     rank: int = 0
     written: bool = False
     passed: bool = True
-    source: ArgumentSource = "call"
+    layout: Layout = "any"
+    compared: Comparison = "identity"
+    same_as: int = -1
 
     def __post_init__(self) -> None:
         if self.kind in _SCALAR_DTYPES:
             object.__setattr__(self, "dtype", np.dtype(_SCALAR_DTYPES[self.kind]))
-        elif self.kind == "static":
+        elif self.kind in ("static", "same"):
             object.__setattr__(self, "passed", False)
         elif self.dtype is None or not self.dtype.isnative:
             raise ValueError(f"an array argument needs a dtype in native byte order, not {self.dtype}")
@@ -76,25 +80,42 @@ class ArgumentSpec:
         return 0 if self.dtype is None else self.dtype.itemsize
 
     @property
-    def has_scalar_type(self) -> bool:
-        """Whether NumPy itself has a scalar type for the dtype."""
-        return self.dtype is not None and self.dtype.isbuiltin == 1
+    def is_memory(self) -> bool:
+        """Whether a kernel reads or writes the memory of an array."""
+        return self.kind == "array" and self.passed
 
 
 def _the_one(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The object that arrays of a dtype share: machine code compares addresses (``newbyteorder`` makes equal others)."""
+    """The object that arrays of a dtype share; machine code compares addresses, and ``newbyteorder`` makes others."""
     shared = np.dtype(dtype.type)
     return shared if shared == dtype else dtype
 
 
+def comparison_of(value: object) -> Comparison:
+    """How machine code tells whether an object is equal to a static one."""
+    if type(value) is int and value in INT64:
+        return "int"
+    return "text" if type(value) is str else "float" if type(value) is float else "identity"
+
+
+def same_bits(a: float, b: float) -> bool:
+    """Whether two floats are the same, which tells zeros apart and makes NaN equal to itself."""
+    return struct.pack("d", a) == struct.pack("d", b)
+
+
 @dataclass(frozen=True, slots=True)
 class ResultSpec:
-    """What one result is: a fresh ``"array"``, a NumPy ``"scalar"``, or the object of an ``"argument"``, by number."""
+    """What one leaf of the result is.
+
+    A fresh ``"array"``, a NumPy ``"scalar"`` or a ``"python"`` number, which the kernel computes; the object of
+    ``"argument"`` number ``index``; a ``"constant"``, which ``Program.constants`` has; or a ``"size"``, the value of
+    ``dims[0]`` as an int.
+    """
 
     kind: ResultKind
     dtype: np.dtype[Any] | None = None
     dims: tuple[DimLike, ...] = ()
-    argument: int = -1
+    index: int = -1
 
     def __post_init__(self) -> None:
         if self.dtype is not None:
@@ -104,6 +125,11 @@ class ResultSpec:
     def itemsize(self) -> int:
         """Bytes of one element."""
         return 0 if self.dtype is None else self.dtype.itemsize
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether the kernel has a data slot for it."""
+        return self.kind in ("array", "scalar", "python")
 
 
 class Message(NamedTuple):
@@ -128,21 +154,31 @@ def message_of(data: Sequence[str]) -> Message:
     return Message(_exception_of(name), text, location)
 
 
+def _exception_of(name: str) -> type[Exception]:
+    found: Any = getattr(builtins, name, None) or getattr(errors, name, None) or getattr(np.linalg, name, None)
+    if not (isinstance(found, type) and issubclass(found, Exception)):
+        raise ValueError(f"{name!r} is not an exception that a program may raise")
+    return found
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Program:
     """One compiled version of a function.
 
+    ``arguments`` are the leaves of the call, whose structure is ``shape`` (``None``: all are positional), and then the
+    leaves of ``outside``: of the objects that ``lookups`` find at each call, by number, each with its structure.
+
     ``argument_dims[k][j]`` is what axis ``j`` of argument ``k`` must equal; where it is the symbol that ``symbols``
     binds there, it defines the symbol instead. The kernel's ``sizes`` are ``symbols``; its ``data`` are the arguments
-    that are ``passed``, followed by the results that are not an ``"argument"``.
+    that are ``passed``, followed by the results that it computes.
 
     ``result_tree`` is ``None`` for one leaf that is returned as it is, ``"tuple"``, ``"list"``, or a function from the
-    list of leaves to the object to return. ``release_gil`` is ``"large"`` (only for calls that touch much memory) or
+    leaves to the object to return. ``release_gil`` is ``"large"`` (only for calls that touch much memory) or
     ``"always"``, for kernels whose work is not bounded by the memory that they touch.
 
-    ``address`` (the kernel's), ``keepalive`` (whatever owns its code) and ``objects`` belong to this process. The last
-    has, by argument number, what is not in the call: the value of a ``"static"`` argument, and the cell, the
-    ``(dict, name)`` or the array of one whose ``source`` says so.
+    What is left belongs to this process: the ``address`` of the kernel and ``keepalive``, whatever owns its code; by
+    argument number the ``objects`` that static ones must be; by result number the ``constants``; by lookup number the
+    ``roots``; and the ``types`` of the namedtuples among the arguments, in order.
     """
 
     name: str
@@ -154,17 +190,23 @@ class Program:
     result_tree: Literal["tuple", "list"] | Unflatten | None = None
     messages: tuple[Message, ...] = ()
     release_gil: Literal["large", "always"] = "large"
+    shape: CallShape | None = None
+    lookups: tuple[Lookup, ...] = ()
+    outside: tuple[tuple[int, Node], ...] = ()
     address: int = 0
     keepalive: object = None
     objects: Mapping[int, Any] = field(default_factory=dict)
+    constants: Mapping[int, Any] = field(default_factory=dict)
+    roots: Mapping[int, Any] = field(default_factory=dict)
+    types: tuple[type, ...] = ()
 
-    positional: tuple[int, ...] = field(init=False)
-    """The numbers of the arguments that come from the call, not from a closure or a module."""
+    in_call: int = field(init=False)
+    """How many of the arguments are leaves of the call; the others come from outside."""
     requirements: tuple[tuple[int, int, DimLike], ...] = field(init=False)
     """``(argument, axis, dim)`` for every axis that must equal a dim rather than define a symbol."""
 
     def __post_init__(self) -> None:
-        ranks = [spec.rank for spec in self.arguments]
+        ranks = [spec.rank if spec.is_memory else 0 for spec in self.arguments]
         if [len(dims) for dims in self.argument_dims] != ranks:
             raise ValueError(f"argument_dims {self.argument_dims} do not fit the ranks {ranks}")
         if self.result_tree is None and len(self.results) != 1:
@@ -172,8 +214,19 @@ class Program:
         for name, source in self.symbols:
             if source[0] == "int" and self.arguments[source[1]].kind not in ("int", "bool"):
                 raise ValueError(f"the size {name} is bound by argument {source[1]}, which is not an int")
-        object.__setattr__(self, "positional", tuple(k for k, s in enumerate(self.arguments) if s.source == "call"))
+        in_call = len(self.arguments) - leaf_count([tree for _, tree in self.outside])
+        if self.shape is None:
+            object.__setattr__(self, "shape", flat_shape(in_call))
+        if leaf_count(self.call_shape.trees()) != in_call:
+            raise ValueError(f"{len(self.arguments)} arguments where {self.shape} and {self.outside} have others")
+        object.__setattr__(self, "in_call", in_call)
         object.__setattr__(self, "requirements", tuple(self._requirements()))
+
+    @property
+    def call_shape(self) -> CallShape:
+        """The structure of the call."""
+        assert self.shape is not None
+        return self.shape
 
     def _requirements(self) -> Iterator[tuple[int, int, DimLike]]:
         defined = {(source[1], source[2]): name for name, source in self.symbols if source[0] == "dim"}
@@ -182,111 +235,3 @@ class Program:
                 name = defined.get((k, j))
                 if name is None or not isinstance(dim, Dim) or dim.as_symbol != name:
                     yield k, j, dim
-
-
-# ------------------------------------------------------------------------------------------------ text form
-
-
-def to_json(program: Program) -> str:
-    """The program without what belongs to this process (addresses, objects, functions), as text.
-
-    Example:
-        >>> x = ArgumentSpec("array", np.dtype("f8"), 1)
-        >>> p = Program("f", (x,), ((3,),), (), (ResultSpec("array", np.dtype("f8"), (3,)),))
-        >>> to_json(from_json(to_json(p))) == to_json(p)
-        True
-    """
-    tree = program.result_tree
-    return json.dumps(
-        {
-            "format": _FORMAT,
-            "name": program.name,
-            "arguments": [
-                [s.kind, _dtype_text(s.dtype), s.rank, s.written, s.passed, s.source] for s in program.arguments
-            ],
-            "argument_dims": [[_dim_data(dim) for dim in dims] for dims in program.argument_dims],
-            "symbols": program.symbols,
-            "results": [
-                [r.kind, _dtype_text(r.dtype), [_dim_data(d) for d in r.dims], r.argument] for r in program.results
-            ],
-            "guards": [[_dim_data(dim), relation] for dim, relation in program.guards],
-            "result_tree": "custom" if callable(tree) else tree,
-            "messages": [message.as_data() for message in program.messages],
-            "release_gil": program.release_gil,
-        },
-        separators=(",", ":"),
-    )
-
-
-def from_json(
-    text: str,
-    *,
-    address: int = 0,
-    keepalive: object = None,
-    objects: Mapping[int, Any] | None = None,
-    unflatten: Unflatten | None = None,
-) -> Program:
-    """The program of a text made by :func:`to_json`; ``ValueError`` where the text is not one of this format."""
-    try:
-        data = json.loads(text)
-        if data["format"] != _FORMAT:
-            raise ValueError(f"format {data['format']}")
-        tree = data["result_tree"]
-        if tree == "custom" and unflatten is None:
-            raise ValueError("needs a function to build its result")
-        return Program(
-            name=data["name"],
-            arguments=tuple(ArgumentSpec(k, _dtype_of(t), *rest) for k, t, *rest in data["arguments"]),
-            argument_dims=tuple(tuple(map(_dim_of, dims)) for dims in data["argument_dims"]),
-            symbols=tuple((name, tuple(source)) for name, source in data["symbols"]),
-            results=tuple(
-                ResultSpec(kind, _dtype_of(t), tuple(map(_dim_of, dims)), k) for kind, t, dims, k in data["results"]
-            ),
-            guards=tuple((_dim_of(dim), relation) for dim, relation in data["guards"]),
-            result_tree=unflatten if tree == "custom" else tree,
-            messages=tuple(map(message_of, data["messages"])),
-            release_gil=data["release_gil"],
-            address=address,
-            keepalive=keepalive,
-            objects=objects or {},
-        )
-    except (KeyError, IndexError, TypeError, AttributeError) as problem:
-        raise ValueError(f"not the text of a program: {problem!r}") from problem
-
-
-def _dtype_text(dtype: np.dtype[Any] | None) -> str | None:
-    return None if dtype is None else dtype_name(dtype)
-
-
-def _dtype_of(name: str | None) -> np.dtype[Any] | None:
-    return None if name is None else dtype_named(name)
-
-
-def _dim_data(dim: DimLike) -> Any:
-    """An int, or a list of terms ``[coefficient, atom, ...]``; an atom is a name or ``[kind, dim, dim]``."""
-    if not isinstance(dim, Dim):
-        return int(dim)
-    return [
-        [c, *(a.name if a.kind == "symbol" else [a.kind, *map(_dim_data, a.args)] for a in monomial)]
-        for monomial, c in dim.terms.items()
-    ]
-
-
-def _dim_of(data: Any) -> DimLike:
-    if isinstance(data, int):
-        return data
-    return Dim({tuple(map(_atom_of, atoms)): coefficient for coefficient, *atoms in data})
-
-
-def _atom_of(data: Any) -> Atom:
-    if isinstance(data, str):
-        return Atom("symbol", data)
-    kind, *args = data
-    return Atom(kind, "", tuple(map(_dim_of, args)))
-
-
-def _exception_of(name: str) -> type[Exception]:
-    found: Any = getattr(builtins, name, None) or getattr(errors, name, None) or getattr(np.linalg, name, None)
-    if not (isinstance(found, type) and issubclass(found, Exception)):
-        raise ValueError(f"{name!r} is not an exception that a program may raise")
-    return found

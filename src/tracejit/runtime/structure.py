@@ -33,6 +33,16 @@ class Node(NamedTuple):
         for child in self.children:
             yield from child.walk()
 
+    def keys_in_order(self) -> Iterator[str]:
+        """The keys of all dicts, each before what is below it: the order in which a dict's items are taken."""
+        if self.kind == "dict":
+            for key, child in zip(self.keys, self.children, strict=True):
+                yield key
+                yield from child.keys_in_order()
+        else:
+            for child in self.children:
+                yield from child.keys_in_order()
+
 
 LEAF = Node("leaf")
 
@@ -72,6 +82,9 @@ def leaf_count(trees: Sequence[Node]) -> int:
     return sum(node.kind == "leaf" for tree in trees for node in tree.walk())
 
 
+_EXACT: dict[str, type] = {"none": type(None), "tuple": tuple, "list": list, "dict": dict}
+
+
 class _MismatchError(Exception):
     """The value has another structure."""
 
@@ -105,7 +118,7 @@ def _split(tree: Node, types: Iterator[type], value: Any, leaves: list[Any]) -> 
     if kind == "leaf":
         leaves.append(value)
         return
-    wanted: Any = {"none": type(None), "tuple": tuple, "list": list, "dict": dict}.get(kind) or next(types)
+    wanted: Any = _EXACT.get(kind) or next(types)
     if type(value) is not wanted or (kind != "none" and len(value) != len(tree.children)):
         raise _MismatchError
     if kind == "dict" and tuple(value) != tree.keys:
@@ -118,7 +131,7 @@ def find(lookups: Sequence[Lookup], roots: Mapping[int, Any]) -> list[Any]:
     """What every lookup finds now; raises one of the usual exceptions where something is missing."""
     found: list[Any] = []
     for number, (kind, key, parent) in enumerate(lookups):
-        root = roots.get(number)
+        root: Any = roots.get(number)
         if kind == "object":
             found.append(root)
         elif kind == "cell":
@@ -137,7 +150,7 @@ def _content(cell: Any) -> Any:
     return cell.cell_contents
 
 
-def _item(owner: Any, kind: str, key: str | int) -> Any:
-    if type(owner).__name__ != kind:
-        raise TypeError(f"{type(owner).__name__} is not {kind}")
-    return owner[key]
+def _item(owner: Any, kind: str, key: Any) -> Any:
+    if type(owner) is _EXACT[kind]:
+        return owner[key]
+    raise TypeError(f"a {type(owner).__name__} where a {kind} was")

@@ -12,6 +12,7 @@ from tracejit.runtime.layout import (
     ARRAY_DATA,
     CONTEXT_VALUES,
     INSTANCE_TABLE,
+    OBJECT_TYPE,
     TABLE_API,
     TABLE_ENTRY,
     TABLE_FAIL,
@@ -20,7 +21,7 @@ from tracejit.runtime.layout import (
 
 __all__ = ["EXPORTS", "support_text", "symbol_of"]
 
-EXPORTS = ("dispatch", "slow", "new", "contiguous", "release", "pack", "build", "fail", "released")
+EXPORTS = ("dispatch", "slow", "new", "contiguous", "release", "pack", "build", "fail", "released", "same_text")
 
 
 def _load(name: str, base: str, offset: int) -> str:
@@ -33,7 +34,8 @@ def _api(*names: str) -> str:
 
 def support_text() -> str:
     """The LLVM text of the support module, whose functions are called :func:`symbol_of` of ``EXPORTS``."""
-    functions = (_dispatch(), _slow(), _new(), _contiguous(), _release(), _pack(), _build(), _fail(), _released())
+    calls = (_dispatch(), _slow(), _fail(), _released())
+    functions = (*calls, _new(), _contiguous(), _release(), _pack(), _build(), _same_text())
     return re.sub(r"@(\w+)\(", lambda match: f"@{symbol_of(match[1])}(", "\n".join(functions))
 
 
@@ -43,12 +45,21 @@ def symbol_of(name: str) -> str:
 
 
 def _dispatch() -> str:
-    """The vectorcall slot of every instance: run the entry of its first version."""
+    """The vectorcall slot of every instance: run the entry of its first version, or ask Python while that is wanted."""
+    operands = "ptr %self, ptr %args, i64 %nargsf, ptr %kwnames, ptr %table"
     return f"""
 define ptr @dispatch(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) {{
-{_load("table", "%self", INSTANCE_TABLE)}{_load("entry", "%table", TABLE_ENTRY)}
-  %result = tail call ptr %entry(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames, ptr %table)
+{_load("table", "%self", INSTANCE_TABLE)}{_load("entry", "%table", TABLE_ENTRY)}{_load("api", "%table", TABLE_API)}
+  %suspended.at = getelementptr i8, ptr %api, i64 {api_offset("suspended")}
+  %reasons = load i64, ptr %suspended.at
+  %suspended = icmp ne i64 %reasons, 0
+  br i1 %suspended, label %python, label %machine
+machine:
+  %result = tail call ptr %entry({operands})
   ret ptr %result
+python:
+  %slow = tail call ptr @slow({operands})
+  ret ptr %slow
 }}"""
 
 
@@ -164,19 +175,30 @@ done:
 
 
 def _build() -> str:
-    """``unflatten([*leaves])``; takes over the leaves."""
+    """``function(*leaves)``; takes over the leaves."""
     return f"""
-define ptr @build(ptr %api, ptr %leaves, i64 %count, ptr %unflatten) {{
-{_api("call_one", "decref")}
-  %list = call ptr @pack(ptr %api, ptr %leaves, i64 %count, i1 true)
-  %failed = icmp eq ptr %list, null
-  br i1 %failed, label %none, label %apply
-apply:
-  %result = call ptr %call_one(ptr %unflatten, ptr %list)
-  call void %decref(ptr %list)
+define ptr @build(ptr %api, ptr %leaves, i64 %count, ptr %function) {{
+{_api("vectorcall")}
+  %result = call ptr %vectorcall(ptr %function, ptr %leaves, i64 %count, ptr null)
+  call void @release(ptr %api, ptr %leaves, i64 %count)
   ret ptr %result
-none:
-  ret ptr null
+}}"""
+
+
+def _same_text() -> str:
+    """Whether an object is exactly a string and equal to another, which is one: 1 or 0."""
+    return f"""
+define i32 @same_text(ptr %api, ptr %found, ptr %wanted) {{
+{_load("type", "%found", OBJECT_TYPE)}{_api("str", "text_compare")}
+  %exact = icmp eq ptr %type, %str
+  br i1 %exact, label %compare, label %other
+compare:
+  %order = call i32 %text_compare(ptr %found, ptr %wanted)
+  %equal = icmp eq i32 %order, 0
+  %answer = zext i1 %equal to i32
+  ret i32 %answer
+other:
+  ret i32 0
 }}"""
 
 

@@ -7,21 +7,22 @@ reasons why a program does not fit, and the exceptions of failed checks. It give
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Sequence
-from itertools import zip_longest
-from types import CellType
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
 from tracejit.ir.dims import evaluate
 from tracejit.runtime import memory
-from tracejit.runtime.program import ArgumentSpec, Program, ResultSpec
+from tracejit.runtime.program import INT64, ArgumentSpec, Program, ResultSpec, same_bits
+from tracejit.runtime.structure import find, split_call, split_value
 
-__all__ = ["OverlapError", "call", "matches", "mismatch", "raise_failure", "unflatten"]
+__all__ = ["MISSING", "OverlapError", "call", "matches", "mismatch", "raise_failure", "unflatten", "values_of"]
 
-_INT64 = range(-(2**63), 2**63)
-_KINDS: tuple[tuple[type, str], ...] = ((bool, "bool"), (int, "int"), (float, "float"), (complex, "complex"))
+MISSING = (AttributeError, IndexError, KeyError, NameError, TypeError, ValueError)  # of what is not there any more
+_KINDS: dict[type, str] = {
+    np.ndarray: "array", np.memmap: "array", bool: "bool", int: "int", float: "float", complex: "complex"
+}  # fmt: skip
 _HOLDS = {"== 0": lambda v: v == 0, "!= 0": lambda v: v != 0, ">= 0": lambda v: v >= 0}
 _OVERLAP_WORK = 10_000  # candidates that NumPy's exact overlap test may try; it is exponential at worst
 
@@ -36,45 +37,59 @@ class OverlapError(Exception):
         self.arguments = arguments
 
 
-class _Missing:
-    """Stands for a captured name that has no value now."""
+def values_of(program: Program, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any] | None:
+    """The values of a program's arguments, from a call and from outside; ``None`` where the structure is another."""
+    own = split_call(program.call_shape, program.types, args, kwargs)
+    if own is None or not program.outside:
+        return own
+    try:
+        found = find(program.lookups, program.roots)
+    except MISSING:
+        return None
+    types = list(program.types[sum(node.kind == "named" for t in program.call_shape.trees() for node in t.walk()) :])
+    for number, tree in program.outside:
+        leaves = split_value(tree, types, found[number])
+        if leaves is None:
+            return None
+        del types[: sum(node.kind == "named" for node in tree.walk())]
+        own += leaves
+    return own
 
 
-def matches(program: Program, leaves: Sequence[object]) -> bool:
-    """Whether a program answers a call with these leaves (those of the call; captured ones are looked up)."""
-    return mismatch(program, leaves) is None
+def matches(program: Program, values: Sequence[object]) -> bool:
+    """Whether a program answers a call with these values of its arguments."""
+    return mismatch(program, values) is None
 
 
-def mismatch(program: Program, leaves: Sequence[object]) -> str | None:
-    """Why a program does not answer a call with these leaves, in words; ``None`` where it does."""
-    if len(leaves) != len(program.positional):
-        return f"{len(leaves)} arguments where {len(program.positional)} are expected"
-    originals = _complete(program, leaves)
-    return _mismatch(program, originals, _normalised(program, originals))
-
-
-def _mismatch(program: Program, originals: Sequence[object], values: Sequence[Any]) -> str | None:
-    for k, (spec, value) in enumerate(zip(program.arguments, originals, strict=True)):
-        reason = _argument_mismatch(program, k, spec, value, values[k])
+def mismatch(program: Program, values: Sequence[object]) -> str | None:
+    """Why a program does not answer a call with these values of its arguments, in words; ``None`` where it does."""
+    if len(values) != len(program.arguments):
+        return f"{len(values)} arguments where {len(program.arguments)} are expected"
+    for k, (spec, value) in enumerate(zip(program.arguments, values, strict=True)):
+        reason = _argument_mismatch(program, k, spec, value, values)
         if reason is not None:
             return f"argument {k} {reason}"
     return _size_mismatch(program, values)
 
 
-def _argument_mismatch(program: Program, k: int, spec: ArgumentSpec, value: object, array: Any) -> str | None:
+def _argument_mismatch(
+    program: Program, k: int, spec: ArgumentSpec, value: Any, values: Sequence[object]
+) -> str | None:
     if spec.kind == "static":
         return None if _same_static(value, program.objects[k]) else f"is {value!r}, not {program.objects[k]!r}"
-    kind = _kind(value)
+    if spec.kind == "same":
+        return None if value is values[spec.same_as] else f"is not the object that argument {spec.same_as} is"
+    kind = "scalar" if isinstance(value, np.generic) else _KINDS.get(type(value), type(value).__name__)
     if kind != spec.kind:
         return f"is of kind {kind}, not {spec.kind}"
-    if kind == "int" and value not in _INT64:
+    if kind == "int" and value not in INT64:
         return f"is {value}, beyond 64 bits"
-    if kind != "array":
+    if kind not in ("array", "scalar"):
         return None
-    if array.dtype.newbyteorder("=") != spec.dtype or array.ndim != spec.rank:
-        return f"is {array.dtype} of rank {array.ndim}, not {spec.dtype} of rank {spec.rank}"
-    if spec.written and not isinstance(value, np.ndarray):
-        return f"is a {type(value).__name__}, which is not written in place"
+    if value.dtype.newbyteorder("=") != spec.dtype or value.ndim != spec.rank:
+        return f"is {value.dtype} of rank {value.ndim}, not {spec.dtype} of rank {spec.rank}"
+    if spec.layout != "any" and value.flags.c_contiguous != (spec.layout == "contiguous"):
+        return f"is not {spec.layout}"
     return None
 
 
@@ -95,47 +110,12 @@ def _size_mismatch(program: Program, values: Sequence[Any]) -> str | None:
 
 
 def _same_static(value: object, expected: object) -> bool:
-    """Identity, or equality where it implies the same behaviour; an entry asks for identity only."""
-    return value is expected or (
-        type(value) is type(expected) and isinstance(value, str | bytes | int) and value == expected
-    )
-
-
-def _kind(value: object) -> str:
-    """``array`` for everything that ``np.asarray`` makes one of; NumPy's scalars are arrays of rank 0."""
-    if isinstance(value, np.generic):
-        return "array"
-    return next((kind for base, kind in _KINDS if isinstance(value, base)), "array")
-
-
-def _complete(program: Program, leaves: Sequence[Any]) -> list[Any]:
-    """The value of every argument."""
-    rest = iter(leaves)
-    return [
-        next(rest) if spec.source == "call" else _captured(spec, program.objects[k])
-        for k, spec in enumerate(program.arguments)
-    ]
-
-
-def _normalised(program: Program, originals: Sequence[Any]) -> list[Any]:
-    """The same with arrays for array-likes and subclasses: these are asked once, for they may answer differently."""
-    return [
-        np.asarray(value) if spec.kind == "array" and type(value) is not np.ndarray else value
-        for spec, value in zip(program.arguments, originals, strict=True)
-    ]
-
-
-def _captured(spec: ArgumentSpec, holder: Any) -> object:
-    if spec.source == "object":
-        return holder
-    if spec.source == "global":
-        names, name = holder
-        return names.get(name, _Missing)
-    cell: CellType = holder
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return _Missing
+    """Identity, or equality where an entry asks for that."""
+    if value is expected or type(value) is not type(expected):
+        return value is expected
+    if isinstance(value, float) and isinstance(expected, float):
+        return same_bits(value, expected)
+    return type(value) in (str, int) and value == expected
 
 
 def _sizes(program: Program, values: Sequence[Any]) -> dict[str, int]:
@@ -148,20 +128,13 @@ def _sizes(program: Program, values: Sequence[Any]) -> dict[str, int]:
 # ------------------------------------------------------------------------------------------------ the call
 
 
-def call(program: Program, leaves: Sequence[object]) -> list[object]:
-    """Run a program that matches the leaves, and return the leaves of its result.
+def call(program: Program, values: Sequence[Any]) -> list[object]:
+    """Run a program that matches the values of its arguments, and return the leaves of its result.
 
     Raises what NumPy would raise, or :class:`OverlapError` (before anything is written) where the program may not run
     on these arguments. Argument arrays that are not contiguous, aligned and in native byte order are copied; written
     ones are copied back.
     """
-    originals = _complete(program, leaves)
-    values = _normalised(program, originals)
-    if any(value is not leaf for value, leaf in zip_longest(values, leaves)):
-        # Not what was asked about in `matches`: a captured array may have been replaced since.
-        reason = _mismatch(program, originals, values)
-        if reason is not None:
-            raise RuntimeError(f"{program.name}: the arguments changed during the call: {reason}")
     _check_written(program, values)
     sizes = _sizes(program, values)
     arrays = [
@@ -172,7 +145,10 @@ def call(program: Program, leaves: Sequence[object]) -> list[object]:
     for value, array, spec in zip(values, arrays, program.arguments, strict=True):
         if spec.written and array is not value:
             value[...] = array
-    return [_leaf(result, originals, array) for result, array in zip(program.results, fresh, strict=True)]
+    return [
+        _leaf(result, array, values, sizes) if result.kind != "constant" else program.constants[k]
+        for k, (result, array) in enumerate(zip(program.results, fresh, strict=True))
+    ]
 
 
 def unflatten(program: Program, leaves: list[object]) -> object:
@@ -180,17 +156,19 @@ def unflatten(program: Program, leaves: list[object]) -> object:
     tree = program.result_tree
     if tree is None:
         return leaves[0]
-    return tree(leaves) if callable(tree) else tuple(leaves) if tree == "tuple" else leaves
+    return tree(*leaves) if callable(tree) else tuple(leaves) if tree == "tuple" else leaves
 
 
-def _leaf(result: ResultSpec, originals: Sequence[object], array: np.ndarray[Any, Any] | None) -> object:
+def _leaf(
+    result: ResultSpec, array: np.ndarray[Any, Any] | None, values: Sequence[object], sizes: Mapping[str, int]
+) -> object:
     if array is None:
-        return originals[result.argument]
-    return array[()] if result.kind == "scalar" else array
+        return values[result.index] if result.kind == "argument" else evaluate(result.dims[0], sizes)
+    return array if result.kind == "array" else array[()] if result.kind == "scalar" else array.item()
 
 
 def _check_written(program: Program, values: Sequence[Any]) -> None:
-    arrays = [(k, value) for k, value in enumerate(values) if program.arguments[k].kind == "array"]
+    arrays = [(k, value) for k, value in enumerate(values) if program.arguments[k].is_memory]
     for k, array in arrays:
         if not program.arguments[k].written:
             continue
@@ -232,7 +210,7 @@ def _readable(value: Any, spec: ArgumentSpec) -> np.ndarray[Any, Any]:
 
 
 def _new_result(result: ResultSpec, sizes: dict[str, int]) -> np.ndarray[Any, Any] | None:
-    if result.kind == "argument":
+    if not result.is_computed:
         return None
     assert result.dtype is not None
     return memory.new_array(tuple(evaluate(dim, sizes) for dim in result.dims), result.dtype)

@@ -1,0 +1,306 @@
+"""The programs of a traced function: one for leaves of any call, and if possible one that takes calls apart itself.
+
+This module owns the way from ``trace`` (arguments, captures, trees) to :class:`Program`. A *flat* program gets the
+leaves that the kernel needs and the captured arrays, all positional; somebody else has looked at the rest of the call.
+A *direct* program describes a whole call, with its structure and what it depends on outside, to machine code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import MemberDescriptorType, ModuleType
+from typing import Any, Literal
+
+import numpy as np
+
+from tracejit.ir.core import walk
+from tracejit.ir.dims import Dim
+from tracejit.runtime.binding import is_fixed
+from tracejit.runtime.compile import Kernel
+from tracejit.runtime.program import ArgumentSpec, Program, comparison_of
+from tracejit.runtime.result_tree import describe_results
+from tracejit.runtime.structure import LEAF, CallShape, Lookup, Node
+from tracejit.trace.arguments import Argument
+from tracejit.trace.captures import AttributeOf, Capture, ClosureCell, Fixed, GlobalName, ItemOf
+from tracejit.trace.pytree import Tree
+from tracejit.trace.tracer import Traced
+
+__all__ = ["direct_program", "flat_program", "passed_leaves"]
+
+_MOST_LEAVES, _DEEPEST = 64, 8  # of containers that are compared item by item
+_UNBOUNDED = frozenset(("while_loop", "fori_loop"))  # their kernels run for any time on little memory
+
+
+class _NotDirectError(Exception):
+    """Machine code cannot answer such calls."""
+
+
+def passed_leaves(traced: Traced) -> list[int]:
+    """The leaves of a call that a flat program gets."""
+    return [k for k, a in enumerate(traced.arguments) if a.kind != "static" and a.same_as is None]
+
+
+def flat_program(traced: Traced, kernel: Kernel) -> Program:
+    """The program whose arguments are :func:`passed_leaves`, then the captured arrays."""
+    leaves = passed_leaves(traced)
+    described = _Arguments(traced)
+    for k in leaves:
+        described.add(_leaf_spec(traced.arguments[k]), leaf=k)
+    for number, capture in enumerate(traced.captures):
+        if capture.kind == "array":
+            described.add(_capture_spec(capture), capture=number)
+    return described.program(kernel)
+
+
+def direct_program(traced: Traced, kernel: Kernel, leaves: Sequence[Any]) -> Program | None:
+    """The program for whole calls, made for a call with these leaves (static ones as they are), if there is one."""
+    try:
+        described = _Direct(traced, leaves)
+        described.take_call()
+        described.take_captures()
+        return described.program(kernel)
+    except _NotDirectError:
+        return None
+
+
+class _Arguments:
+    """Collects the arguments of a program."""
+
+    def __init__(self, traced: Traced) -> None:
+        self.traced = traced
+        self.specs: list[ArgumentSpec] = []
+        self.dims: list[tuple[Any, ...]] = []
+        self.sources: dict[str, Any] = {}
+        self.leaf_numbers: dict[int, int] = {}
+        self.capture_numbers: dict[int, int] = {}
+        self.fields: dict[str, Any] = {}
+
+    def add(self, spec: ArgumentSpec, leaf: int = -1, capture: int = -1) -> int:
+        """The number of the next argument: a leaf of the call, a captured array, or neither."""
+        number = len(self.specs)
+        param = None
+        if leaf >= 0:
+            self.leaf_numbers[leaf] = number
+            param = self.traced.arguments[leaf].param
+            size = self.traced.arguments[leaf].size
+            if size is not None:
+                self.sources[size] = ("int", number)
+        elif capture >= 0:
+            self.capture_numbers[capture] = number
+            param = self.traced.captures[capture].position
+        self.specs.append(spec)
+        used = spec.is_memory and param is not None
+        self.dims.append(self.traced.function.params[param].type.dims if used and param is not None else ())
+        return number
+
+    def program(self, kernel: Kernel) -> Program:
+        """The program with these arguments."""
+        function = self.traced.function
+        results, constants, tree = describe_results(self.traced, self.leaf_numbers, self.capture_numbers)
+        always = any(eqn.op.name in _UNBOUNDED for eqn in walk(function))
+        return Program(
+            name=function.name,
+            arguments=tuple(self.specs),
+            argument_dims=tuple(self.dims),
+            symbols=self._symbols(),
+            results=results,
+            guards=tuple((guard.dim, guard.relation) for guard in function.guards),  # type: ignore[misc]
+            result_tree=tree,
+            messages=kernel.messages,
+            release_gil="always" if always else "large",
+            address=kernel.address,
+            keepalive=kernel,
+            constants=constants,
+            **self.fields,
+        )
+
+    def _symbols(self) -> tuple[Any, ...]:
+        sources = dict(self.sources)
+        for number, own in enumerate(self.dims):
+            for axis, dim in enumerate(own):
+                if isinstance(dim, Dim) and (name := dim.as_symbol) is not None:
+                    sources.setdefault(name, ("dim", number, axis))
+        return tuple((name, sources[name]) for name in self.traced.function.symbols())
+
+
+class _Direct(_Arguments):
+    """Collects the arguments of a direct program, and the structure and the lookups that lead to them."""
+
+    def __init__(self, traced: Traced, leaves: Sequence[Any]) -> None:
+        super().__init__(traced)
+        self._leaves = leaves
+        self._lookups: list[Lookup] = []
+        self._numbers: dict[Any, int] = {}  # of the lookups, by getter
+        self._roots: dict[int, Any] = {}
+        self._objects: dict[int, Any] = {}
+        self._types: list[type] = []
+        self._outside: list[tuple[int, Node]] = []
+
+    def program(self, kernel: Kernel) -> Program:
+        """The program with these arguments."""
+        self.fields |= {"lookups": tuple(self._lookups), "outside": tuple(self._outside)}
+        self.fields |= {"objects": self._objects, "roots": self._roots, "types": tuple(self._types)}
+        if self._is_impossible():
+            raise _NotDirectError
+        return super().program(kernel)
+
+    def _is_impossible(self) -> bool:
+        """Where an array is written, entries make no copies; so they would refuse every call."""
+        written = any(spec.written for spec in self.specs)
+        return written and any(spec.layout == "strided" for spec in self.specs)
+
+    # --------------------------------------------------------------------------------------- the call
+
+    def take_call(self) -> None:
+        """The structure of the call, and its leaves."""
+        positional, keywords = self.traced.in_tree.children
+        remaining = iter(range(len(self.traced.arguments)))
+        trees = [self._node(child, remaining) for child in (*positional.children, *keywords.children)]
+        count = len(positional.children)
+        named = zip(keywords.data, trees[count:], strict=True)
+        self.fields["shape"] = CallShape(tuple(trees[:count]), tuple(named))
+
+    def _node(self, tree: Tree, remaining: Any) -> Node:
+        if tree.kind == "leaf":
+            return self._leaf(next(remaining))
+        if tree.kind not in ("none", "tuple", "list", "dict", "named"):
+            raise _NotDirectError
+        if tree.kind == "named":
+            self._types.append(tree.data)
+        keys = tree.data if tree.kind == "dict" else ()
+        if any(type(key) is not str for key in keys):
+            raise _NotDirectError
+        return Node(tree.kind, keys, tuple(self._node(child, remaining) for child in tree.children))  # type: ignore[arg-type]
+
+    def _leaf(self, k: int) -> Node:
+        argument = self.traced.arguments[k]
+        if argument.kind == "static":
+            return self._static(self._leaves[k])
+        if argument.same_as is not None:
+            self.add(ArgumentSpec("same", same_as=self.leaf_numbers[argument.same_as]))
+            return LEAF
+        if argument.dtype is not None and not argument.dtype.isnative:
+            raise _NotDirectError
+        self.add(_layout(_leaf_spec(argument), argument), leaf=k)
+        return LEAF
+
+    def _static(self, value: Any, depth: int = 0) -> Node:
+        """An object that must be equal to this one: containers are compared item by item."""
+        container = _container_kind(value)
+        if container is not None and len(value) <= _MOST_LEAVES and depth <= _DEEPEST:
+            if container == "named":
+                self._types.append(type(value))
+            keys = tuple(value) if container == "dict" else ()
+            items = value.values() if container == "dict" else value
+            return Node(container, keys, tuple(self._static(item, depth + 1) for item in items))
+        if type(value) is np.ndarray and value.dtype.isnative:
+            self.add(ArgumentSpec("array", value.dtype, value.ndim, passed=False))
+            return LEAF
+        if not is_fixed(value) or isinstance(value, np.ndarray):
+            raise _NotDirectError
+        self._objects[self.add(ArgumentSpec("static", compared=comparison_of(value)))] = value
+        return LEAF
+
+    # --------------------------------------------------------------------------------------- outside
+
+    def take_captures(self) -> None:
+        """What the function reads outside of the call."""
+        for number, capture in enumerate(self.traced.captures):
+            lookup = self._lookup(capture.getter)
+            if capture.kind == "array":
+                if capture.dtype is None or not capture.dtype.isnative:
+                    raise _NotDirectError
+                self.add(_layout(_capture_spec(capture), capture), capture=number)
+                tree = LEAF
+            elif capture.kind == "alias":
+                tree = LEAF
+                self.add(ArgumentSpec("same", same_as=self._aliased(capture)))
+            else:
+                tree = self._static(capture.getter())
+            self._outside.append((lookup, tree))
+
+    def _aliased(self, capture: Capture) -> int:
+        for number, known in self.capture_numbers.items():
+            if self.traced.captures[number].getter == capture.other:
+                return known
+        raise _NotDirectError
+
+    def _lookup(self, getter: Any) -> int:
+        try:
+            known = self._numbers.get(getter)
+        except TypeError:  # an unhashable key on the way
+            raise _NotDirectError from None
+        if known is None:
+            lookup, root = self._described(getter)
+            known = self._numbers[getter] = len(self._lookups)
+            self._lookups.append(lookup)
+            if lookup.parent < 0:
+                self._roots[known] = root
+        return known
+
+    def _described(self, getter: Any) -> tuple[Lookup, Any]:
+        if isinstance(getter, GlobalName):
+            return Lookup("global", getter.name), getter.namespace
+        if isinstance(getter, ClosureCell):
+            return Lookup("cell"), getter.cell
+        if isinstance(getter, Fixed):
+            return Lookup("object"), getter.value
+        if isinstance(getter, AttributeOf):
+            owner: Any = getter.parent()
+            if type(owner) is ModuleType and isinstance(getter.parent, Fixed):
+                return Lookup("global", getter.name), vars(owner)
+            if _is_plain_attribute(owner, getter.name):
+                return Lookup("attribute", getter.name, self._lookup(getter.parent)), None
+        elif isinstance(getter, ItemOf):
+            owner, key = getter.parent(), getter.key
+            kind = _container_kind(owner)
+            if kind in ("list", "tuple", "dict") and type(key) is (str if kind == "dict" else int):
+                return Lookup(kind, key, self._lookup(getter.parent)), None
+        raise _NotDirectError
+
+
+def _container_kind(value: Any) -> Literal["list", "tuple", "dict", "named"] | None:
+    """The kind of a container that machine code can take apart."""
+    kind = type(value)
+    if kind is dict:
+        return "dict" if all(type(key) is str for key in value) else None
+    if kind is list or kind is tuple:
+        return "list" if kind is list else "tuple"
+    return "named" if issubclass(kind, tuple) and hasattr(kind, "_fields") else None
+
+
+def _is_plain_attribute(owner: Any, name: str) -> bool:
+    """Whether reading an attribute runs no Python code, as long as nobody changes the type."""
+    kind: Any = type(owner)
+    if kind is ModuleType:
+        return name in vars(owner)
+    if kind.__getattribute__ is not object.__getattribute__:
+        return False
+    for base in kind.__mro__:
+        if name in vars(base):
+            found = vars(base)[name]
+            return isinstance(found, MemberDescriptorType) or not hasattr(type(found), "__get__")
+    return name in getattr(owner, "__dict__", ())
+
+
+def _leaf_spec(argument: Argument) -> ArgumentSpec:
+    kind: Any = argument.kind
+    if kind in ("int", "bool"):
+        return ArgumentSpec(kind, passed=False)
+    if kind in ("float", "complex"):
+        return ArgumentSpec(kind)
+    assert argument.dtype is not None
+    return ArgumentSpec(kind, argument.dtype.newbyteorder("="), argument.rank, written=argument.written)
+
+
+def _capture_spec(capture: Capture) -> ArgumentSpec:
+    assert capture.dtype is not None
+    return ArgumentSpec("array", capture.dtype.newbyteorder("="), capture.rank, written=capture.written)
+
+
+def _layout(spec: ArgumentSpec, source: Argument | Capture) -> ArgumentSpec:
+    """The same with the layout that the program was traced for, if it matters."""
+    if not source.layout_used:
+        return spec
+    return replace(spec, layout="contiguous" if source.contiguous else "strided")

@@ -1,0 +1,194 @@
+"""What a traced function returns, as a program describes it: leaves, and a function that builds the object from them.
+
+This module owns the way from ``trace.results`` and its trees to :class:`ResultSpec`: which leaves come as they are, and
+which are made by Python (views, dicts, namedtuples), by a function that is generated for the purpose.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from tracejit.ir.core import Function
+from tracejit.ir.dims import Dim
+from tracejit.runtime.generated import make_function
+from tracejit.runtime.program import ResultSpec, Unflatten
+from tracejit.trace.pytree import LEAF, Tree, unflatten
+from tracejit.trace.results import Result
+from tracejit.trace.tracer import Traced
+
+__all__ = ["Results", "describe_results"]
+
+_PYTHON = {float: "float64", int: "int64", bool: "bool", complex: "complex128"}
+
+
+class Results(NamedTuple):
+    """The fields of a :class:`Program` that say what it returns."""
+
+    results: tuple[ResultSpec, ...]
+    constants: dict[int, Any]
+    result_tree: Literal["tuple", "list"] | Unflatten | None
+
+
+def describe_results(traced: Traced, arguments: Mapping[int, int], captures: Mapping[int, int]) -> Results:
+    """The results of a program. arguments, captures: the program's number for a leaf of the call, and for a capture."""
+    return _Describer(traced, arguments, captures).describe()
+
+
+class _Describer:
+    """Gives every leaf a specification, and where one is made by Python, an expression for it."""
+
+    def __init__(self, traced: Traced, arguments: Mapping[int, int], captures: Mapping[int, int]) -> None:
+        self._traced = traced
+        self._computed = _computed(traced.function)
+        self._sources = {"argument": arguments, "capture": captures}
+        self._specs: list[ResultSpec] = []
+        self._constants: dict[int, Any] = {}
+        self._names: dict[str, Any] = {"slice_of": _slice_of, "broadcast_to": np.broadcast_to}
+        self._leaves: list[str] = []  # an expression for each leaf
+        self._lines: list[str] = []
+
+    def describe(self) -> Results:
+        tree, results = self._traced.out_tree, self._traced.results
+        flat = tree is LEAF or (tree.kind in ("tuple", "list") and all(child is LEAF for child in tree.children))
+        self._leaves = ["" if r.kind in ("view", "same") else self._leaf(r) for r in results]
+        for k, result in enumerate(results):
+            if result.kind == "view":
+                self._view(k, result)
+        for k, result in enumerate(results):
+            if result.kind == "same":
+                self._leaves[k] = self._leaves[result.index]
+        self._check_order()
+        if flat and self._leaves == [_parameter(k) for k in range(len(self._specs))]:
+            return Results(tuple(self._specs), self._constants, None if tree is LEAF else tree.kind)  # type: ignore[arg-type]
+        parameters = [_parameter(k) for k in range(len(self._specs))]
+        self._lines.append(f"return {self._container(tree, iter(self._leaves))}")
+        build = make_function("build", parameters, self._lines, self._names)
+        return Results(tuple(self._specs), self._constants, build)
+
+    def _check_order(self) -> None:
+        """A kernel's results have their slots in the order of the leaves."""
+        wanted = [result.index for result in self._traced.results if result.kind in ("array", "scalar", "python")]
+        if wanted != list(range(len(self._computed))):
+            raise AssertionError(f"the results {wanted} of {self._traced.function.name} are not in order")
+
+    # --------------------------------------------------------------------------------------------- leaves
+
+    def _add(self, spec: ResultSpec) -> str:
+        self._specs.append(spec)
+        return _parameter(len(self._specs) - 1)
+
+    def _name(self, value: Any) -> str:
+        """A name for an object that the function needs."""
+        name = f"v{len(self._names)}"
+        self._names[name] = value
+        return name
+
+    def _leaf(self, result: Result) -> str:
+        if result.kind == "constant":
+            self._constants[len(self._specs)] = result.value
+            return self._add(ResultSpec("constant"))
+        if result.kind in self._sources:
+            return self._add(ResultSpec("argument", index=self._sources[result.kind][result.index]))
+        type = self._computed[result.index].type
+        if result.kind == "python":
+            if type.dtype == _PYTHON.get(result.value):
+                return self._add(ResultSpec("python", type.dtype))
+            return f"{self._name(result.value)}({self._add(ResultSpec('scalar', type.dtype))})"
+        return self._add(ResultSpec(result.kind, type.dtype, type.dims))  # type: ignore[arg-type]
+
+    def _view(self, position: int, result: Result) -> None:
+        kind, index = result.base
+        if kind == "result":
+            expression = self._leaves[index]
+        else:
+            expression = self._add(ResultSpec("argument", index=self._sources[kind][index]))
+        for name, *operands in result.steps:
+            expression = _STEPS[name](expression, *(self._operand(operand) for operand in operands))
+        self._leaves[position] = f"view{position}"
+        self._lines.append(f"view{position} = {expression}")
+
+    def _operand(self, value: Any) -> Any:
+        """An operand of a step, with dims as expressions."""
+        if isinstance(value, tuple):
+            return _Expressions(self._operand(item) for item in value)
+        if isinstance(value, Dim):
+            size = ResultSpec("size", dims=(value,))
+            return _parameter(self._specs.index(size)) if size in self._specs else self._add(size)
+        return str(int(value))
+
+    # --------------------------------------------------------------------------------------------- containers
+
+    def _container(self, tree: Tree, leaves: Iterator[str]) -> str:
+        kind = tree.kind
+        if kind == "leaf":
+            return next(leaves)
+        if kind == "none":
+            return "None"
+        if kind in ("dataclass", "optree"):
+            own = [next(leaves) for _ in range(tree.size)]
+            return f"{self._name(partial(unflatten, tree))}([{', '.join(own)}])"
+        items = [self._container(child, leaves) for child in tree.children]
+        if kind == "tuple":
+            return f"({''.join(f'{item}, ' for item in items)})"
+        if kind == "list":
+            return f"[{', '.join(items)}]"
+        if kind == "named":
+            return f"{self._name(tree.data)}({', '.join(items)})"
+        return self._mapping(tree, items)
+
+    def _mapping(self, tree: Tree, items: Sequence[str]) -> str:
+        keys = tree.data[1] if tree.kind == "default" else tree.data
+        pairs = ", ".join(f"{self._key(key)}: {item}" for key, item in zip(keys, items, strict=True))
+        if tree.kind == "default":
+            return f"{self._name(partial(defaultdict, tree.data[0]))}({{{pairs}}})"
+        return f"{{{pairs}}}" if tree.kind == "dict" else f"{self._name(OrderedDict)}({{{pairs}}})"
+
+    def _key(self, key: Any) -> str:
+        return repr(key) if type(key) in (str, int) else self._name(key)
+
+
+def _computed(function: Function) -> list[Any]:
+    """The results that the kernel has slots for."""
+    return [value for position, value in enumerate(function.results) if position not in function.aliases]
+
+
+def _parameter(number: int) -> str:
+    return f"a{number}"
+
+
+class _Expressions(tuple[str, ...]):
+    """A tuple of expressions, which is the text of a tuple."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return f"({''.join(f'{item}, ' for item in self)})"
+
+
+def _slice_of(start: int, size: int, step: int) -> slice:
+    """The slice with so many elements."""
+    stop = start + size * step
+    return slice(start, None if stop < 0 else stop, step) if size else slice(0, 0)
+
+
+def _slice_step(array: str, starts: Any, sizes: Any, steps: Any, dropped: Any) -> str:
+    parts = []
+    for axis, (start, size, step) in enumerate(zip(starts, sizes, steps, strict=True)):
+        parts.append(start if str(axis) in dropped else f"slice_of({start}, {size}, {step})")
+    return f"{array}[{', '.join([*parts, '...'])}]"
+
+
+_STEPS: dict[str, Callable[..., str]] = {
+    "slice": _slice_step,
+    "reshape": lambda array, dims: f"{array}.reshape({dims})",
+    "transpose": lambda array, perm: f"{array}.transpose({perm})",
+    "real": lambda array: f"{array}.real",
+    "imag": lambda array: f"{array}.imag",
+    "broadcast": lambda array, dims: f"broadcast_to({array}, {dims})",
+    "diagonal": lambda array, offset, axes: f"{array}.diagonal({offset}, *{axes})",
+}
