@@ -36,8 +36,10 @@ COLOURS = {
 
 def machine() -> dict[str, Any]:
     """What the figures belong to: processor, Python, versions of the peers."""
-    versions = {}
-    for name in sorted({*(peer.module for peer in PEERS.values()), "scipy", "llvmlite"}):
+    import tracejit
+
+    versions = {"tracejit": tracejit.__version__}  # which need not be installed
+    for name in sorted({*(peer.module for peer in PEERS.values()), "scipy", "llvmlite"} - {"tracejit"}):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

@@ -44,7 +44,7 @@ ArgumentNumbers = int | Sequence[int]
 
 
 def _traced(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None) -> Nested:
-    """The function as a program. What it writes into its arguments is seen by itself only: derivatives are of values."""
+    """The function as a program; what it writes into its arguments does not leave it, as derivatives are of values."""
     return call_traced(fun, args, kwargs, effects=False)
 
 

@@ -1,4 +1,4 @@
-"""The cache on disk, seen from a program: the second process runs no LLVM, and nothing that happens to the directory hurts."""
+"""The cache on disk, seen from a program: the second process runs no LLVM, and no directory harms it."""
 
 from __future__ import annotations
 

@@ -168,8 +168,10 @@ def branch(x):
 
 def test_if_on_a_traced_array():
     assert refused(tj.ConcretizationError, branch, X) == (
-        "an `if`, `while`, `and`, `or`, `not` or `assert` needs the value of traced NumPy scalar of dtype bool, which is "
-        "known only when the compiled function runs (HERE). Choose between values with np.where, or between computations "
+        "an `if`, `while`, `and`, `or`, `not` or `assert` needs the value of traced NumPy scalar of dtype bool, "
+        "which is "
+        "known only when the compiled function runs (HERE). Choose between values with np.where, or between "
+        "computations "
         "with tj.cond."
     )
     text = refused(tj.ConcretizationError, lambda x: x if x > 3 else -x, X)

@@ -32,7 +32,8 @@ def tolerance(dtype: str) -> float:
 def test_axes(axis):
     def function(x):
         found = [
-            x.sum(axis), np.prod(x, axis=axis), x.min(axis), np.max(x, axis), np.any(x > 1, axis), np.all(x < 2, axis=axis),
+            x.sum(axis), np.prod(x, axis=axis), x.min(axis), np.max(x, axis), np.any(x > 1, axis),
+            np.all(x < 2, axis=axis),
             x.mean(axis), np.var(x, axis), np.std(x, axis=axis), np.ptp(x, axis), np.count_nonzero(x > 1, axis),
             np.sum(x, axis, keepdims=True), x.max(axis, keepdims=True), x.mean(axis, keepdims=True),
         ]  # fmt: skip
@@ -83,7 +84,8 @@ def test_where_and_initial():
         return [
             np.sum(x, where=mask), np.sum(x, 0, where=mask, initial=3), x.sum(1, initial=start), np.prod(x, where=mask),
             np.min(x, where=mask, initial=9.0), np.max(x, 1, where=mask, initial=-9.0), np.min(x, 0, initial=start),
-            np.any(x > 1, where=mask), np.all(x > 0.5, 0, where=mask), np.mean(x, where=mask), np.mean(x, 1, where=mask),
+            np.any(x > 1, where=mask), np.all(x > 0.5, 0, where=mask), np.mean(x, where=mask),
+            np.mean(x, 1, where=mask),
             np.var(x, where=mask), np.sum(x, 1, where=mask[0]), np.sum(x, where=True),
         ]  # fmt: skip
 

@@ -161,9 +161,18 @@ def outcome_of(function: Any, args: Any, kwargs: Any) -> Outcome:
 
 
 def _sharing(outcome: Outcome) -> list[tuple[int, int]]:
-    """Which arrays of result and arguments share memory."""
-    arrays = [leaf for leaf in flatten((outcome.result, outcome.arguments))[0] if isinstance(leaf, np.ndarray)]
-    return [(j, k) for k, b in enumerate(arrays) for j, a in enumerate(arrays[:k]) if a is b or np.shares_memory(a, b)]
+    """Which arrays share the memory of an argument.
+
+    Two views of a local array share memory in NumPy even where that array itself is not returned; here they need not.
+    """
+    made = len(flatten(outcome.result)[0])
+    leaves = flatten((outcome.result, outcome.arguments))[0]
+    return [
+        (j, k)
+        for k, b in enumerate(leaves)
+        for j, a in enumerate(leaves[:k])
+        if k >= made and isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.shares_memory(a, b)
+    ]
 
 
 def assert_same_outcome(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from types import MemberDescriptorType, ModuleType
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -250,9 +250,8 @@ class _Direct(_Arguments):
             owner: Any = getter.parent()
             if type(owner) is ModuleType and isinstance(getter.parent, Fixed):
                 return Lookup("global", getter.name), vars(owner)
-            if _is_plain_attribute(owner, getter.name):
-                return Lookup("attribute", getter.name, self._lookup(getter.parent)), None
-        elif isinstance(getter, ItemOf):
+            return Lookup("attribute", getter.name, self._lookup(getter.parent)), None
+        if isinstance(getter, ItemOf):
             owner, key = getter.parent(), getter.key
             kind = _container_kind(owner)
             if kind in ("list", "tuple", "dict") and type(key) is (str if kind == "dict" else int):
@@ -268,20 +267,6 @@ def _container_kind(value: Any) -> Literal["list", "tuple", "dict", "named"] | N
     if kind is list or kind is tuple:
         return "list" if kind is list else "tuple"
     return "named" if issubclass(kind, tuple) and hasattr(kind, "_fields") else None
-
-
-def _is_plain_attribute(owner: Any, name: str) -> bool:
-    """Whether reading an attribute runs no Python code, as long as nobody changes the type."""
-    kind: Any = type(owner)
-    if kind is ModuleType:
-        return name in vars(owner)
-    if kind.__getattribute__ is not object.__getattribute__:
-        return False
-    for base in kind.__mro__:
-        if name in vars(base):
-            found = vars(base)[name]
-            return isinstance(found, MemberDescriptorType) or not hasattr(type(found), "__get__")
-    return name in getattr(owner, "__dict__", ())
 
 
 def _leaf_spec(argument: Argument) -> ArgumentSpec:

@@ -166,15 +166,18 @@ def _slot_word(program: Program, slot: Slot, held: Any) -> int:
 @contextlib.contextmanager
 def suspended() -> Iterator[None]:
     """Send all calls of all instances to ``_call_slow`` for a ``with`` block."""
-    word = layout.api_offset("suspended") // 8
-    reasons = _shared().api if layout.problem() is None else PortableCallable.reasons
-    with _lock:
-        reasons[word] += 1
+    _add_reason(1)
     try:
         yield
     finally:
-        with _lock:
-            reasons[word] -= 1
+        _add_reason(-1)
+
+
+def _add_reason(count: int) -> None:
+    with _lock:
+        PortableCallable.reasons += count
+        if layout.problem() is None:
+            _shared().api[layout.api_offset("suspended") // 8] += count
 
 
 # ------------------------------------------------------------------------------------------------ the type
@@ -231,7 +234,7 @@ if TYPE_CHECKING:
         def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 else:
-    _CallableBase = _make_base() if layout.problem() is None else object
+    _CallableBase = _make_base() if layout.problem() is None else type("CallableBase", (), {"__slots__": ()})
 
 
 class _LikeFunction:
@@ -328,7 +331,7 @@ if layout.problem() is None:
 class PortableCallable(_LikeFunction):
     """What :class:`FastCallable` is, in Python."""
 
-    reasons: ClassVar = [0]  # how many there are to send every call to the slow path
+    reasons: ClassVar[int] = 0  # to send every call to the slow path
 
     _programs: tuple[Program, ...]
     _hits: int
@@ -344,7 +347,7 @@ class PortableCallable(_LikeFunction):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the first version that fits."""
-        for program in () if self.reasons[0] else self._programs:
+        for program in () if PortableCallable.reasons else self._programs:
             values = wrapper.values_of(program, args, kwargs)
             if values is not None and wrapper.matches(program, values):
                 try:

@@ -4,9 +4,9 @@ This module owns what is asked of a call before it is known whose call it is. No
 something is not as it should be, the text goes to the label ``miss``.
 
 References: objects that only a container, a cell or a namespace holds are borrowed until the call is taken; then they
-are held until it ends (``_held``). Python code may run only while attributes are read. Programs that read any are
-*careful*: lookups come first, own what they find (``_owned``), and the call counts as running from its first
-instruction, so that its table stays.
+are held until it ends (``_held``). Python code may run only while attributes are read: they may be properties.
+Programs that read any are *careful*: lookups come first, own what they find (``_owned``), and the call counts as
+running from its first instruction, so that its table stays.
 """
 
 from __future__ import annotations

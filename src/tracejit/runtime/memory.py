@@ -47,8 +47,13 @@ def context_template_address() -> int:
 
 def new_context() -> tuple[int, buffers.Context]:
     """A context for one call: its address, and the object that owns it."""
-    load_support()
-    return buffers.make_context()
+    context = buffers.Context.from_buffer_copy(_template())
+    return ctypes.addressof(context), context
+
+
+@functools.cache
+def _template() -> buffers.Context:
+    return buffers.Context.from_address(context_template_address())
 
 
 def new_result_address() -> int:

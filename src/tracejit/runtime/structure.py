@@ -151,6 +151,7 @@ def _content(cell: Any) -> Any:
 
 
 def _item(owner: Any, kind: str, key: Any) -> Any:
-    if type(owner) is _EXACT[kind]:
-        return owner[key]
-    raise TypeError(f"a {type(owner).__name__} where a {kind} was")
+    exact = type(owner) is _EXACT[kind]
+    if not exact:
+        raise TypeError(f"a {type(owner).__name__} where a {kind} was")
+    return owner[key]

@@ -7,13 +7,15 @@ reasons why a program does not fit, and the exceptions of failed checks. It give
 from __future__ import annotations
 
 import ctypes
+import functools
+from array import array as packed
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
 from tracejit.ir.dims import evaluate
-from tracejit.runtime import memory
+from tracejit.runtime import layout, memory
 from tracejit.runtime.program import INT64, ArgumentSpec, Program, ResultSpec, same_bits
 from tracejit.runtime.structure import find, split_call, split_value
 
@@ -26,7 +28,7 @@ _KINDS: dict[type, str] = {
 _HOLDS = {"== 0": lambda v: v == 0, "!= 0": lambda v: v != 0, ">= 0": lambda v: v >= 0}
 _OVERLAP_WORK = 10_000  # candidates that NumPy's exact overlap test may try; it is exponential at worst
 
-Kernel = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_kernel = functools.lru_cache(1024)(ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 3))
 
 
 class OverlapError(Exception):
@@ -88,6 +90,8 @@ def _argument_mismatch(
         return None
     if value.dtype.newbyteorder("=") != spec.dtype or value.ndim != spec.rank:
         return f"is {value.dtype} of rank {value.ndim}, not {spec.dtype} of rank {spec.rank}"
+    if spec.written and not value.flags.writeable:
+        return "is read-only"
     if spec.layout != "any" and value.flags.c_contiguous != (spec.layout == "contiguous"):
         return f"is not {spec.layout}"
     return None
@@ -217,13 +221,18 @@ def _new_result(result: ResultSpec, sizes: dict[str, int]) -> np.ndarray[Any, An
 
 
 def _run(program: Program, arrays: Iterable[np.ndarray[Any, Any]], sizes: Sequence[int]) -> None:
-    addresses = [array.ctypes.data for array in arrays]
-    data = (ctypes.c_void_p * max(len(addresses), 1))(*addresses)
-    symbols = (ctypes.c_int64 * max(len(sizes), 1))(*sizes)
+    data = packed("Q", map(_address_of, arrays))
+    symbols = packed("q", sizes)
     address, context = memory.new_context()
-    code = Kernel(program.address)(ctypes.addressof(data), ctypes.addressof(symbols), address)
+    code = _kernel(program.address)(data.buffer_info()[0], symbols.buffer_info()[0], address)
     if code:
         raise_failure(program, code, *context.error_values)
+
+
+def _address_of(found: np.ndarray[Any, Any]) -> int:
+    if layout.problem() is None:  # ten times as fast as found.ctypes.data
+        return ctypes.c_uint64.from_address(id(found) + layout.ARRAY_DATA).value
+    return found.ctypes.data
 
 
 def raise_failure(program: Program, code: int, *values: int) -> NoReturn:

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import ast
 import builtins
-import linecache
 from collections.abc import Iterable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from tracejit.trace.source import compiled_like, find_definition
+
 __all__ = ["HOOK", "rewritten_code"]
 
 HOOK = "__tracejit__"
-_FACTORY = "__tracejit_factory__"
 _UNTOUCHED_CALLS = frozenset(("super", "locals", "globals", "vars", "dir", "eval", "exec", "__import__", "breakpoint"))
-_FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 _codes: dict[CodeType, CodeType | None] = {}
@@ -41,132 +40,10 @@ def _rewrite(function: FunctionType) -> CodeType | None:
     code = function.__code__
     if HOOK in code.co_freevars:
         return None  # made by rewriting already
-    node = _find_node(code, function.__globals__)
+    node = find_definition(code, function.__globals__)
     if node is None:
         return None
-    rewriter = _Rewriter(function)
-    definition = rewriter.function(node)
-    parameters = [HOOK, *code.co_freevars]
-    body: list[ast.stmt] = [definition if not isinstance(definition, ast.Lambda) else ast.Expr(definition)]
-    class_name = _class_name(code.co_qualname)
-    if class_name and "__" in "".join(code.co_names + code.co_varnames + code.co_freevars):
-        # Names such as __x are mangled with the name of the class.
-        body = [ast.ClassDef(class_name, [], [], body, [], **_type_params())]
-    factory = ast.FunctionDef(
-        _FACTORY,
-        ast.arguments([], [ast.arg(name) for name in parameters], None, [], [], None, []),
-        body,
-        [],
-        **_type_params(),
-    )
-    module = ast.Module([factory], [])
-    ast.fix_missing_locations(module)
-    compiled = compile(module, code.co_filename, "exec", dont_inherit=True, flags=code.co_flags & _FUTURE_FLAGS)
-    return _find_code(compiled, code)
-
-
-_FUTURE_FLAGS = 0x1000000  # annotations: the only __future__ feature that still changes how code is compiled
-
-
-def _type_params() -> dict[str, Any]:
-    """Python 3.12 added a field to definitions."""
-    return {"type_params": []} if "type_params" in ast.FunctionDef._fields else {}
-
-
-def _class_name(qualname: str) -> str | None:
-    parts = qualname.split(".")
-    return parts[-2] if len(parts) > 1 and parts[-2] != "<locals>" else None
-
-
-def _find_code(compiled: CodeType, original: CodeType) -> CodeType | None:
-    stack = [compiled]
-    while stack:
-        code = stack.pop()
-        for constant in code.co_consts:
-            if isinstance(constant, CodeType):
-                if (
-                    constant.co_name == original.co_name
-                    and constant.co_varnames[: constant.co_argcount] == (original.co_varnames[: original.co_argcount])
-                ):
-                    return constant
-                stack.append(constant)
-    return None
-
-
-# ------------------------------------------------------------------------------------------------------ finding source
-
-
-def _find_node(code: CodeType, namespace: dict[str, Any]) -> _FunctionNode | None:
-    lines = linecache.getlines(code.co_filename, namespace)
-    if not lines:
-        return None
-    first = code.co_firstlineno
-    if code.co_name != "<lambda>":
-        node = _parse_block(lines, code)
-        if node is not None:
-            return node
-    tree = ast.parse("".join(lines))
-    wanted = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-    found = [n for n in ast.walk(tree) if isinstance(n, wanted) and _first_line(n) == first and _fits(n, code)]
-    if len(found) > 1:
-        found = [n for n in found if _same_columns(n, code)]
-    return found[0] if len(found) == 1 else None
-
-
-def _parse_block(lines: list[str], code: CodeType) -> _FunctionNode | None:
-    """Parse only the lines of the function; None when that does not work out."""
-    first = code.co_firstlineno
-    last = _last_line(code)
-    indented = lines[first - 1][:1] in (" ", "\t")
-    prefix = "\n" * (first - 2) + "if 1:\n" if indented and first > 1 else "\n" * (first - 1)
-    for extra in (0, 1, 2, 4, 8, 16):
-        try:
-            tree = ast.parse(prefix + "".join(lines[first - 1 : last + extra]))
-        except SyntaxError:
-            continue
-        node: Any = tree.body[0]
-        node = node.body[0] if isinstance(node, ast.If) else node
-        matches = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _fits(node, code)
-        return node if matches else None
-    return None
-
-
-def _last_line(code: CodeType) -> int:
-    last = code.co_firstlineno
-    stack = [code]
-    while stack:
-        current = stack.pop()
-        last = max([last, *(end for _, end, _, _ in current.co_positions() if end is not None)])
-        stack.extend(c for c in current.co_consts if isinstance(c, CodeType))
-    return last
-
-
-def _first_line(node: Any) -> int:
-    decorators = getattr(node, "decorator_list", [])
-    line: int = min([node.lineno, *(d.lineno for d in decorators)])
-    return line
-
-
-def _fits(node: Any, code: CodeType) -> bool:
-    """Whether a definition has the name and the parameters of a code object."""
-    arguments = node.args
-    names = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
-    count = code.co_argcount + code.co_kwonlyargcount
-    return getattr(node, "name", "<lambda>") == code.co_name and tuple(names) == tuple(
-        _unmangled(name, code) for name in code.co_varnames[:count]
-    )
-
-
-def _unmangled(name: str, code: CodeType) -> str:
-    class_name = _class_name(code.co_qualname)
-    prefix = f"_{class_name.lstrip('_')}__" if class_name else None
-    return name[len(prefix) - 2 :] if prefix and name.startswith(prefix) else name
-
-
-def _same_columns(node: Any, code: CodeType) -> bool:
-    """Whether the body of a lambda is what the code computes: some instruction spans exactly the body."""
-    body = node.body
-    return (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset) in list(code.co_positions())
+    return compiled_like(code, _Rewriter(function).function(node), HOOK)
 
 
 # ----------------------------------------------------------------------------------------------------------- rewriting
