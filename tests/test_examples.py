@@ -19,7 +19,12 @@ def run(name: str, folder: pathlib.Path, *options: str) -> str:
     finished = subprocess.run(
         [sys.executable, "-W", "error::RuntimeWarning", str(EXAMPLES / f"{name}.py"), *options],
         cwd=folder,
-        env=os.environ | {"COLUMNS": "200", "MPLCONFIGDIR": str(folder / "matplotlib")},
+        env=os.environ
+        | {
+            "COLUMNS": "200",
+            "MPLCONFIGDIR": str(folder / "matplotlib"),
+            "TRACEJIT_CACHE_DIR": str(folder / "cache"),  # empty, so that compilations are counted
+        },
         capture_output=True,
         text=True,
         timeout=600,
@@ -72,5 +77,5 @@ def test_heat_gradient_agrees_with_the_adjoint_by_hand(tmp_path: pathlib.Path) -
     reading, by_gradient = numbers("sensor", output)
     assert reading == by_gradient
     first, last = numbers("misfit", output)
-    assert last < 1e-2 * first
+    assert last < 0.1 * first  # 20 steps; the full run makes 400 and ends at 4e-6 of it
     assert numbers("compilations", output) == [1]
