@@ -90,10 +90,12 @@ def test_products_have_numpys_bits(products) -> None:
     threads_before = threads.thread_count()
     threads.set_thread_count(2)
     try:
-        for m, n, k in [(64, 64, 64), (200, 100, 300), (500, 1, 400), (1, 500, 400), (20, 700, 200)]:
-            a, b, c = random.standard_normal((m, k)), random.standard_normal((k, n)), np.empty((m, n))
+        shapes = [(64, 64, 64), (200, 100, 300), (500, 1, 2000), (1, 1500, 900), (20, 4000, 300), (256, 500, 784)]
+        for name, (m, n, k) in itertools.product(DTYPE, shapes):
+            a, b = (random.standard_normal(shape).astype(DTYPE[name]) for shape in ((m, k), (k, n)))
+            c = np.empty((m, n), DTYPE[name])
             library.scipy_openblas_set_num_threads64_(2)
-            product(products["f64"], a, b, c)
+            product(products[name], a, b, c)
             assert library.scipy_openblas_get_num_threads64_() == 2
             library.scipy_openblas_set_num_threads64_(1)
             np.testing.assert_array_equal(c, a @ b)

@@ -1,6 +1,7 @@
 """The buffer pool: sizes, reuse, limits, NumPy's memory handler, result arrays, Context."""
 
 import ctypes
+import gc
 import os
 import subprocess
 import sys
@@ -265,12 +266,13 @@ def test_results_give_their_memory_back() -> None:
 
 def test_result_references_are_balanced() -> None:
     descr, handler = np.dtype("f8"), buffers.memory_handler()
+    gc.collect()  # arrays that earlier tests left in cycles refer to the dtype, too
     before = sys.getrefcount(descr), sys.getrefcount(handler)
     for _ in range(100):
         new_result("f8", 20_000)
         new_result("f8", 2)
     after = sys.getrefcount(descr), sys.getrefcount(handler)
-    assert max(abs(a - b) for a, b in zip(after, before, strict=True)) < 5
+    assert max(abs(a - b) for a, b in zip(after, before, strict=True)) < 50  # one lost reference a call makes 200
 
 
 def test_failing_result_raises_numpys_error() -> None:

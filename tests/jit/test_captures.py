@@ -318,3 +318,21 @@ def test_environment_and_dtypes():
     assert use(np.ones(2)).dtype == np.float32
     kinds["kind"] = np.int16
     assert use(np.ones(2)).dtype == np.int16
+
+
+def test_nonlocal_names_of_functions_inside():
+    @tj.jit
+    def function(x):
+        count = 0
+
+        def add(y):
+            nonlocal x, count
+            x = x + y
+            count += 1
+            return x
+
+        add(1.0), add(2.0)
+        return x, count
+
+    result, count = function(np.zeros(2))
+    assert result.tolist() == [3, 3] and count == 2

@@ -249,6 +249,14 @@ def test_traced_values_in_a_cache_are_noticed():
     np.testing.assert_array_equal(constant(3), np.arange(3) * 2.0)
 
 
+def test_warnings_point_to_the_call():
+    function = tj.jit(lambda x: np.arctan(x))
+    with pytest.warns(tj.PerformanceWarning, match="runs through NumPy instead of machine code") as caught:
+        function(X + 2j)
+    assert caught[0].filename == __file__
+    function(X + 2j)  # and are given once
+
+
 def test_settings_are_checked():
     with pytest.raises(TypeError, match="compiles functions, not int"):
         tj.jit(3)

@@ -190,6 +190,43 @@ def test_forked_children():
     assert output == "True\n"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is POSIX")
+def test_children_forked_while_other_threads_compile():
+    """Locks that such threads hold are not left locked in the child."""
+    output = run_program(
+        """
+        import os, threading, time, warnings, numpy as np, tracejit as tj
+        warnings.simplefilter("ignore", DeprecationWarning)
+        tj.config.disk_cache = False
+        shared = tj.jit(lambda x: np.sin(x) * np.exp(x) + x)
+        stop = threading.Event()
+
+        def busy():
+            while not stop.is_set():
+                shared.cache_clear()
+                shared(np.ones(5))
+
+        threads = [threading.Thread(target=busy, daemon=True) for _ in range(2)]
+        [t.start() for t in threads]
+        time.sleep(0.1)
+        for k in range(4):
+            pid = os.fork()
+            if pid == 0:
+                import faulthandler
+                faulthandler.dump_traceback_later(20, exit=True)
+                shared(np.ones((3, 3)))
+                tj.jit(lambda x: x * k)(np.ones(3))
+                os._exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+            time.sleep(0.03)
+        stop.set()
+        [t.join() for t in threads]
+        print("done")
+        """
+    )
+    assert output == "done\n"
+
+
 def test_process_pools():
     output = run_program(
         """

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import types
 from collections import OrderedDict, defaultdict
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import pytest
 import tracejit as tj
 from tests.runtime.kernels import fast_only
 from tracejit.runtime import generated
+from tracejit.runtime.entry import suspended
 from tracejit.trace.context import active_trace
 
 FACTOR, LIMIT, MODE, DTYPE = 2.0, 10**9, "double", np.float32(0.5)
@@ -352,6 +354,59 @@ def test_disabled_from_the_start():
         check=True,
     )  # fmt: skip
     assert done.stdout.split() == ["ndarray", "0"]
+
+
+OTHER_INTERPRETER = """
+import tracejit.runtime.layout as layout
+layout.problem = lambda: "as if"
+import numpy as np, tracejit as tj
+from tracejit.runtime.entry import CompiledCallable, PortableCallable
+x, y = np.arange(3.0), np.ones(3)
+f = tj.jit(lambda p, *, k: {"a": p[0] * k + y, "b": p[0][1:], "c": (float(k), None, p[1])})
+for k in (1.0, 2.0, 3.0):
+    found = f([x, "s"], k=k)
+    np.testing.assert_array_equal(found["a"], x * k + 1)
+    assert found["b"].base is x and found["c"] == (k, None, "s")
+assert CompiledCallable is PortableCallable and (f._hits, f.cache_info().traces) == (2, 1)
+outer = tj.jit(lambda p: f([p, "s"], k=2.0)["a"])
+np.testing.assert_array_equal(outer(x), x * 2 + 1)
+"""
+
+
+def test_other_interpreters_do_the_same(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(OTHER_INTERPRETER)
+    subprocess.run([sys.executable, script], check=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_while_another_thread_traces():
+    f = tj.jit(lambda a: a + 1)
+    for _ in range(2):
+        f(x)
+    tracing, done = threading.Event(), threading.Event()
+
+    def trace_slowly():
+        with suspended():
+            tracing.set()
+            done.wait()
+
+    thread = threading.Thread(target=trace_slowly)
+    thread.start()
+    tracing.wait()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            before = f._hits
+            f(x)
+            code = 0 if f._hits == before + 1 else 2
+        finally:
+            os._exit(code)
+    done.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 # ------------------------------------------------------------------------------------------------ objects

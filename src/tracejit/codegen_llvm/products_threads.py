@@ -11,8 +11,9 @@ OpenBLAS has one number of threads for the process. It is 1 while any product ru
 last one ends; whoever starts first lowers it, whoever ends last puts it back. Products of other libraries at the same
 moment may so run on fewer threads, or ours on more, which changes their speed alone.
 
-Bands are whole multiples of 48 rows, or of 96 columns where there are few rows. These are whole tiles of OpenBLAS's
-kernels, so that every element comes from the same sequence of operations as with one thread, whatever the bands.
+Bands are whole multiples of 48 rows: whole tiles of OpenBLAS's kernels for AVX2, where it was tried that every element
+then has the bits of one thread, whatever the bands. Bands of columns change the bits of float32 with the number of
+threads, so products of few rows are not cut.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LEAST = 8192.0
 MATRIX = {"f64": 1.0e6, "f32": 2.0e6}
 """From so many multiplications on a product of matrices is cut: 30 us of work, as for loops."""
 VECTOR = {"f64": 5.0e5, "f32": 1.0e6}
-"""The same for products with a vector: bound by memory, where a second thread gains less than it costs for longer."""
+"""The same for products with a vector: bound by memory; a second thread gained nothing in trials below this."""
 
 _SHARED = """
 ; the template of Context (for parallel_for and the number of threads), and the library's functions that get and set its
@@ -69,54 +70,43 @@ exit:
   ret void
 }
 
-; How many rows or columns a band has at least: a third of a thread's share, in units.
-define internal i64 @tj.blas.grain(i64 %count, i64 %threads, i64 %unit) {
-  %shares = mul i64 %threads, 3
-  %units = mul i64 %shares, %unit
+; How many rows a band has at least: a third of a thread's share, in whole tiles.
+define internal i64 @tj.blas.grain(i64 %count, i64 %threads) {
+  %units = mul i64 %threads, 144
   %round = add i64 %units, -1
   %sum = add i64 %count, %round
   %share = sdiv i64 %sum, %units
-  %grain = mul i64 %share, %unit
+  %grain = mul i64 %share, 48
   ret i64 %grain
 }
 """
 
 _PRODUCT = """
-; what a band needs to know: transpose_a, transpose_b, by rows; m, n, k, lda, ldb, ldc; a, b, c; alpha, beta
-%tj.product.$name = type {i1, i1, i1, i64, i64, i64, i64, i64, i64, ptr, ptr, ptr, $real, $real}
+; what a band needs to know: transpose_a, transpose_b; n, k, lda, ldb, ldc; a, b, c; alpha, beta
+%tj.product.$name = type {i1, i1, i64, i64, i64, i64, i64, ptr, ptr, ptr, $real, $real}
 
 define internal void @tj.band.$name(ptr %closure, i64 %begin, i64 %end) {
   %p = load %tj.product.$name, ptr %closure
   %transpose.a = extractvalue %tj.product.$name %p, 0
   %transpose.b = extractvalue %tj.product.$name %p, 1
-  %by.rows = extractvalue %tj.product.$name %p, 2
-  %m = extractvalue %tj.product.$name %p, 3
-  %n = extractvalue %tj.product.$name %p, 4
-  %k = extractvalue %tj.product.$name %p, 5
-  %lda = extractvalue %tj.product.$name %p, 6
-  %ldb = extractvalue %tj.product.$name %p, 7
-  %ldc = extractvalue %tj.product.$name %p, 8
-  %a = extractvalue %tj.product.$name %p, 9
-  %b = extractvalue %tj.product.$name %p, 10
-  %c = extractvalue %tj.product.$name %p, 11
-  %alpha = extractvalue %tj.product.$name %p, 12
-  %beta = extractvalue %tj.product.$name %p, 13
-  %length = sub i64 %end, %begin
-  %m.band = select i1 %by.rows, i64 %length, i64 %m
-  %n.band = select i1 %by.rows, i64 %n, i64 %length
-  %a.step.rows = select i1 %transpose.a, i64 1, i64 %lda
-  %a.step = select i1 %by.rows, i64 %a.step.rows, i64 0
-  %b.step.columns = select i1 %transpose.b, i64 %ldb, i64 1
-  %b.step = select i1 %by.rows, i64 0, i64 %b.step.columns
-  %c.step = select i1 %by.rows, i64 %ldc, i64 1
+  %n = extractvalue %tj.product.$name %p, 2
+  %k = extractvalue %tj.product.$name %p, 3
+  %lda = extractvalue %tj.product.$name %p, 4
+  %ldb = extractvalue %tj.product.$name %p, 5
+  %ldc = extractvalue %tj.product.$name %p, 6
+  %a = extractvalue %tj.product.$name %p, 7
+  %b = extractvalue %tj.product.$name %p, 8
+  %c = extractvalue %tj.product.$name %p, 9
+  %alpha = extractvalue %tj.product.$name %p, 10
+  %beta = extractvalue %tj.product.$name %p, 11
+  %rows = sub i64 %end, %begin
+  %a.step = select i1 %transpose.a, i64 1, i64 %lda
   %a.offset = mul i64 %begin, %a.step
-  %b.offset = mul i64 %begin, %b.step
-  %c.offset = mul i64 %begin, %c.step
+  %c.offset = mul i64 %begin, %ldc
   %a.band = getelementptr $real, ptr %a, i64 %a.offset
-  %b.band = getelementptr $real, ptr %b, i64 %b.offset
   %c.band = getelementptr $real, ptr %c, i64 %c.offset
-  call void @tj.product.$name(i1 %transpose.a, i1 %transpose.b, i64 %m.band, i64 %n.band, i64 %k, $real %alpha,
-                              ptr %a.band, i64 %lda, ptr %b.band, i64 %ldb, $real %beta, ptr %c.band, i64 %ldc)
+  call void @tj.product.$name(i1 %transpose.a, i1 %transpose.b, i64 %rows, i64 %n, i64 %k, $real %alpha,
+                              ptr %a.band, i64 %lda, ptr %b, i64 %ldb, $real %beta, ptr %c.band, i64 %ldc)
   ret void
 }
 
@@ -152,32 +142,25 @@ alone:
                               ptr %b, i64 %ldb, $real %beta, ptr %c, i64 %ldc)
   br label %exit
 cut:
-  %many.rows = icmp sge i64 %m, 96
-  %tall = icmp sge i64 %m, %n
-  %by.rows = or i1 %many.rows, %tall
-  %count = select i1 %by.rows, i64 %m, i64 %n
   %p.0 = insertvalue %tj.product.$name poison, i1 %transpose.a, 0
   %p.1 = insertvalue %tj.product.$name %p.0, i1 %transpose.b, 1
-  %p.2 = insertvalue %tj.product.$name %p.1, i1 %by.rows, 2
-  %p.3 = insertvalue %tj.product.$name %p.2, i64 %m, 3
-  %p.4 = insertvalue %tj.product.$name %p.3, i64 %n, 4
-  %p.5 = insertvalue %tj.product.$name %p.4, i64 %k, 5
-  %p.6 = insertvalue %tj.product.$name %p.5, i64 %lda, 6
-  %p.7 = insertvalue %tj.product.$name %p.6, i64 %ldb, 7
-  %p.8 = insertvalue %tj.product.$name %p.7, i64 %ldc, 8
-  %p.9 = insertvalue %tj.product.$name %p.8, ptr %a, 9
-  %p.10 = insertvalue %tj.product.$name %p.9, ptr %b, 10
-  %p.11 = insertvalue %tj.product.$name %p.10, ptr %c, 11
-  %p.12 = insertvalue %tj.product.$name %p.11, $real %alpha, 12
-  %p.13 = insertvalue %tj.product.$name %p.12, $real %beta, 13
-  store %tj.product.$name %p.13, ptr %closure
+  %p.2 = insertvalue %tj.product.$name %p.1, i64 %n, 2
+  %p.3 = insertvalue %tj.product.$name %p.2, i64 %k, 3
+  %p.4 = insertvalue %tj.product.$name %p.3, i64 %lda, 4
+  %p.5 = insertvalue %tj.product.$name %p.4, i64 %ldb, 5
+  %p.6 = insertvalue %tj.product.$name %p.5, i64 %ldc, 6
+  %p.7 = insertvalue %tj.product.$name %p.6, ptr %a, 7
+  %p.8 = insertvalue %tj.product.$name %p.7, ptr %b, 8
+  %p.9 = insertvalue %tj.product.$name %p.8, ptr %c, 9
+  %p.10 = insertvalue %tj.product.$name %p.9, $real %alpha, 10
+  %p.11 = insertvalue %tj.product.$name %p.10, $real %beta, 11
+  store %tj.product.$name %p.11, ptr %closure
   %context = load ptr, ptr @tj_blas_threads
   %parallel.for = load ptr, ptr %context
   %threads.at = getelementptr i8, ptr %context, i64 24
   %threads = load i64, ptr %threads.at
-  %unit = select i1 %by.rows, i64 48, i64 96
-  %grain = call i64 @tj.blas.grain(i64 %count, i64 %threads, i64 %unit)
-  call void %parallel.for(ptr @tj.band.$name, ptr %closure, i64 %count, i64 %grain)
+  %grain = call i64 @tj.blas.grain(i64 %m, i64 %threads)
+  call void %parallel.for(ptr @tj.band.$name, ptr %closure, i64 %m, i64 %grain)
   br label %exit
 exit:
   call void @tj.blas.leave()

@@ -6,10 +6,11 @@ import functools
 import json
 import logging
 import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import llvmlite
 import numpy as np
@@ -92,7 +93,16 @@ def compile_kernel(function: Function, hints: Mapping[str, int], options: Compil
 def _compiler_state() -> str:
     """Changes with every change to the compiler, which in a checkout is more often than its version does."""
     root = os.path.dirname(os.path.dirname(__file__))
-    folders = ["ir", "ir/ops", "passes", "lowering", "codegen_llvm", "codegen_llvm/vector_math", "runtime"]
+    folders = [
+        "ir",
+        "ir/ops",
+        "passes",
+        "lowering",
+        "codegen_llvm",
+        "codegen_llvm/vector_math",
+        "runtime",
+        "transforms",
+    ]
     found = []
     for folder in folders:
         try:
@@ -104,26 +114,44 @@ def _compiler_state() -> str:
     return repr(sorted(found))
 
 
-# The compiler proper is imported where it is needed: a process that finds its code on disk never loads it.
+_importing = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a child never gets the modules that another thread was importing
+    os.register_at_fork(
+        before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release
+    )
+
+
+class _Compiler(NamedTuple):
+    """The compiler proper."""
+
+    inline_custom: Callable[[Function], Function]
+    optimise: Callable[..., Function]
+    lower: Callable[..., Function]
+    emit_kernel: Callable[[Function, engine.Target], EmittedKernel]
+
+
+@functools.cache
+def _compiler() -> _Compiler:
+    """Imported when it is needed: a process that finds its code on disk never loads it."""
+    with _importing:
+        from tracejit.codegen_llvm.emit import emit_kernel  # noqa: PLC0415
+        from tracejit.lowering import lower  # noqa: PLC0415
+        from tracejit.passes import optimise  # noqa: PLC0415
+        from tracejit.transforms import inline_custom  # noqa: PLC0415
+    return _Compiler(inline_custom, optimise, lower, emit_kernel)
 
 
 def _optimised(function: Function, options: CompileOptions) -> Function:
-    from tracejit.passes import optimise  # noqa: PLC0415
-    from tracejit.transforms import inline_custom  # noqa: PLC0415
-
-    return optimise(inline_custom(function), exact=options.exact, fastmath=options.fastmath)
+    compiler = _compiler()
+    return compiler.optimise(compiler.inline_custom(function), exact=options.exact, fastmath=options.fastmath)
 
 
 def _loops(function: Function, hints: Mapping[str, int], options: CompileOptions) -> Function:
-    from tracejit.lowering import lower  # noqa: PLC0415
-
-    return lower(_optimised(function, options), hints, parallel=options.parallel)
+    return _compiler().lower(_optimised(function, options), hints, parallel=options.parallel)
 
 
 def _emitted(loops: Function) -> EmittedKernel:
-    from tracejit.codegen_llvm.emit import emit_kernel  # noqa: PLC0415
-
-    return emit_kernel(loops, engine.host_target())
+    return _compiler().emit_kernel(loops, engine.host_target())
 
 
 def stage_text(function: Function, hints: Mapping[str, int], options: CompileOptions, stage: str) -> str:

@@ -173,11 +173,27 @@ def suspended() -> Iterator[None]:
         _add_reason(-1)
 
 
-def _add_reason(count: int) -> None:
+class _Reasons(threading.local):
+    count = 0
+
+
+_own_reasons = _Reasons()  # those of this thread
+
+
+def _add_reason(step: int) -> None:
     with _lock:
-        PortableCallable.reasons += count
-        if layout.problem() is None:
-            _shared().api[layout.api_offset("suspended") // 8] += count
+        _own_reasons.count += step
+        _set_reasons(PortableCallable.reasons + step)
+
+
+def _set_reasons(count: int) -> None:
+    PortableCallable.reasons = count
+    if layout.problem() is None:
+        _shared().api[layout.api_offset("suspended") // 8] = count
+
+
+if hasattr(os, "register_at_fork"):  # the other threads end in a child, and with them their reasons
+    os.register_at_fork(after_in_child=lambda: _set_reasons(_own_reasons.count))
 
 
 # ------------------------------------------------------------------------------------------------ the type

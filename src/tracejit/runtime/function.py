@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +30,7 @@ __all__ = ["CacheInfo", "CompiledFunction", "StageText"]
 
 _log = logging.getLogger("tracejit.trace")
 _guards_log = logging.getLogger("tracejit.guards")
+_functions: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
 
 
 class CacheInfo(NamedTuple):
@@ -70,6 +73,7 @@ class CompiledFunction(CompiledCallable):
         self._latest: Version | None = None  # the one that Python found last
         self._chain_programs: list[Program] = []
         self._counts = dict.fromkeys(("hits", "misses", "compiles", "traces", "disk_hits"), 0)
+        _functions.add(self)
 
     @property
     def __signature__(self) -> Signature:
@@ -210,3 +214,13 @@ class CompiledFunction(CompiledCallable):
         traced = self._trace(args, kwargs)
         sizes = traced.bind(leaves) or {}
         return StageText(stage_text(traced.function, sizes, self._options, stage))
+
+
+def _renew_locks() -> None:
+    """In a forked child: a thread that it does not have may have been compiling."""
+    for function in _functions:
+        function._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)

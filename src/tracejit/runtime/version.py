@@ -16,6 +16,7 @@ from tracejit.runtime.describe import direct_program, flat_program, passed_leave
 from tracejit.runtime.entry import CompiledCallable, FastCallable
 from tracejit.runtime.program import Program, comparison_of
 from tracejit.trace.arguments import Static
+from tracejit.trace.location import frames_to_user
 from tracejit.trace.tracer import Traced, run_leaves
 
 __all__ = ["Version", "plain_leaves"]
@@ -48,7 +49,7 @@ class Version:
             warnings.warn(
                 f"{traced.function.name} runs through NumPy instead of machine code: {problem}",
                 PerformanceWarning,
-                stacklevel=4,
+                stacklevel=frames_to_user(),
             )
             return
         self._known = static_objects(traced, leaves)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tracejit.ir.core import Location
 
-__all__ = ["describe", "traceback_location", "user_location"]
+__all__ = ["describe", "frames_to_user", "traceback_location", "user_location"]
 
 _INTERNAL_FOLDERS = tuple(
     os.path.join(folder, "")
@@ -36,6 +36,14 @@ def user_location() -> Location | None:
             return filename, frame.f_lineno
         frame = frame.f_back
     return None
+
+
+def frames_to_user() -> int:
+    """How many frames the user's code is above the caller, as ``stacklevel`` of a warning."""
+    level, frame = 1, sys._getframe(1)
+    while is_internal(frame.f_code.co_filename) and frame.f_back is not None:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def traceback_location(traceback: TracebackType | None) -> Location | None:

@@ -23,6 +23,7 @@ _UNTOUCHED_CALLS = frozenset(("super", "locals", "globals", "vars", "dir", "eval
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 _codes: dict[CodeType, CodeType | None] = {}
+_made: set[CodeType] = set()  # rewritten codes, and those of the functions inside them
 
 
 def rewritten_code(function: FunctionType) -> CodeType | None:
@@ -38,12 +39,15 @@ def rewritten_code(function: FunctionType) -> CodeType | None:
 
 def _rewrite(function: FunctionType) -> CodeType | None:
     code = function.__code__
-    if HOOK in code.co_freevars:
-        return None  # made by rewriting already
-    node = find_definition(code, function.__globals__)
+    node = None if code in _made else find_definition(code, function.__globals__)
     if node is None:
         return None
-    return compiled_like(code, _Rewriter(function).function(node), HOOK)
+    result = compiled_like(code, _Rewriter(function).function(node), HOOK)
+    new = [result] if result is not None else []
+    while new:
+        _made.add(made := new.pop())
+        new.extend(c for c in made.co_consts if isinstance(c, CodeType))
+    return result
 
 
 # ----------------------------------------------------------------------------------------------------------- rewriting
