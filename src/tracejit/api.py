@@ -104,9 +104,11 @@ def make_ir(fun: Callable[..., Any]) -> Callable[..., Function]:
         f64[x0]
     """
 
-    from tracejit.trace.tracer import trace  # noqa: PLC0415  (see jit)
+    from tracejit.runtime.entry import suspended  # noqa: PLC0415  (see jit)
+    from tracejit.trace.tracer import trace  # noqa: PLC0415
 
     def traced(*args: Any, **kwargs: Any) -> Function:
-        return trace(fun, args, kwargs).function
+        with suspended():  # compiled functions that it calls are traced, not run
+            return trace(fun, args, kwargs).function
 
     return traced

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -36,22 +36,34 @@ class Config:
     exact: leave out the rewrites that are more accurate than NumPy instead of bitwise equal.
     disk_cache: keep machine code on disk between processes (``TRACEJIT_CACHE_DIR=`` empty switches it off).
     log: which parts say what they do: trace, compile, cache, guards (``TRACEJIT_LOG``).
-    verify: interpret every stage and compare (``TRACEJIT_VERIFY``).
     """
 
     disable_jit: bool = field(default_factory=lambda: _flag("TRACEJIT_DISABLE_JIT"))
     exact: bool = False
     disk_cache: bool = True
     log: tuple[str, ...] = field(default_factory=lambda: _names("TRACEJIT_LOG"))
-    verify: bool = field(default_factory=lambda: _flag("TRACEJIT_VERIFY"))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in {f.name for f in fields(self)}:
             known = ", ".join(f.name for f in fields(self))
             raise AttributeError(f"there is no setting {name!r}; settings are {known}")
+        before = getattr(self, name, False)
         object.__setattr__(self, name, value)
         if name == "log":
             _start_logging(value)
+        if name == "disable_jit" and bool(before) != bool(value):
+            for callback in _watchers:
+                callback(bool(value))
+
+
+_watchers: list[Callable[[bool], None]] = []
+
+
+def watch_disable_jit(callback: Callable[[bool], None]) -> None:
+    """Call back when ``disable_jit`` changes: machine code does not read settings."""
+    _watchers.append(callback)
+    if config.disable_jit:
+        callback(True)
 
 
 def _start_logging(names: tuple[str, ...]) -> None:

@@ -303,3 +303,14 @@ def test_comparisons_of_int64_and_uint64_are_exact(name):
 def test_degrees_and_radians_of_small_floats_have_numpys_constants():
     for dtype in ("f2", "f4", "i1", "u2"):
         check(lambda x: (np.rad2deg(x), np.deg2rad(x)), np.arange(100).astype(dtype))
+
+
+def test_bools_of_any_byte_are_true():
+    x = np.array([2, 0, 255, 1] * 20, "u1").view("?")
+    check(lambda x: (x | False, ~x, x.astype(int), x.sum(), x.any(), np.where(x, 1, 2), x * 1.0, x.all()), x)
+
+
+def test_subnormal_numbers_are_not_flushed():
+    for dtype in ("f8", "f4"):
+        x = np.finfo(dtype).smallest_subnormal * np.arange(1, 40).astype(dtype)
+        check(lambda x: (x * x.dtype.type(0.5), x + x, x / 3, x.sum(), np.sqrt(x)), x)

@@ -500,3 +500,15 @@ def test_random_structures():
         for tree in trees:
             np.testing.assert_allclose(f(tree), added(tree), rtol=1e-14)
     assert f.cache_info().traces <= len(trees)
+
+
+def test_disable_jit_takes_effect_on_compiled_functions() -> None:
+    f = tj.jit(lambda x: x + 1)
+    x = np.arange(3.0)
+    f(x)
+    hits = f.cache_info().hits
+    with tj.options(disable_jit=True):
+        np.testing.assert_array_equal(f(x), x + 1)
+    assert f.cache_info().hits == hits  # plain Python answered
+    f(x)
+    assert f.cache_info().hits == hits + 1

@@ -166,11 +166,11 @@ def _slot_word(program: Program, slot: Slot, held: Any) -> int:
 @contextlib.contextmanager
 def suspended() -> Iterator[None]:
     """Send all calls of all instances to ``_call_slow`` for a ``with`` block."""
-    _add_reason(1)
+    add_reason(1)
     try:
         yield
     finally:
-        _add_reason(-1)
+        add_reason(-1)
 
 
 class _Reasons(threading.local):
@@ -180,7 +180,8 @@ class _Reasons(threading.local):
 _own_reasons = _Reasons()  # those of this thread
 
 
-def _add_reason(step: int) -> None:
+def add_reason(step: int) -> None:
+    """Count one reason more (or less) for which calls of all instances go to ``_call_slow``."""
     with _lock:
         _own_reasons.count += step
         _set_reasons(PortableCallable.reasons + step)

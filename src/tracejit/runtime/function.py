@@ -11,11 +11,11 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tracejit.config import config
+from tracejit.config import config, watch_disable_jit
 from tracejit.errors import UnsupportedError
 from tracejit.runtime import wrapper
 from tracejit.runtime.compile import CompileOptions, stage_text
-from tracejit.runtime.entry import CompiledCallable, suspended
+from tracejit.runtime.entry import CompiledCallable, add_reason, suspended
 from tracejit.runtime.program import Program
 from tracejit.runtime.version import Version, plain_leaves
 from tracejit.trace.calls import rewritten
@@ -31,6 +31,14 @@ __all__ = ["CacheInfo", "CompiledFunction", "StageText"]
 _log = logging.getLogger("tracejit.trace")
 _guards_log = logging.getLogger("tracejit.guards")
 _functions: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
+
+
+def _follow_disable_jit(disabled: bool) -> None:
+    """Calls of compiled functions go to ``_call_slow``, which runs plain Python, while ``disable_jit`` is set."""
+    add_reason(1 if disabled else -1)
+
+
+watch_disable_jit(_follow_disable_jit)
 
 
 class CacheInfo(NamedTuple):

@@ -46,7 +46,7 @@ def compiled_like(code: CodeType, definition: Definition, *parameters: str) -> C
     if class_name and any(n.startswith(mangled) for n in code.co_names + code.co_varnames + code.co_freevars):
         # Names such as __x are mangled with the name of the class.
         body = [ast.ClassDef(class_name, [], [], body, [], **_type_params())]
-    elif name in code.co_names and name not in code.co_freevars:
+    elif _reads_global(code, name) and name not in code.co_freevars:
         body.insert(0, ast.Global([name]))  # inside, the name of the definition is one of the module
     factory = ast.FunctionDef(
         _FACTORY,
@@ -82,6 +82,17 @@ def _find_code(compiled: CodeType, original: CodeType) -> CodeType | None:
                     return constant
                 stack.append(constant)
     return None
+
+
+def _reads_global(code: CodeType, name: str) -> bool:
+    """Whether a name is one of the module in a code object or in what is defined inside it (comprehensions)."""
+    stack = [code]
+    while stack:
+        current = stack.pop()
+        if name in current.co_names:
+            return True
+        stack.extend(c for c in current.co_consts if isinstance(c, CodeType))
+    return False
 
 
 # -------------------------------------------------------------------------------------------------------- comparing
