@@ -71,8 +71,7 @@ def pure_program(nested: Nested) -> Function:
     """
     function = nested.function
     if function.aliases:
-        results = function.results[: nested.result_count]
-        function = Function(function.name, function.params, function.eqns, results, sizes=function.sizes)
+        function = function.replace(results=function.results[: nested.result_count], aliases={})
     return optimise(function, exact=config.exact)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -216,6 +216,24 @@ class Function:
         self.guards = guards
         self.aliases: dict[int, int] = dict(aliases or {})
         self._symbols: tuple[str, ...] | None = None
+
+    def replace(
+        self,
+        *,
+        eqns: Iterable[Eqn] | None = None,
+        results: Iterable[Operand] | None = None,
+        aliases: Mapping[int, int] | None = None,
+    ) -> Function:
+        """The same function with other equations, results or aliases."""
+        return Function(
+            self.name,
+            self.params,
+            self.eqns if eqns is None else tuple(eqns),
+            self.results if results is None else tuple(results),
+            sizes=self.sizes,
+            guards=self.guards,
+            aliases=self.aliases if aliases is None else aliases,
+        )
 
     def symbols(self) -> tuple[str, ...]:
         """Every size symbol, in the order in which the kernel receives their values."""

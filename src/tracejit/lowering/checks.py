@@ -38,13 +38,4 @@ def checks_first(function: Function) -> Function:
         if has_check(eqn) or not needed.isdisjoint(eqn.results):
             early.add(eqn)
             needed.update(operand for operand in eqn.operands if isinstance(operand, Value))
-    eqns = sorted(function.eqns, key=lambda eqn: eqn not in early)
-    return Function(
-        function.name,
-        function.params,
-        tuple(eqns),
-        function.results,
-        sizes=function.sizes,
-        guards=function.guards,
-        aliases=function.aliases,
-    )
+    return function.replace(eqns=sorted(function.eqns, key=lambda eqn: eqn not in early))

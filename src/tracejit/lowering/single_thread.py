@@ -21,12 +21,4 @@ def single_thread(function: Function) -> Function:
             attrs["kind"] = _KINDS.get(attrs["kind"], attrs["kind"])
         regions = tuple(single_thread(region) for region in eqn.regions)
         eqns.append(Eqn(eqn.op, eqn.operands, attrs, regions, eqn.results, eqn.loc))
-    return Function(
-        function.name,
-        function.params,
-        tuple(eqns),
-        function.results,
-        sizes=function.sizes,
-        guards=function.guards,
-        aliases=function.aliases,
-    )
+    return function.replace(eqns=eqns)
