@@ -65,11 +65,6 @@ class Group:
         """Operations of one iteration."""
         return sum(m.reads.operations for m in self.members)
 
-    def sources(self) -> set[Value]:
-        """What the nest reads from memory that others have made."""
-        own = {m.value for m in self.members}
-        return {s for m in self.members for s in m.reads.sources} - own
-
 
 @dataclass(eq=False)
 class Opaque:

@@ -85,7 +85,6 @@ def map_loops(
     flat: bool,
     cost: DimLike,
     reader: Reader,
-    serial: bool = False,
 ) -> None:
     """Loops over independent elements: one flat loop where the index does not matter, else a nest (not of size 1)."""
     if flat:
@@ -95,7 +94,7 @@ def map_loops(
                 body((i,))
             return []
 
-        for_loop(product(tuple(dims)), element, kind="vector" if serial else "parallel_vector", cost=cost)
+        for_loop(product(tuple(dims)), element, kind="parallel_vector", cost=cost)
         return
 
     loops = [axis for axis, dim in enumerate(dims) if dim != 1]
@@ -112,9 +111,9 @@ def map_loops(
 
         inner = tuple(dims[axis] for axis in loops[depth + 1 :])
         if depth == len(loops) - 1:
-            kind = "vector" if depth or serial else "parallel_vector"
+            kind = "vector" if depth else "parallel_vector"
         else:
-            kind = "serial" if depth or serial else "parallel"
+            kind = "serial" if depth else "parallel"
         for_loop(dims[loops[depth]], inside, kind=kind, cost=product(inner) * cost)
 
     first = (Literal(0, scalar("i64")),) * len(dims)
@@ -175,8 +174,6 @@ def _rows(reader: Reader, group: Group, target: Target) -> None:
 
 def _phases(reader: Reader, group: Group, row: Index, buffers: dict[Member, Value]) -> None:
     """Everything that happens for one row: inner loops one after another, scalars of the row between them."""
-    hidden = {m.value: reader.storage.pop(m.value) for m in group.members if m.value in reader.storage}
-    assert not hidden
     for phase in sorted({m.phase for m in group.members}):
         members = [m for m in group.members if m.phase == phase]
         for member in members:
@@ -201,10 +198,24 @@ def _inner_loop(
     row: Index,
     dims: tuple[DimLike, ...],
     buffers: dict[Member, Value],
-    *,
-    flat: bool = False,
 ) -> None:
     """One inner loop for maps and reductions over the same dims; reduced values are known afterwards at the row."""
+    totals = _totals(reader, members, row, dims, buffers)
+    for member, total in zip([m for m in members if m.is_reduction], totals, strict=True):
+        reader.know(member.value, row, total)
+        if member in buffers:
+            store(total, buffers[member], row)
+
+
+def _totals(
+    reader: Reader,
+    members: Sequence[Member],
+    row: Index,
+    dims: Sequence[DimLike | Operand],
+    buffers: dict[Member, Value],
+    lower: DimLike | Operand = 0,
+) -> list[Operand]:
+    """Loops that compute maps, store those that have a buffer, and give what the reductions combine to."""
     maps = [m for m in members if not m.is_reduction]
     reductions = [m for m in members if m.is_reduction]
 
@@ -213,20 +224,14 @@ def _inner_loop(
         for member in maps:
             reader.compute(member.value, index)
         found = [reader.read(m.eqn.operands[0], _operand_index(m, index)) for m in reductions]
-        _compute_and_store_known(reader, maps, index, buffers)
+        _store_known(reader, maps, index, buffers)
         return found
 
     combine = [REDUCTIONS[m.eqn.op.name] for m in reductions]
-    totals = reduce_loops(reader, dims, combine, [m.eqn.operands[0] for m in reductions], body)
-    for member, total in zip(reductions, totals, strict=True):
-        reader.know(member.value, row, total)
-        if member in buffers:
-            store(total, buffers[member], row)
+    return reduce_loops(reader, dims, combine, [m.eqn.operands[0] for m in reductions], body, lower=lower)
 
 
-def _compute_and_store_known(
-    reader: Reader, members: Sequence[Member], index: Index, buffers: dict[Member, Value]
-) -> None:
+def _store_known(reader: Reader, members: Sequence[Member], index: Index, buffers: dict[Member, Value]) -> None:
     for member in members:
         if member in buffers:
             buffer = buffers[member]
@@ -260,7 +265,8 @@ def _whole_reduction(reader: Reader, group: Group, target: Target) -> None:
     def block(b: Value, _: list[Operand]) -> list[Operand]:
         with reader:
             if one_loop:
-                totals = _block_loop(reader, members, b, product(dims), buffers)
+                lower, upper = block_bounds(b, BLOCK, product(dims))
+                totals = _totals(reader, members, (), (upper,), buffers, lower)
             else:
                 _inner_loop(reader, members, (b,), dims[1:], buffers)
                 totals = [reader.read(m.value, (b,)) for m in reductions]
@@ -308,7 +314,7 @@ def _column_reduction(reader: Reader, group: Group, target: Target) -> None:
             for member, op, buffer in zip(reductions, combine, partial, strict=True):
                 found = reader.read(member.eqn.operands[0], index)
                 store(combined(op, Reader.load(buffer, at), found), buffer, at)
-            _compute_and_store_known(reader, [m for m in members if not m.is_reduction], index, buffers)
+            _store_known(reader, [m for m in members if not m.is_reduction], index, buffers)
             return []
 
         with reader:
@@ -354,22 +360,3 @@ def block_bounds(block: Operand, length: int, size: DimLike) -> tuple[Operand, O
     step = Literal(length, scalar("i64"))
     lower = PRIMITIVES["mul"](block, step)
     return lower, PRIMITIVES["minimum"](PRIMITIVES["add"](lower, step), size_operand(size))
-
-
-def _block_loop(
-    reader: Reader, members: Sequence[Member], block: Value, size: DimLike, buffers: dict[Member, Value]
-) -> list[Operand]:
-    """The reductions over one block of a one-dimensional (or flat) index space."""
-    maps = [m for m in members if not m.is_reduction]
-    reductions = [m for m in members if m.is_reduction]
-    combine = [REDUCTIONS[m.eqn.op.name] for m in reductions]
-    lower, upper = block_bounds(block, BLOCK, size)
-
-    def body(index: Index) -> list[Operand]:
-        for member in maps:
-            reader.compute(member.value, index)
-        found = [reader.read(m.eqn.operands[0], index) for m in reductions]
-        _compute_and_store_known(reader, maps, index, buffers)
-        return found
-
-    return reduce_loops(reader, (upper,), combine, [m.eqn.operands[0] for m in reductions], body, lower=lower)
