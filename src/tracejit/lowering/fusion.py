@@ -85,7 +85,7 @@ def schedule(program: Program, *, checks_apart: bool = False) -> list[Step]:
     steps: list[Step] = []
     made_in: dict[Value, Step] = {}
     for eqn in program.function.eqns:
-        if not any(result in program.roots for result in eqn.results):
+        if eqn.results and not any(result in program.roots for result in eqn.results):
             continue
         member = as_member(program, eqn)
         if member is None:
