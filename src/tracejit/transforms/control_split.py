@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tracejit.errors import UnsupportedError
-from tracejit.ir.builder import Builder, has_effect, inline
-from tracejit.ir.core import Eqn, Function, Literal, Operand, Value
+from tracejit.ir.builder import Builder, inline
+from tracejit.ir.core import Eqn, Function, Literal, Operand, Value, walk
 from tracejit.ir.dims import DimLike
+from tracejit.ir.ops.callbacks import callback
 from tracejit.ir.ops.common import Tangent, index_add, index_literal, index_mul, index_sub, op, zeros
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType, scalar
@@ -263,7 +264,7 @@ def split_fori(push: Push, eqn: Eqn, operands: list[Operand], tangents: list[Tan
 
 
 def _refuse_effects(eqn: Eqn) -> None:
-    if has_effect(eqn):
+    if any(inner.op is callback for region in eqn.regions for inner in walk(region)):
         raise UnsupportedError(
             "a loop whose number of iterations is not known ahead is run more than once where it is differentiated in "
             "reverse, which must not repeat the effects in it (random numbers, print, callbacks): move them out of the "
