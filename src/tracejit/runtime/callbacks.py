@@ -7,6 +7,7 @@ so threads, and callbacks that call compiled functions, do not meet. See docs/ar
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -40,7 +41,8 @@ class _Call:
         counts = (ctypes.c_int64 * 2).from_address(shapes)
         pointers = (ctypes.c_void_p * sum(counts)).from_address(data)
         types = _types(shapes + 16, sum(counts))
-        operands = [_copied(type, pointer) for type, pointer in zip(types[: counts[0]], pointers, strict=False)]
+        array = _shown if getattr(function, "borrows", False) else _copied
+        operands = [array(type, pointer) for type, pointer in zip(types[: counts[0]], pointers, strict=False)]
         results = call_checked(function, operands, types[counts[0] :])
         for result, pointer in zip(results, pointers[counts[0] :], strict=True):
             if result.size and pointer:
@@ -62,6 +64,18 @@ def _copied(type: ArrayType, pointer: int | None) -> np.ndarray[Any, Any]:
     array: np.ndarray[Any, Any] = np.empty(type.dims, type.dtype)
     if array.size and pointer:
         ctypes.memmove(array.ctypes.data, pointer, array.nbytes)
+    return array
+
+
+def _shown(type: ArrayType, pointer: int | None) -> np.ndarray[Any, Any]:
+    """The kernel's own memory, for a function that keeps and changes nothing."""
+    shape: Any = type.dims
+    size: int = math.prod(shape)
+    if not size or not pointer:
+        return _copied(type, None)
+    memory: Any = (ctypes.c_char * (size * type.dtype.itemsize)).from_address(pointer)
+    array: np.ndarray[Any, Any] = np.ndarray(shape, type.dtype, memory)
+    array.flags.writeable = False
     return array
 
 

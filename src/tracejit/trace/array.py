@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,9 @@ class NumpyValue(Tracer):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or not hasattr(np.ndarray, name):
             raise AttributeError(f"'numpy.ndarray' object has no attribute {name!r}")
+        method = getattr(np.ndarray, name)
+        if callable(method):
+            return partial(call, method, self)
         raise UnsupportedError(
             f"ndarray.{name} is not compiled by tracejit ({describe(user_location())}); "
             "use it before or after the traced function"

@@ -12,7 +12,7 @@ from tracejit.errors import ConcretizationError, UnsupportedError
 from tracejit.ir.core import Operand
 from tracejit.trace.dtypes import Kind
 from tracejit.trace.location import describe, user_location
-from tracejit.trace.registry import FUNCTIONS, call
+from tracejit.trace.registry import call
 from tracejit.trace.values import Dims
 
 __all__ = ["Tracer", "refuse"]
@@ -75,10 +75,7 @@ class Tracer:
         return call(f"ufunc.{method}", ufunc, *inputs, **kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        implementation = FUNCTIONS.get(function)
-        if implementation is None:
-            raise unknown_function(function)
-        return implementation(*args, **kwargs)
+        return call(function, *args, **kwargs)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         refuse(

@@ -17,17 +17,20 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.errors import UnsupportedError
+from tracejit.errors import ConcretizationError, UnsupportedError
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS
 from tracejit.trace.captures import AttributeOf, ClosureCell, Fixed, GlobalName, ItemOf
 from tracejit.trace.context import Trace, active_trace
 from tracejit.trace.creation import wrap_constant
+from tracejit.trace.fallback import is_library_function
 from tracejit.trace.indexing import augment_masked, is_mask_key
 from tracejit.trace.inputs import contains_tracer
 from tracejit.trace.location import describe, is_internal, user_location
 from tracejit.trace.registry import CREATION, FUNCTIONS
+from tracejit.trace.registry import call as registered
+from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.syntax import HOOK, rewritten_code
 
 __all__ = ["Hook", "dispatch", "enter_callable", "rewritten"]
@@ -98,7 +101,9 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
     if type(function) is FunctionType:
         implementation = FUNCTIONS.get(function)
         if implementation is not None:
-            return _call_numpy(function, implementation, args, kwargs)
+            return _call_numpy(function, args, kwargs)
+        if is_library_function(function) and _is_traced((args, kwargs)):
+            return _call_library(function, args, kwargs)
         return adopt(rewritten(function)(*args, **kwargs), trace)
     try:
         implementation = BUILTINS.get(function) or FUNCTIONS.get(function)
@@ -106,7 +111,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
         implementation = None
     if implementation is not None:
         if function in FUNCTIONS:
-            return _call_numpy(function, implementation, args, kwargs)
+            return _call_numpy(function, args, kwargs)
         return implementation(*args, **kwargs)
     if isinstance(function, np.ufunc):
         if _is_traced(args) or _is_traced(kwargs):
@@ -116,12 +121,31 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
     return _call_other(function, args, kwargs, trace)
 
 
-def _call_numpy(
-    function: Any, implementation: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
+def _call_numpy(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if function in CREATION or _is_traced(args) or _is_traced(kwargs):
-        return implementation(*args, **kwargs)
+        return registered(function, *args, **kwargs)
     return adopt_new(function(*args, **kwargs))
+
+
+def _call_library(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A Python function of NumPy runs on tracers where it can; SciPy's do not."""
+    if not _holds_data((args, kwargs)):
+        return function(*args, **kwargs)
+    if function.__module__.startswith("numpy"):
+        try:
+            return function(*args, **kwargs)
+        except (UnsupportedError, ConcretizationError):
+            return FUNCTIONS["otherwise python function"](function, args, kwargs)
+    return FUNCTIONS["python function"](function, args, kwargs)
+
+
+def _holds_data(value: Any) -> bool:
+    """Whether a value holds arrays or numbers that the program computes, not sizes alone."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_data, value))
+    if isinstance(value, dict):
+        return any(map(_holds_data, value.values()))
+    return isinstance(value, (Tracer, np.ndarray)) and not isinstance(value, SymbolicInt)
 
 
 def _is_traced(value: Any) -> bool:
@@ -153,6 +177,8 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
     module = getattr(function, "__module__", None) or ""
     if isinstance(function, type):
         return function(*args, **kwargs)
+    if is_library_function(function) and _holds_data((args, kwargs)):
+        return FUNCTIONS["python function"](function, args, kwargs)
     result = function(*args, **kwargs)
     return adopt_new(result) if module.startswith("numpy") else adopt(result, trace)
 

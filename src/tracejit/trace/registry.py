@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from tracejit.errors import UnsupportedError
+
 __all__ = ["CREATION", "FUNCTIONS", "call", "creates", "implements", "implements_named"]
 
 Implementation = TypeVar("Implementation", bound=Callable[..., Any])
@@ -51,8 +53,15 @@ def creates(*functions: Any) -> Callable[[Implementation], Implementation]:
 
 
 def call(function: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call the implementation of a NumPy function or ufunc."""
+    """Call the implementation of a NumPy function or ufunc; without one it is called when the program runs."""
     implementation = FUNCTIONS.get(function)
     if implementation is None:
-        return FUNCTIONS[np.ufunc](function, args, **kwargs)
-    return implementation(*args, **kwargs)
+        if isinstance(function, np.ufunc):
+            return FUNCTIONS[np.ufunc](function, args, **kwargs)
+        return FUNCTIONS["python function"](function, args, kwargs)
+    try:
+        return implementation(*args, **kwargs)
+    except UnsupportedError:
+        if not str(getattr(function, "__module__", "")).startswith("numpy"):  # an operator, or a name of our own
+            raise
+        return FUNCTIONS["otherwise python function"](function, args, kwargs)

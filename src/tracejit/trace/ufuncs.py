@@ -12,7 +12,7 @@ from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Operand
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
-from tracejit.trace.base import Tracer, unknown_function
+from tracejit.trace.base import Tracer
 from tracejit.trace.dtypes import BOOL, DType, loop_dtypes
 from tracejit.trace.inputs import Input, as_array, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.registry import call, implements
@@ -117,7 +117,7 @@ def apply_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...], *, out: Any = None, **
     if rule is None:
         if ufunc is np.isnat:
             raise_as_numpy(ufunc, *inputs)
-        raise unknown_function(ufunc)
+        return call("python function", ufunc, inputs, kwargs if out is None else {**kwargs, "out": out})
     try:
         described = [describe_input(value) for value in inputs]
     except NotImplementedError:
@@ -257,6 +257,7 @@ def _deliver(ufunc: np.ufunc, inputs: tuple[Any, ...], part: Operand, target: An
     return write_out(ufunc, inputs, part, target, where, casting)
 
 
+@implements("write out")
 def write_out(
     function: Any, inputs: tuple[Any, ...], part: Operand, out: Any, where: Any = True, casting: str = "same_kind"
 ) -> Any:
