@@ -375,6 +375,7 @@ TABLE: dict[str, Callable[[], list[Sample]]] = {
     "constant": _constant,
     "empty": lambda: [Sample((), {"dtype": d, "dims": dims}) for d in SOME for dims in [(), (3,), (0, 2)]],
     "dim": lambda: [Sample((), {"dim": 7})],
+    "bind_size": lambda: [Sample((np.int64(3),), {"symbol": "late"})],
     "gather": lambda: _indexing(with_values=False),
     "scatter": lambda: _indexing(with_values=True),
     "scatter_add": lambda: _indexing(with_values=True),
