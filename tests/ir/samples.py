@@ -394,6 +394,7 @@ TABLE: dict[str, Callable[[], list[Sample]]] = {
     "while_loop": _while_loop,
     "fori_loop": _fori_loop,
     "callback": _callback,
+    "pure_callback": _callback,
     "custom_jvp": _custom_jvp,
     "custom_vjp": _custom_vjp,
     "custom_linear": lambda: [],  # never runs: the backward walk replaces it by its region

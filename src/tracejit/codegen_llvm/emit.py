@@ -80,15 +80,17 @@ class _KernelBody(Body):
         return ["br label %failed"]
 
 
-def emit_kernel(function: Function, target: Target) -> Kernel:
+def emit_kernel(function: Function, target: Target, callbacks: Sequence[Any] = ()) -> Kernel:
     """The kernel of a loop-level function, whose params are buffers in the order of the kernel's data.
+
+    callbacks: the Python functions that it may call, by number; the caller of the kernel has the same list.
 
     Example:
         >>> from tracejit.codegen_llvm.engine import host_target
         >>> "define i32 @kernel" in emit_kernel(Function("f", (), (), ()), host_target()).text
         True
     """
-    module = Module()
+    module = Module(functions_called_back=list(callbacks))
     shared = Shared(target, module)
     body = _KernelBody(shared, has_fma(target), function)
     body.region(function)

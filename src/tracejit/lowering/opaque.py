@@ -233,6 +233,22 @@ def _dot(lowering: Lowering, eqn: Eqn) -> None:
     lowering.place(eqn.results[0], buffer)
 
 
+def _callback(lowering: Lowering, eqn: Eqn) -> None:
+    """The operands and results of a Python function are memory, scalars too."""
+    buffers = []
+    for operand in eqn.operands:
+        if operand.rank:
+            assert isinstance(operand, Value)
+            buffers.append(lowering.reader.storage[operand])
+        else:
+            buffers.append(allocate(operand.type.dtype, ()))
+            store(lowering.reader.read(operand, ()), buffers[-1], ())
+    outputs = [lowering.result_buffer(result) for result in eqn.results]
+    attrs = {"function": eqn.attrs["function"], "results": len(outputs)}
+    current_builder().emit(PRIMITIVES["call_python"], (*buffers, *outputs), attrs, (), eqn.loc)
+    _finish_carries(lowering, eqn.results, outputs)
+
+
 # ------------------------------------------------------------------------------------------------------- regions
 
 
@@ -351,6 +367,8 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "bind_size": _bind_size,
     "constant": _constant,
     "dot": _dot,
+    "callback": _callback,
+    "pure_callback": _callback,
     "fori_loop": _fori_loop,
     "while_loop": _while_loop,
     "cond": _cond,
