@@ -23,7 +23,7 @@ from tracejit.ir.verifier import verify
 ARRAY_LEVEL = [name for name, op in PRIMITIVES.items() if op.level != "loop"]
 DIFFERENTIABLE = [name for name in ARRAY_LEVEL if PRIMITIVES[name].jvp is not None and name != "callback"]
 TRANSPOSED = [name for name in ARRAY_LEVEL if PRIMITIVES[name].transpose is not None]
-BATCHED = [name for name in ARRAY_LEVEL if PRIMITIVES[name].batch is not None]
+BATCHED = [name for name in ARRAY_LEVEL if PRIMITIVES[name].batch is not None and name != "check"]
 LOADED = [name for name in ARRAY_LEVEL if PRIMITIVES[name].load is not None]
 DOUBLES = ("d", "D")
 
@@ -32,8 +32,8 @@ NOT_LINEAR = {"mul": [(0, 1)], "dot": [(0, 1)], "div": [(1,), (0, 1)]}
 
 # Declared without a derivative: each is constant between jumps, or has no real or complex result.
 CONSTANT = set(
-    "argmax argmin bitwise_and bitwise_count bitwise_not bitwise_or bitwise_xor callback ceil cond constant custom_jvp "
-    "custom_linear custom_vjp dim empty eq "
+    "argmax argmin bitwise_and bitwise_count bitwise_not bitwise_or bitwise_xor callback ceil check cond constant "
+    "custom_jvp custom_linear custom_vjp dim empty eq "
     "floor floordiv fori_loop frexp_exponent gcd ge gt iota isfinite isinf isnan lcm le logical_not lt ne reduce_all "
     "reduce_any rint shift_left shift_right signbit spacing stop_gradient trunc while_loop wrap_index".split()
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracejit.ir.core import Eqn, Function, Guard, Literal, Location, Operand, Value
+from tracejit.ir.core import Eqn, Function, Guard, Literal, Location, Operand, Value, writes
 from tracejit.ir.dims import Dim, DimLike
 from tracejit.ir.types import ArrayType
 
@@ -121,7 +121,7 @@ class Builder:
         needed = {r for r in results if isinstance(r, Value)}
         kept = []
         for eqn in reversed(self.eqns):
-            if eqn.op.effect == "write" or not needed.isdisjoint(eqn.results):
+            if writes(eqn) or not needed.isdisjoint(eqn.results):
                 kept.append(eqn)
                 for operand in eqn.operands:
                     if type(operand) is Value:

@@ -14,7 +14,7 @@ from tracejit.ir.types import ArrayType
 if TYPE_CHECKING:
     from tracejit.ir.primitive import Primitive
 
-__all__ = ["Eqn", "Function", "Guard", "Literal", "Location", "Operand", "Value", "walk"]
+__all__ = ["Eqn", "Function", "Guard", "Literal", "Location", "Operand", "Value", "walk", "writes"]
 
 Location: TypeAlias = tuple[str, int]  # file and line of the user's code
 
@@ -270,6 +270,11 @@ def walk(function: Function) -> Iterator[Eqn]:
                 break
         else:
             stack.pop()
+
+
+def writes(eqn: Eqn) -> bool:
+    """Whether an equation does something besides giving results (it stores, fails, calls), by itself or in regions."""
+    return eqn.op.effect == "write" or any(inner.op.effect == "write" for r in eqn.regions for inner in walk(r))
 
 
 def _emit(name: str, *operands: Any) -> Value:

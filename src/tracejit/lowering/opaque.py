@@ -228,6 +228,11 @@ def _dot(lowering: Lowering, eqn: Eqn) -> None:
     lowering.place(eqn.results[0], buffer)
 
 
+def _check(lowering: Lowering, eqn: Eqn) -> None:
+    operands = tuple(lowering.reader.read(operand, ()) for operand in eqn.operands)
+    current_builder().emit(eqn.op, operands, eqn.attrs, (), eqn.loc)
+
+
 # ------------------------------------------------------------------------------------------------------- regions
 
 
@@ -344,6 +349,7 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "cumprod": _scan,
     "empty": _empty,
     "constant": _constant,
+    "check": _check,
     "dot": _dot,
     "fori_loop": _fori_loop,
     "while_loop": _while_loop,
