@@ -10,7 +10,7 @@ from tracejit.errors import ConcretizationError, TracejitError
 from tracejit.ir.builder import Builder
 from tracejit.ir.core import Guard
 from tracejit.ir.dims import Atom, Dim, DimLike, Monomial, evaluate, substitute, symbol, symbols_of
-from tracejit.trace.location import user_location
+from tracejit.trace.location import describe, user_location
 
 __all__ = ["SizeEnvironment", "TracingBuilder"]
 
@@ -363,7 +363,9 @@ class SizeEnvironment:
         if isinstance(dim, int):
             return dim
         if self.is_late(dim):
-            raise UndecidedError(f"the size {dim} is known only when the compiled function runs")
+            raise UndecidedError(
+                f"the size {dim} is known only when the compiled function runs ({describe(user_location())})"
+            )
         value = self.hint(dim)
         self.decide(dim - value, "== 0")
         return value
