@@ -33,8 +33,8 @@ def test_branches_that_differ() -> None:
         Jit(different)(X)
     assert str(caught.value) == (
         "the variable 'y' is an array f64[x0] after one side of a branch and an array f64[1] after the other, and the "
-        f"condition is known only when the compiled function runs ({__file__}:{line}). Give it the same shape and dtype "
-        "on both sides"
+        f"condition is known only when the compiled function runs ({__file__}:{line}). Give it the same shape and "
+        "dtype on both sides"
     )
     assert caught.value.__notes__ == [f"while tracing 'different' at {__file__}:{line}"]
 

@@ -37,12 +37,12 @@ def checks_first(function: Function) -> Function:
 
     As it is where it writes nothing, or where it has effects, which a check must not overtake.
     """
-    if not function.aliases or any(map(has_effect, function.eqns)) or not any(map(has_check, function.eqns)):
+    if not function.aliases or any(map(has_effect, function.eqns)) or not any(map(is_check, function.eqns)):
         return function
     needed: set[Value] = set()
     early: set[Eqn] = set()
     for eqn in reversed(function.eqns):
-        if has_check(eqn) or not needed.isdisjoint(eqn.results):
+        if is_check(eqn) or not needed.isdisjoint(eqn.results):
             early.add(eqn)
             needed.update(operand for operand in eqn.operands if isinstance(operand, Value))
     return function.replace(eqns=sorted(function.eqns, key=lambda eqn: eqn not in early))

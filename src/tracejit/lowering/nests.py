@@ -257,6 +257,14 @@ def _whole_reduction(reader: Reader, group: Group, target: Target) -> None:
     reductions = [m for m in members if m.is_reduction]
     buffers = {m: target(m) for m in members if m.stored and not m.is_reduction}
     dims = members[0].space
+    if reader.depth:
+        # Inside of a loop a reduction is mostly short: no blocks, no other threads.
+        totals = _totals(reader, members, (), dims, buffers)
+        for member, buffer in buffers.items():
+            reader.storage[member.value] = buffer
+        for member, total in zip(reductions, totals, strict=True):
+            _keep_scalar(reader, member, total, target)
+        return
     one_loop = len(dims) == 1 or all(m.reads.flat for m in members)
     count: DimLike = floordiv(product(dims) + (BLOCK - 1), BLOCK) if one_loop else dims[0]
     partial = [allocate(m.value.dtype, (count,)) for m in reductions]

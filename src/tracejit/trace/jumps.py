@@ -122,9 +122,8 @@ class _Jumps:
         """A statement with its blocks rewritten; a loop comes with its flag."""
         if isinstance(statement, _LOOPS):
             return self._loop(statement, loop)
-        if isinstance(statement, _SCOPES):
-            return [statement]
-        for name in ("body", "orelse", "finalbody"):
+        scope = isinstance(statement, _SCOPES)
+        for name in () if scope else ("body", "orelse", "finalbody"):
             if isinstance(getattr(statement, name, None), list):
                 setattr(statement, name, self.block(getattr(statement, name), loop))
         for part in (*getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["annotate", "assigned_names"]
 
@@ -75,7 +75,7 @@ class _Liveness:
 
     def statement(self, node: Any, after: set[str]) -> set[str]:
         if isinstance(node, ast.If):
-            node.needed = after | self.always
+            cast(Any, node).needed = after | self.always
             live = self.block(node.body, after) | self.block(node.orelse, after)
             return live | _reads(node.test)
         if isinstance(node, (ast.For, ast.While)):

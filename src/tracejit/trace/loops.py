@@ -202,7 +202,8 @@ class _Loop:
             first, rest = indexed.start, Indexed(indexed.start + 1, indexed.stop, indexed.item)
             self.body(indexed.item(python_size(first)))
             if self.stopped is None:
-                return self.stage_again(rest)
+                self.stage_again(rest)
+                return None
         return reason
 
     def stage_again(self, rest: Indexed) -> None:
@@ -336,7 +337,7 @@ class _Loop:
             assert indexed is not None and attempt.index is not None
             body = finish(region, [attempt.index, *params, *constant_params], results, "body")
             bounds = [dim_value(indexed.start), dim_value(indexed.stop)]
-            values = emit_regions("fori_loop", [*bounds, *inits, *inputs.constants], (body,), carries=count)
+            values = tuple(emit_regions("fori_loop", [*bounds, *inits, *inputs.constants], (body,), carries=count))
         else:
             values = self._emit_while(attempt, condition, indexed, inputs, inits, params, results, constant_params)
         self._hand_out(attempt, names, locals_, values, inputs, indexed)
@@ -351,7 +352,7 @@ class _Loop:
         params: list[Value],
         results: list[Operand],
         constant_params: list[Value],
-    ) -> Sequence[Operand]:
+    ) -> tuple[Operand, ...]:
         region = attempt.region
         first: list[Operand] = []
         if indexed is not None:
@@ -370,7 +371,7 @@ class _Loop:
                 ordered[position] = memory[param]
         test = finish(own, [*ordered, *inputs.constant_params(own)], [condition.result], "test")
         values = emit_regions("while_loop", [*first, *inits, *inputs.constants], (test, body), carries=count)
-        return values[len(first) :]
+        return tuple(values[len(first) :])
 
     def _condition(
         self, attempt: _Attempt, names: list[_Name], indexed: Indexed | None, stopped: int | None

@@ -1,7 +1,7 @@
 """Tracing the blocks of loops and branches as closed regions, and joining them into one operation.
 
-A block runs on tracers in a :class:`Trace` of its own. Memory of enclosing traces that it writes is carried; what it only
-reads becomes a constant operand.
+A block runs on tracers in a :class:`Trace` of its own. Memory of enclosing traces that it writes is carried; what it
+only reads becomes a constant operand.
 """
 
 from __future__ import annotations

@@ -403,18 +403,11 @@ def combine_numbers(name: str, left: Any, right: Any) -> Any:
     """Python's arithmetic or comparison of two Python numbers, of which one is traced."""
     kind = max((_type_of(left), _type_of(right)), key=_RANK.__getitem__)
     if kind in (int, bool) and not isinstance(left, TracedNumber) and not isinstance(right, TracedNumber):
-        try:
-            result = _combine_sizes(name, as_dim(left), as_dim(right))
-        except UndecidedError:  # the running program computes it
-            result = NotImplemented
+        result = _combine_exactly(name, left, right)
         if result is not NotImplemented:
             return result
     if name in _COMPARISONS:
-        if isinstance(left, SymbolicInt) and type(right) is float:
-            return _compare_with_float(name, left, right)
-        if isinstance(right, SymbolicInt) and type(left) is float:
-            return _compare_with_float(_MIRRORED[name], right, left)
-        return number(emit(_OPS[name], _as(left, kind), _as(right, kind)), bool)
+        return _compare(name, left, right, kind)
     if kind is bool:
         kind = int
     if name == "truediv" and kind is int:
@@ -424,6 +417,21 @@ def combine_numbers(name: str, left: Any, right: Any) -> Any:
     if name == "pow":
         return _power(left, right, kind)
     return number(emit(_OPS[name], _as(left, kind), _as(right, kind)), kind)
+
+
+def _combine_exactly(name: str, left: Any, right: Any) -> Any:
+    try:
+        return _combine_sizes(name, as_dim(left), as_dim(right))
+    except UndecidedError:  # the running program computes it
+        return NotImplemented
+
+
+def _compare(name: str, left: Any, right: Any, kind: type) -> Any:
+    if isinstance(left, SymbolicInt) and type(right) is float:
+        return _compare_with_float(name, left, right)
+    if isinstance(right, SymbolicInt) and type(left) is float:
+        return _compare_with_float(_MIRRORED[name], right, left)
+    return number(emit(_OPS[name], _as(left, kind), _as(right, kind)), bool)
 
 
 _ZERO_DIVISION = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import CellType, FunctionType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -62,17 +62,20 @@ def put(cell: CellType, value: Any) -> None:
         del cell.cell_contents
 
 
+NumberClass: TypeAlias = type
+
+
 @dataclass(frozen=True)
 class Kind:
     """How a leaf is seen: form "array", "scalar" (of NumPy) or "python"; its type; the class of a Python number."""
 
     form: str
     type: ArrayType
-    python_type: type | None = None
+    number: NumberClass | None = None
 
     def __str__(self) -> str:
-        if self.python_type is not None:
-            return f"a Python {self.python_type.__name__}"
+        if self.number is not None:
+            return f"a Python {self.number.__name__}"
         return f"a NumPy scalar {self.type.dtype}" if self.form == "scalar" else f"an array {self.type}"
 
 
@@ -107,10 +110,10 @@ def enter(operand: Operand, kind: Kind, trace: Trace | None = None) -> Any:
         return new_array(operand, trace)
     if kind.form == "scalar":
         return TracedScalar(operand)
-    assert kind.python_type is not None
+    assert kind.number is not None
     if isinstance(operand, Literal):
-        return kind.python_type(operand.value)
-    return TracedNumber(operand, kind.python_type)
+        return kind.number(operand.value)
+    return TracedNumber(operand, kind.number)
 
 
 def join(a: Kind, b: Kind) -> Kind | None:
@@ -119,10 +122,10 @@ def join(a: Kind, b: Kind) -> Kind | None:
         return a
     if "array" in (a.form, b.form):
         return _join_arrays(a, b)
-    if a.python_type is not None and b.python_type is not None:
-        kind = max((a.python_type, b.python_type), key=_ORDER.index)
+    if a.number is not None and b.number is not None:
+        kind = max((a.number, b.number), key=_ORDER.index)
         return Kind("python", ArrayType(PYTHON_DTYPES[kind]), kind)
-    parts = [k.type.dtype if k.python_type is None else k.python_type for k in (a, b)]
+    parts = [k.type.dtype if k.number is None else k.number for k in (a, b)]
     return Kind("scalar", ArrayType(result_type(*parts)))
 
 
