@@ -243,7 +243,7 @@ SUMS = "sums in another order"
 
 PROGRAMS = (
     Program(running_moments, _sample, (9, 2, 40, 1), 20_000, loops=True),
-    Program(linear_regression, _line, (9, 2, 40), 50_000, rounding=500, because=SUMS),
+    Program(linear_regression, _line, (9, 2, 40), 50_000, rounding=5000, because=SUMS),
     Program(correlation, _table, (5, 2, 13), 100, rounding=100, because=SUMS),
     Program(covariance_loops, _table, (5, 1, 13), 30, loops=True),
     Program(histogram, _sample_and_bins, (9, 1, 0, 40), 10_000, loops=True),
