@@ -65,6 +65,7 @@ np.broadcast_to(x, (4, 4)) | np.broadcast_arrays(x, x[0]) | np.atleast_1d(x) | n
 np.atleast_3d(x) | np.atleast_3d(x[0]) | np.tile(x, 2) | np.tile(x, (2, 1)) | np.tile(x, (2, 2, 2))
 np.repeat(x, 2) | np.repeat(x, 3, axis=1) | x.repeat([1, 2, 3], axis=1) | np.flip(x) | np.flip(x, 0)
 np.fliplr(x) | np.flipud(x) | np.roll(x, 1) | np.roll(x, -2, axis=0) | np.roll(x, 17)
+np.roll(x, np.argmax(x[0])) | np.roll(x, -np.argmax(x), axis=1) | np.roll(x, (int(x[0, 0]), 1), axis=(0, 1))
 np.roll(x, (1, 2), axis=(0, 1)) | np.rot90(x) | np.rot90(x, 2) | np.rot90(x, 3) | np.tril(x) | np.triu(x, 1)
 np.diag(x) | np.diag(x[0], 1) | np.diag(x[0], -2) | np.diagonal(x, 1) | np.diagflat(x[:2]) | np.trace(x)
 x.trace(offset=-1) | np.block([[x, x], [x, x]]) | np.append(x, x) | np.append(x, x, axis=0) | np.pad(x, 1)
