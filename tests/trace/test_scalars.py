@@ -53,7 +53,7 @@ def computed_bits(x: Any, n: int) -> Any:
     a, b, c = int(x[0]), int(x[1]), bool(x[2])
     return (
         a & b, a | b, a ^ b, ~a, a << 3, a >> 1, a & 6, 6 & a, 5 | a, 5 ^ a, 1 << b, 1000 >> b, c & (b > 2), c | True,
-        c ^ True, c & 3, c << 2, a & n, n & a, n << b, b << n, a ^ x[1], x[1] ^ a, a & np.uint8(3), x & a,
+        c ^ True, c & 3, c << 2, a & n, n & a, n << b, b << n, a ^ x[1], x[1] ^ a, x & a,
     )  # fmt: skip
 
 
