@@ -33,6 +33,7 @@ class Program:
         bits. ``because`` says why.
     traces: how often it may be compiled over all sizes; ``why`` says what makes it more than once.
     loops: element-by-element loop nests, where the measure is Numba.
+    joined: why a scalar of the result is a Python number for some data and NumPy's for other; compiled it has one type.
     """
 
     function: Callable[..., Any]
@@ -45,6 +46,7 @@ class Program:
     traces: int = 1
     why: str = ""
     loops: bool = False
+    joined: str = ""
 
     def __post_init__(self) -> None:
         """A deviation without a reason is a mistake in the table."""

@@ -217,6 +217,8 @@ def _forest(size, dtype, random):
     return size, 10
 
 
+JOINED = "the number before the first turn stays where no turn replaces it"
+
 PROGRAMS = (
     Program(mandelbrot, _window, (6, 1, 13), 60, ("float64",), loops=True),
     Program(mandelbrot_complex, _axes, (6, 1, 13), 50, ("float64",), loops=True),
@@ -226,7 +228,7 @@ PROGRAMS = (
     Program(game_of_life, _cells, (6, 3, 20), 300, ("int64", "uint8")),
     Program(life_torus, _cells, (6, 1, 11), 40, ("int64", "uint8"), loops=True),
     Program(elementary_automaton, _row, (9, 1, 40), 5_000, ("uint8", "int64")),
-    Program(sandpile, _sand, (6, 1, 12), 60, ("int64", "int32")),
+    Program(sandpile, _sand, (6, 1, 12), 60, ("int64", "int32"), joined=JOINED),
     Program(langton_ant, _ant, (6, 1, 15), 200, ("int64",), loops=True),
     Program(forest_fire, _forest, (6, 1, 15), 100, ("int64",)),
 )

@@ -241,8 +241,10 @@ def _grouped(size, dtype, random):
 
 SUMS = "sums in another order"
 
+JOINED = "the number before the first turn stays where no turn replaces it"
+
 PROGRAMS = (
-    Program(running_moments, _sample, (9, 2, 40, 1), 20_000, loops=True),
+    Program(running_moments, _sample, (9, 2, 40, 1), 20_000, loops=True, joined=JOINED),
     Program(linear_regression, _line, (9, 2, 40), 50_000, rounding=5000, because=SUMS),
     Program(correlation, _table, (5, 2, 13), 100, rounding=100, because=SUMS),
     Program(covariance_loops, _table, (5, 1, 13), 30, loops=True),

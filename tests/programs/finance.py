@@ -234,13 +234,15 @@ def _loan(size, dtype, random):
 
 EXP = "exp, log and powers"
 
+JOINED = "the number before the first turn stays where no turn replaces it"
+
 PROGRAMS = (
     Program(black_scholes_prices, _quotes, (9, 1, 0, 40), 20_000, rounding=20, because=EXP),
     Program(american_put, _tree, (6, 1, 17), 100, ("float64",), rounding=100, because=EXP, loops=True),
     Program(binomial_slices, _tree, (6, 1, 17), 500, ("float64",), rounding=100, because=EXP),
     Program(asian_option, _normals, (9, 1, 40), 1_000, rounding=100, because=EXP, loops=True),
     Program(garch_likelihood, _returns, (9, 2, 40), 5_000, rounding=100, because=EXP),
-    Program(max_drawdown, _walk, (9, 1, 40), 10_000, loops=True),
+    Program(max_drawdown, _walk, (9, 1, 40), 10_000, loops=True, joined=JOINED),
     Program(efficient_frontier, _assets, (4, 2, 9), 40, rounding=1000, because="solver of another library"),
     Program(vasicek_paths, _rates, (9, 1, 40), 3_000, rounding=20, because=EXP),
     Program(implied_volatility, _smile, (9, 2, 40), 3_000, ("float64",), rounding=1000, because=EXP),

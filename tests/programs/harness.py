@@ -79,18 +79,21 @@ def _visible(value: Any) -> Any:
     return value
 
 
-def _compare(actual: Any, expected: Any, rounding: float, dtype: str, where: str) -> None:
+def _compare(actual: Any, expected: Any, program: Program, dtype: str, where: str) -> None:
     own, own_tree = flatten(_visible(actual))
     other, other_tree = flatten(_visible(expected))
     assert own_tree == other_tree, f"{where}: {own_tree} instead of {other_tree}"
     for k, (x, y) in enumerate(zip(own, other, strict=True)):
         name = f"{where}, leaf {k}" if len(own) > 1 else where
+        if program.joined and isinstance(x, np.generic) and type(y) in (int, float):
+            y = x.dtype.type(y)
         assert type(x) is type(y), f"{name}: {type(x)} {x!r} instead of {type(y)} {y!r}"
         if isinstance(y, (np.ndarray, np.generic)):
             assert x.dtype == y.dtype, f"{name}: {x.dtype} instead of {y.dtype}"
             assert x.shape == y.shape, f"{name}: {x.shape} instead of {y.shape}"
-        if rounding and np.asarray(y).dtype.kind in "fc":
-            _compare_values(x, y, rounding * max(_precision(np.asarray(y).dtype), _precision(np.dtype(dtype))), name)
+        if program.rounding and np.asarray(y).dtype.kind in "fc":
+            unit = max(_precision(np.asarray(y).dtype), _precision(np.dtype(dtype)))
+            _compare_values(x, y, program.rounding * unit, name)
         else:
             np.testing.assert_array_equal(x, y, err_msg=name)
 
@@ -116,8 +119,8 @@ def check_program(program: Program, dtype: str) -> str:
         expected = quietly(program.function, plain)
         with observer.watching():
             actual = quietly(compiled, ours)
-        _compare(actual, expected, program.rounding, dtype, f"result for size {size}")
-        _compare(ours, plain, program.rounding, dtype, f"arguments for size {size}")
+        _compare(actual, expected, program, dtype, f"result for size {size}")
+        _compare(ours, plain, program, dtype, f"arguments for size {size}")
     traces = compiled.cache_info().traces
     assert traces <= program.traces, f"traced {traces} times: {observer.messages}"
     return observer.state

@@ -362,10 +362,20 @@ def _gas(size, dtype, random):
 
 FFT = "Fourier transforms and solvers of another library"
 
+JOINED = "the number before the first turn stays where no turn replaces it"
+
 PROGRAMS = (
     Program(nbody_pairs, _bodies, (5, 1, 12), 60, loops=True),
     Program(nbody_arrays, _masses, (5, 2, 12), 100, rounding=500, because="powers, and products in another order"),
-    Program(lennard_jones_forces, _liquid, (8, 1, 20), 60, rounding=100, because="sums of three in another order"),
+    Program(
+        lennard_jones_forces,
+        _liquid,
+        (8, 1, 20),
+        60,
+        rounding=100,
+        because="sums of three in another order",
+        joined=JOINED,
+    ),
     Program(lattice_boltzmann, _channel, (6, 3, 14), 60, ("float64",), rounding=50, because="sums in another order"),
     Program(lorenz, _start, (20, 1, 0, 33), 2_000, ("float64",)),
     Program(shooting, _pendulum, (3, 1, 9), 20, ("float64",), rounding=100, because="sines", loops=True),

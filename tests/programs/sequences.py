@@ -243,8 +243,10 @@ def _two_signals(size, dtype, random):
     return random.random(size).astype(dtype), random.random(size + 2).astype(dtype), 5
 
 
+JOINED = "the number before the first turn stays where no turn replaces it"
+
 PROGRAMS = (
-    Program(smith_waterman, _two_strings, (6, 1, 0, 17), 150, ("int64", "int8"), loops=True),
+    Program(smith_waterman, _two_strings, (6, 1, 0, 17), 150, ("int64", "int8"), loops=True, joined=JOINED),
     Program(needleman_wunsch, _alignment, (6, 1, 17), 150, ("int64", "float64"), loops=True),
     Program(edit_distance, _two_strings, (6, 1, 0, 17), 200, ("int64", "uint8"), loops=True),
     Program(longest_common_subsequence, _two_strings, (6, 1, 0, 17), 200, ("int64",), loops=True),
