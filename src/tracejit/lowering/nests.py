@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tracejit.ir.core import Literal, Operand, Value
-from tracejit.ir.dims import DimLike, floordiv, product, symbol
+from tracejit.ir.dims import DimLike, evaluate, floordiv, product, symbol, symbols_of
 from tracejit.ir.ops import PRIMITIVES
 from tracejit.ir.primitive import Index
 from tracejit.ir.types import scalar
@@ -18,6 +18,7 @@ __all__ = ["Target", "emit_group", "map_loops"]
 
 BLOCK = 16384  # elements of one partial result of a whole reduction: the split does not depend on the thread count
 ROWS = 256  # rows of one partial result of a column reduction
+SHORT = 32  # a row of fewer elements does not fill a vector: rows are the lanes, and the row is walked serially
 
 Target = Callable[[Member], Value]  # the buffer that a stored member is written to
 
@@ -85,8 +86,12 @@ def map_loops(
     flat: bool,
     cost: DimLike,
     reader: Reader,
+    short: bool = False,
 ) -> None:
-    """Loops over independent elements: one flat loop where the index does not matter, else a nest (not of size 1)."""
+    """Loops over independent elements: one flat loop where the index does not matter, else a nest (not of size 1).
+
+    short: the last axis is known to be short where this nest runs.
+    """
     if flat:
 
         def element(i: Value, _: list[Operand]) -> list[Operand]:
@@ -98,6 +103,9 @@ def map_loops(
         return
 
     loops = [axis for axis, dim in enumerate(dims) if dim != 1]
+    lanes = len(loops) - 1  # the position of the loop that becomes vectors
+    if lanes > 0 and (_is_short(dims[loops[-1]]) or (short and loops[-1] == len(dims) - 1)):
+        lanes -= 1
 
     def level(depth: int, index: tuple[Operand, ...]) -> None:
         def inside(i: Value, _: list[Operand]) -> list[Operand]:
@@ -110,7 +118,7 @@ def map_loops(
             return []
 
         inner = tuple(dims[axis] for axis in loops[depth + 1 :])
-        if depth == len(loops) - 1:
+        if depth == lanes:
             kind = "vector" if depth else "parallel_vector"
         else:
             kind = "serial" if depth else "parallel"
@@ -124,6 +132,16 @@ def map_loops(
             body(first)
 
 
+def _is_short(dim: DimLike) -> bool:
+    return isinstance(dim, int) and dim < SHORT
+
+
+def _seems_short(reader: Reader, dim: DimLike) -> bool:
+    """Whether an axis was short in the call that was traced."""
+    known = symbols_of(dim) <= reader.program.hints.keys()
+    return not isinstance(dim, int) and known and evaluate(dim, reader.program.hints) < SHORT
+
+
 def _maps(reader: Reader, group: Group, target: Target) -> None:
     members = group.members
     buffers = {m: target(m) for m in members if m.stored}
@@ -131,12 +149,17 @@ def _maps(reader: Reader, group: Group, target: Target) -> None:
     def body(index: Index) -> None:
         _compute_and_store(reader, members, index, buffers)
 
+    space = members[0].space
     flat = all(m.reads.flat for m in members)
-    _versioned(
-        reader,
-        members,
-        lambda: map_loops(members[0].space, body, flat=flat, cost=work(members, ()), reader=reader),
-    )
+
+    def nest(*, short: bool = False) -> None:
+        map_loops(space, body, flat=flat, cost=work(members, ()), reader=reader, short=short)
+
+    if not flat and len(space) > 1 and _seems_short(reader, space[-1]):
+        few = PRIMITIVES["lt"](size_operand(space[-1]), size_operand(SHORT))
+        if_then(few, lambda: _versioned(reader, members, lambda: nest(short=True)), nest)
+    else:
+        _versioned(reader, members, nest)
     for member, buffer in buffers.items():
         reader.storage[member.value] = buffer
 
