@@ -14,10 +14,11 @@ from tracejit.lowering.fusion import Group, Member
 from tracejit.lowering.loops import allocate, for_loop, identity_element, if_then, size_operand, store
 from tracejit.lowering.reader import Reader, combined, flattened, reduce_loops
 
-__all__ = ["Target", "emit_group", "map_loops"]
+__all__ = ["Target", "by_length", "emit_group", "map_loops"]
 
 BLOCK = 16384  # elements of one partial result of a whole reduction: the split does not depend on the thread count
 ROWS = 256  # rows of one partial result of a column reduction
+SIMPLE = 8  # operations of a body that takes no longer element by element than in vectors with most lanes empty
 SHORT = 32  # a row of fewer elements does not fill a vector: rows are the lanes, and the row is walked serially
 
 Target = Callable[[Member], Value]  # the buffer that a stored member is written to
@@ -86,12 +87,8 @@ def map_loops(
     flat: bool,
     cost: DimLike,
     reader: Reader,
-    short: bool = False,
 ) -> None:
-    """Loops over independent elements: one flat loop where the index does not matter, else a nest (not of size 1).
-
-    short: the last axis is known to be short where this nest runs.
-    """
+    """Loops over independent elements: one flat loop where the index does not matter, else a nest (not of size 1)."""
     if flat:
 
         def element(i: Value, _: list[Operand]) -> list[Operand]:
@@ -103,9 +100,41 @@ def map_loops(
         return
 
     loops = [axis for axis, dim in enumerate(dims) if dim != 1]
-    lanes = len(loops) - 1  # the position of the loop that becomes vectors
-    if lanes > 0 and (_is_short(dims[loops[-1]]) or (short and loops[-1] == len(dims) - 1)):
-        lanes -= 1
+    if not loops:
+        with reader:
+            body((Literal(0, scalar("i64")),) * len(dims))
+    elif len(loops) == 1:
+        _nest(dims, loops, body, lanes=0, cost=cost, reader=reader)
+    else:
+        by_length(
+            reader,
+            dims[loops[-1]],
+            short=lambda: _nest(dims, loops, body, lanes=len(loops) - 2, cost=cost, reader=reader),
+            long=lambda: _nest(dims, loops, body, lanes=len(loops) - 1, cost=cost, reader=reader),
+        )
+
+
+def by_length(reader: Reader, dim: DimLike, *, short: Callable[[], None], long: Callable[[], None]) -> None:
+    """Emit the nest for rows of this size; both where they were short in the call that was traced and may differ."""
+    hints = reader.program.hints
+    if isinstance(dim, int):
+        (short if dim < SHORT else long)()
+    elif reader.fixed or not symbols_of(dim) <= hints.keys() or evaluate(dim, hints) >= SHORT:
+        long()
+    else:
+        if_then(PRIMITIVES["lt"](size_operand(dim), size_operand(SHORT)), short, long)
+
+
+def _nest(
+    dims: Sequence[DimLike],
+    loops: Sequence[int],
+    body: Callable[[Index], None],
+    *,
+    lanes: int,
+    cost: DimLike,
+    reader: Reader,
+) -> None:
+    """One loop for each axis in ``loops``, of which the one at position ``lanes`` becomes vectors."""
 
     def level(depth: int, index: tuple[Operand, ...]) -> None:
         def inside(i: Value, _: list[Operand]) -> list[Operand]:
@@ -124,22 +153,7 @@ def map_loops(
             kind = "serial" if depth else "parallel"
         for_loop(dims[loops[depth]], inside, kind=kind, cost=product(inner) * cost)
 
-    first = (Literal(0, scalar("i64")),) * len(dims)
-    if loops:
-        level(0, first)
-    else:
-        with reader:
-            body(first)
-
-
-def _is_short(dim: DimLike) -> bool:
-    return isinstance(dim, int) and dim < SHORT
-
-
-def _seems_short(reader: Reader, dim: DimLike) -> bool:
-    """Whether an axis was short in the call that was traced."""
-    known = symbols_of(dim) <= reader.program.hints.keys()
-    return not isinstance(dim, int) and known and evaluate(dim, reader.program.hints) < SHORT
+    level(0, (Literal(0, scalar("i64")),) * len(dims))
 
 
 def _maps(reader: Reader, group: Group, target: Target) -> None:
@@ -149,17 +163,12 @@ def _maps(reader: Reader, group: Group, target: Target) -> None:
     def body(index: Index) -> None:
         _compute_and_store(reader, members, index, buffers)
 
-    space = members[0].space
     flat = all(m.reads.flat for m in members)
-
-    def nest(*, short: bool = False) -> None:
-        map_loops(space, body, flat=flat, cost=work(members, ()), reader=reader, short=short)
-
-    if not flat and len(space) > 1 and _seems_short(reader, space[-1]):
-        few = PRIMITIVES["lt"](size_operand(space[-1]), size_operand(SHORT))
-        if_then(few, lambda: _versioned(reader, members, lambda: nest(short=True)), nest)
-    else:
-        _versioned(reader, members, nest)
+    _versioned(
+        reader,
+        members,
+        lambda: map_loops(members[0].space, body, flat=flat, cost=work(members, ()), reader=reader),
+    )
     for member, buffer in buffers.items():
         reader.storage[member.value] = buffer
 
@@ -342,8 +351,7 @@ def _column_reduction(reader: Reader, group: Group, target: Target) -> None:
 
         with reader:
             reduce_loops(reader, columns, [], [], clear)
-            first, last = block_bounds(b, ROWS, dims[0])
-            reduce_loops(reader, (last, *dims[1:]), [], [], add_row, lower=first)
+            _row_by_row(reader, group, dims, block_bounds(b, ROWS, dims[0]), add_row)
         return []
 
     weight = work(members, (ROWS, *dims[1:]))
@@ -351,6 +359,24 @@ def _column_reduction(reader: Reader, group: Group, target: Target) -> None:
     for member, buffer in buffers.items():
         reader.storage[member.value] = buffer
     _combine_blocks(reader, reductions, partial, blocks, {m: target(m) for m in reductions})
+
+
+def _row_by_row(
+    reader: Reader,
+    group: Group,
+    dims: Sequence[DimLike],
+    bounds: tuple[Operand, Operand],
+    add_row: Callable[[Index], list[Operand]],
+) -> None:
+    """The loops of one block; elements of short rows one by one, in the same order."""
+
+    def rows(vector: bool) -> None:
+        reduce_loops(reader, (bounds[1], *dims[1:]), [], [], add_row, lower=bounds[0], vector=vector)
+
+    if group.operations <= SIMPLE:
+        by_length(reader, dims[-1], short=lambda: rows(False), long=lambda: rows(True))
+    else:
+        rows(True)
 
 
 def _combine_blocks(
