@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.programs.catalogue import load
-from tests.programs.expected import FAILS, STATES
+from tests.programs.expected import FAILS, STATES, TOO_LONG
 from tests.programs.harness import check_program
 
 PROGRAMS = load()
@@ -13,20 +13,15 @@ PROGRAMS = load()
 
 def _cases() -> list[object]:
     return [
-        pytest.param(
-            name,
-            dtype,
-            id=f"{name}-{dtype}",
-            marks=[pytest.mark.xfail(reason=FAILS[key], strict=True)] if (key := _key(name, dtype)) in FAILS else [],
-        )
+        pytest.param(name, dtype, id=f"{name}-{dtype}", marks=_marks(name, dtype))
         for name, program in PROGRAMS.items()
         for dtype in program.dtypes
     ]
 
 
-def _key(name: str, dtype: str) -> str:
-    """The line of a program, which may be of one dtype only."""
-    return f"{name}-{dtype}" if f"{name}-{dtype}" in FAILS else name
+def _marks(name: str, dtype: str) -> list[pytest.MarkDecorator]:
+    reason = FAILS.get(f"{name}-{dtype}", FAILS.get(name))
+    return [] if reason is None else [pytest.mark.xfail(reason=reason, strict=True, run=reason != TOO_LONG)]
 
 
 @pytest.mark.parametrize(("name", "dtype"), _cases())
