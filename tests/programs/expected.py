@@ -66,9 +66,6 @@ _NAMES = {
     "np.minimum.at": """
         connected_components
     """,
-    "np.pad with mode symmetric": """
-        gaussian_filter
-    """,
     "np.median": """
         median_filter
     """,
