@@ -375,6 +375,7 @@ TABLE: dict[str, Callable[[], list[Sample]]] = {
     "constant": _constant,
     "empty": lambda: [Sample((), {"dtype": d, "dims": dims}) for d in SOME for dims in [(), (3,), (0, 2)]],
     "dim": lambda: [Sample((), {"dim": 7})],
+    "bind_size": lambda: [Sample((np.int64(3),), {"symbol": "late"})],
     "gather": lambda: _indexing(with_values=False),
     "scatter": lambda: _indexing(with_values=True),
     "scatter_add": lambda: _indexing(with_values=True),
@@ -393,6 +394,7 @@ TABLE: dict[str, Callable[[], list[Sample]]] = {
     "while_loop": _while_loop,
     "fori_loop": _fori_loop,
     "callback": _callback,
+    "pure_callback": _callback,
     "custom_jvp": _custom_jvp,
     "custom_vjp": _custom_vjp,
     "custom_linear": lambda: [],  # never runs: the backward walk replaces it by its region

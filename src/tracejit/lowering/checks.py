@@ -10,7 +10,9 @@ has to be written before (an index that is computed from a written array) is wri
 
 from __future__ import annotations
 
+from tracejit.ir.builder import has_effect
 from tracejit.ir.core import Eqn, Function, Literal, Value, walk
+from tracejit.ir.ops.callbacks import callback, pure_callback
 
 __all__ = ["checks_first", "has_check", "is_check"]
 
@@ -24,13 +26,20 @@ def is_check(eqn: Eqn) -> bool:
 
 
 def has_check(eqn: Eqn) -> bool:
-    """Whether an operation can fail, by itself or in its regions."""
-    return is_check(eqn) or any(is_check(inner) for region in eqn.regions for inner in walk(region))
+    """Whether an operation can fail, by itself or in its regions; what Python does may always fail."""
+    return _can_fail(eqn) or any(_can_fail(inner) for region in eqn.regions for inner in walk(region))
+
+
+def _can_fail(eqn: Eqn) -> bool:
+    return is_check(eqn) or eqn.op in (callback, pure_callback)
 
 
 def checks_first(function: Function) -> Function:
-    """The function with its checks, and what they depend on, before all else; as it is where it writes nothing."""
-    if not function.aliases or not any(map(has_check, function.eqns)):
+    """The function with its checks, and what they depend on, before all else.
+
+    As it is where it writes nothing, or where it has effects, which a check must not overtake.
+    """
+    if not function.aliases or any(map(has_effect, function.eqns)) or not any(map(has_check, function.eqns)):
         return function
     needed: set[Value] = set()
     early: set[Eqn] = set()

@@ -217,6 +217,11 @@ def _empty(lowering: Lowering, eqn: Eqn) -> None:
     lowering.place(eqn.results[0], lowering.result_buffer(eqn.results[0]))
 
 
+def _bind_size(lowering: Lowering, eqn: Eqn) -> None:
+    size = lowering.reader.read(eqn.operands[0], ())
+    current_builder().emit(eqn.op, (size,), eqn.attrs, (), eqn.loc)
+
+
 def _constant(lowering: Lowering, eqn: Eqn) -> None:
     result = eqn.results[0]
     buffer = lowering.result_buffer(result)
@@ -231,6 +236,22 @@ def _dot(lowering: Lowering, eqn: Eqn) -> None:
     buffer = lowering.result_buffer(eqn.results[0])
     emit_dot(lowering.reader, eqn, buffer)
     lowering.place(eqn.results[0], buffer)
+
+
+def _callback(lowering: Lowering, eqn: Eqn) -> None:
+    """The operands and results of a Python function are memory, scalars too."""
+    buffers = []
+    for operand in eqn.operands:
+        if operand.rank:
+            assert isinstance(operand, Value)
+            buffers.append(lowering.reader.storage[operand])
+        else:
+            buffers.append(allocate(operand.type.dtype, ()))
+            store(lowering.reader.read(operand, ()), buffers[-1], ())
+    outputs = [lowering.result_buffer(result) for result in eqn.results]
+    attrs = {"function": eqn.attrs["function"], "results": len(outputs)}
+    current_builder().emit(PRIMITIVES["call_python"], (*buffers, *outputs), attrs, (), eqn.loc)
+    _finish_carries(lowering, eqn.results, outputs)
 
 
 # ------------------------------------------------------------------------------------------------------- regions
@@ -348,8 +369,11 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "cumsum": _scan,
     "cumprod": _scan,
     "empty": _empty,
+    "bind_size": _bind_size,
     "constant": _constant,
     "dot": _dot,
+    "callback": _callback,
+    "pure_callback": _callback,
     "fori_loop": _fori_loop,
     "while_loop": _while_loop,
     "cond": _cond,

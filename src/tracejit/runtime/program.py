@@ -176,8 +176,9 @@ class Program:
     leaves to the object to return. ``release_gil`` is ``"large"`` (only for calls that touch much memory) or
     ``"always"``, for kernels whose work is not bounded by the memory that they touch.
 
-    What is left belongs to this process: the ``address`` of the kernel and ``keepalive``, whatever owns its code; by
-    argument number the ``objects`` that static ones must be; by result number the ``constants``; by lookup number the
+    What is left belongs to this process: the ``address`` of the kernel and ``keepalive``, whatever owns its code; the
+    ``callbacks``, Python functions that the kernel calls by number (which only ``wrapper.py`` can answer); by argument
+    number the ``objects`` that static ones must be; by result number the ``constants``; by lookup number the
     ``roots``; and the ``types`` of the namedtuples among the arguments, in order.
     """
 
@@ -195,6 +196,7 @@ class Program:
     outside: tuple[tuple[int, Node], ...] = ()
     address: int = 0
     keepalive: object = None
+    callbacks: tuple[Callable[..., Any], ...] = ()
     objects: Mapping[int, Any] = field(default_factory=dict)
     constants: Mapping[int, Any] = field(default_factory=dict)
     roots: Mapping[int, Any] = field(default_factory=dict)

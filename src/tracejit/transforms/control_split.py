@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tracejit.errors import UnsupportedError
 from tracejit.ir.builder import Builder, inline
-from tracejit.ir.core import Eqn, Function, Literal, Operand, Value
+from tracejit.ir.core import Eqn, Function, Literal, Operand, Value, walk
 from tracejit.ir.dims import DimLike
+from tracejit.ir.ops.callbacks import callback
 from tracejit.ir.ops.common import Tangent, index_add, index_literal, index_mul, index_sub, op, zeros
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType, scalar
@@ -252,12 +254,22 @@ def split_fori(push: Push, eqn: Eqn, operands: list[Operand], tangents: list[Tan
     parts = loop.emitted.split(recompute=False)
     if loop.trip is not None or not parts.saved:
         return loop.saving(parts)
+    _refuse_effects(eqn)
     if push.cuts == 0:
         loop.body(2)
         return loop.repeating(loop.emitted.split(recompute=True))
     cut = _Loop(push, *_segmented(push, eqn, operands, tangents))
     cut.body(push.cuts - 1)
     return cut.saving(cut.emitted.split(recompute=True), plain=True)
+
+
+def _refuse_effects(eqn: Eqn) -> None:
+    if any(inner.op is callback for region in eqn.regions for inner in walk(region)):
+        raise UnsupportedError(
+            "a loop whose number of iterations is not known ahead is run more than once where it is differentiated in "
+            "reverse, which must not repeat the effects in it (random numbers, print, callbacks): move them out of the "
+            "loop, or let it run a known number of times"
+        )
 
 
 def _segmented(
@@ -288,6 +300,7 @@ def _segmented(
 
 def split_while(push: Push, eqn: Eqn, operands: list[Operand], tangents: list[Tangent]) -> Result:
     """A loop that counts the iterations, and then a fori_loop with as many."""
+    _refuse_effects(eqn)
     carries = eqn.attrs["carries"]
     condition, body = eqn.regions
     types = [o.type for o in operands]

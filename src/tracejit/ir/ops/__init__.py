@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tracejit.ir.ops import (
+    callbacks,
     compare,
     control,
     elementwise,
@@ -21,6 +22,7 @@ from tracejit.ir.primitive import PRIMITIVES, Primitive
 __all__ = [
     "PRIMITIVES",
     "UFUNCS",
+    "callbacks",
     "compare",
     "control",
     "elementwise",
