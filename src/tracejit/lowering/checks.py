@@ -1,11 +1,9 @@
 """Checks come before writes: a call that fails has changed none of the caller's arrays.
 
-Indices are checked by ``wrap_index``, integer exponents by ``pow``. These have nests of their own (or share one), so
-that
-all elements are checked. In a function that writes into its params those nests come first, with all that they need;
-what
-has to be written before (an index that is computed from a written array) is written to memory of our own, see
-``lower.py``.
+Indices are checked by ``wrap_index``, integer exponents by ``pow``: these have nests of their own (or share one), so
+that all elements are checked. ``check`` is lowered alone. In a function that writes into its params all of them come
+first, with all that they need; what has to be written before (an index that is computed from a written array) is
+written to memory of our own, see ``lower.py``.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ def is_check(eqn: Eqn) -> bool:
     if eqn.op.name == "pow":
         exponent = eqn.operands[1]
         return exponent.type.dtype.kind == "i" and not (isinstance(exponent, Literal) and exponent.value >= 0)
-    return eqn.op.name == "wrap_index"
+    return eqn.op.name in ("wrap_index", "check")
 
 
 def has_check(eqn: Eqn) -> bool:

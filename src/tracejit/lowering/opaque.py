@@ -254,6 +254,11 @@ def _callback(lowering: Lowering, eqn: Eqn) -> None:
     _finish_carries(lowering, eqn.results, outputs)
 
 
+def _check(lowering: Lowering, eqn: Eqn) -> None:
+    operands = tuple(lowering.reader.read(operand, ()) for operand in eqn.operands)
+    current_builder().emit(eqn.op, operands, eqn.attrs, (), eqn.loc)
+
+
 # ------------------------------------------------------------------------------------------------------- regions
 
 
@@ -371,6 +376,7 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "empty": _empty,
     "bind_size": _bind_size,
     "constant": _constant,
+    "check": _check,
     "dot": _dot,
     "callback": _callback,
     "pure_callback": _callback,
