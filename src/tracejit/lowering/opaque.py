@@ -18,7 +18,7 @@ from tracejit.ir.types import scalar
 from tracejit.lowering.analysis import identity_tags, reads_of
 from tracejit.lowering.loops import allocate, for_loop, size_operand, store
 from tracejit.lowering.matrix import emit_dot
-from tracejit.lowering.nests import map_loops
+from tracejit.lowering.nests import by_length, map_loops
 from tracejit.lowering.reader import Reader
 from tracejit.lowering.regions import REGIONS
 
@@ -137,8 +137,13 @@ def _scatter(lowering: Lowering, eqn: Eqn) -> None:
                 level(depth + 1, (*outer, i))
             return []
 
-        independent = depth >= rank and depth == value.rank - 1
-        for_loop(value.dims[depth], inside, kind="vector" if independent else "serial")
+        def loop(kind: str) -> None:
+            for_loop(value.dims[depth], inside, kind=kind)
+
+        if depth >= rank and depth == value.rank - 1:  # elements of a row are independent
+            by_length(reader, value.dims[depth], short=lambda: loop("serial"), long=lambda: loop("vector"))
+        else:
+            loop("serial")
 
     level(0, ())
     lowering.place(eqn.results[0], buffer)

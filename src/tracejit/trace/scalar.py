@@ -287,6 +287,8 @@ def _bits(name: str) -> None:
     def method(self: SymbolicInt, other: Any) -> Any:
         if _is_array_like(other):
             return call(np.ufunc, _BITS[name], (self, other))
+        if isinstance(other, TracedNumber):
+            return NotImplemented
         return getattr(self.value(), name)(int(other) if isinstance(other, SymbolicInt) else other)
 
     def reflected(self: SymbolicInt, other: Any) -> Any:
@@ -298,6 +300,30 @@ def _bits(name: str) -> None:
     setattr(SymbolicInt, name.replace("__", "__r", 1), reflected)
 
 
+def _computed_bits(name: str) -> None:
+    """Bit operations of computed ints and bools: Python's own beside Python numbers."""
+    ufunc = _BITS[name]
+
+    def combined(left: Any, right: Any, other: Any) -> Any:
+        if _is_array_like(other):
+            return call(np.ufunc, ufunc, (left, right))
+        if not isinstance(other, (*_PLAIN, PythonNumber)) or not {_type_of(left), _type_of(right)} <= {int, bool}:
+            return NotImplemented
+        both_bool = _type_of(left) is _type_of(right) is bool and not name.endswith("shift__")
+        kind = bool if both_bool else int
+        return number(emit(_BIT_OPERATIONS[ufunc], _as(left, kind), _as(right, kind)), kind)
+
+    setattr(TracedNumber, name, lambda self, other: combined(self, other, other))
+    setattr(TracedNumber, name.replace("__", "__r", 1), lambda self, other: combined(other, self, other))
+
+
+_BIT_OPERATIONS = {
+    np.bitwise_and: "bitwise_and",
+    np.bitwise_or: "bitwise_or",
+    np.bitwise_xor: "bitwise_xor",
+    np.left_shift: "shift_left",
+    np.right_shift: "shift_right",
+}
 _BITS = {
     "__and__": np.bitwise_and,
     "__or__": np.bitwise_or,
@@ -307,6 +333,7 @@ _BITS = {
 }
 for _name in _BITS:
     _bits(_name)
+    _computed_bits(_name)
 
 
 class SymbolicBool(SymbolicInt):
