@@ -65,11 +65,12 @@ np.broadcast_to(x, (4, 4)) | np.broadcast_arrays(x, x[0]) | np.atleast_1d(x) | n
 np.atleast_3d(x) | np.atleast_3d(x[0]) | np.tile(x, 2) | np.tile(x, (2, 1)) | np.tile(x, (2, 2, 2))
 np.repeat(x, 2) | np.repeat(x, 3, axis=1) | x.repeat([1, 2, 3], axis=1) | np.flip(x) | np.flip(x, 0)
 np.fliplr(x) | np.flipud(x) | np.roll(x, 1) | np.roll(x, -2, axis=0) | np.roll(x, 17)
+np.roll(x, np.argmax(x[0])) | np.roll(x, -np.argmax(x), axis=1) | np.roll(x, (int(x[0, 0]), 1), axis=(0, 1))
 np.roll(x, (1, 2), axis=(0, 1)) | np.rot90(x) | np.rot90(x, 2) | np.rot90(x, 3) | np.tril(x) | np.triu(x, 1)
 np.diag(x) | np.diag(x[0], 1) | np.diag(x[0], -2) | np.diagonal(x, 1) | np.diagflat(x[:2]) | np.trace(x)
 x.trace(offset=-1) | np.block([[x, x], [x, x]]) | np.append(x, x) | np.append(x, x, axis=0) | np.pad(x, 1)
 np.pad(x, ((1, 2), (0, 1)), mode="edge") | np.pad(x, 1, mode="wrap") | np.pad(x, 1, mode="reflect")
-np.pad(x, (1, 2), constant_values=7) | np.reshape(x, (3, 4), order="F") | x.ravel("F")
+np.pad(x, 2, mode="symmetric") | np.pad(x, (1, 2), constant_values=7) | np.reshape(x, (3, 4), order="F") | x.ravel("F")
 np.take(x, [0, 2], axis=1) | x.take([1, 1]) | np.take(x, 1) | np.shape(x) | np.ndim(x) | np.size(x, 1)
 np.take_along_axis(x, np.argmin(x, axis=1)[:, None], axis=1) | np.swapaxes(x, 0, 5) | x.flat[3] | list(x.flat)
 """

@@ -49,6 +49,19 @@ def test_floats() -> None:
     assert len(jit.traces) == 1
 
 
+def computed_bits(x: Any, n: int) -> Any:
+    a, b, c = int(x[0]), int(x[1]), bool(x[2])
+    return (
+        a & b, a | b, a ^ b, ~a, a << 3, a >> 1, a & 6, 6 & a, 5 | a, 5 ^ a, 1 << b, 1000 >> b, c & (b > 2), c | True,
+        c ^ True, c & 3, c << 2, a & n, n & a, n << b, b << n, a ^ x[1], x[1] ^ a, x & a,
+    )  # fmt: skip
+
+
+def test_bits_of_computed_numbers() -> None:
+    check(computed_bits, np.array([13, 6, 1, 2]), 5)
+    check(computed_bits, np.array([-13, 2, 0, 2], np.int16), 3)
+
+
 def test_complex_numbers() -> None:
     check(
         lambda c, x: (c + 1, c * c, abs(c), c.real, c.imag, c.conjugate(), c * x, -c, c == 1j, c / 2),

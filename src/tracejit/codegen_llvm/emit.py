@@ -185,6 +185,28 @@ def _pow(body: Body, eqn: Eqn) -> None:
     body.elementwise(eqn)
 
 
+@handles("check")
+def _check(body: Body, eqn: Eqn) -> None:
+    """An error where the predicate does not hold."""
+    pred, *reported = eqn.operands
+    varying = body.is_varying(pred)
+    k = named_register("bool", body.lanes if varying else 1)
+    failed = body.op(f"xor {k.type} {body.vector(pred) if varying else body.scalar(pred)}, {k.number(True)}")
+    if body.mask is not None:
+        mask = named_register("bool", body.lanes)
+        failed = body.op(f"and {mask.type} {failed if varying else body.splat(mask, failed)}, {body.mask}")
+        k = mask
+    body.module.messages.append(Message(eqn.attrs["exception"], eqn.attrs["text"], eqn.loc))
+
+    def values() -> Sequence[str]:
+        lanes = named_register("i64", k.lanes)
+        return [
+            _first_lane(body, lanes, failed, body.vector(v)) if body.is_varying(v) else body.scalar(v) for v in reported
+        ]
+
+    body.fail_if(body.any_lane(k, failed), len(body.module.messages), values)
+
+
 def _first_lane(body: Body, k: Any, mask: str, vector: str) -> str:
     """The value of the first lane whose mask is set."""
     if k.lanes == 1:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from tracejit.ir.core import Eqn, Function, Operand, Value
 from tracejit.ir.dims import Dim, DimLike, evaluate, symbols_of
 from tracejit.lowering.checks import is_check
+from tracejit.lowering.overwriting import overwritten
 
 __all__ = [
     "REDUCTIONS",
@@ -104,9 +105,32 @@ def analyse(function: Function, hints: Mapping[str, int], kept: Collection[Value
         for operand in set(eqn.operands):
             if isinstance(operand, Value):
                 program.uses.setdefault(operand, []).append(eqn)
+    program.roots.update(_read_after_change(function))
     for eqn in function.eqns:
         _decide(program, eqn)
     return program
+
+
+def _read_after_change(function: Function) -> set[Value]:
+    """Values to compute at once: they are read after an array that they depend on may have been changed in place."""
+    changed: dict[Operand, int] = {}
+    last_use: dict[Operand, int] = dict.fromkeys(function.results, len(function.eqns))
+    for position, eqn in enumerate(function.eqns):
+        changed.update((old, position) for old, _ in overwritten(eqn))
+        for operand in eqn.operands:
+            last_use[operand] = max(last_use.get(operand, 0), position)
+    found: set[Value] = set()
+    touched: dict[Operand, set[Operand]] = {}
+    for position, eqn in enumerate(function.eqns if changed else ()):
+        if not is_loadable(eqn):
+            continue
+        sources = {o for o in eqn.operands if o in changed}.union(*(touched.get(o, ()) for o in eqn.operands))
+        (result,) = eqn.results
+        if any(position < changed[source] < last_use.get(result, 0) for source in sources):
+            found.add(result)
+        elif sources:
+            touched[result] = sources
+    return found
 
 
 def _decide(program: Program, eqn: Eqn) -> None:

@@ -1,11 +1,9 @@
 """Checks come before writes: a call that fails has changed none of the caller's arrays.
 
-Indices are checked by ``wrap_index``, integer exponents by ``pow``. These have nests of their own (or share one), so
-that
-all elements are checked. In a function that writes into its params those nests come first, with all that they need;
-what
-has to be written before (an index that is computed from a written array) is written to memory of our own, see
-``lower.py``.
+Indices are checked by ``wrap_index``, integer exponents by ``pow``: these have nests of their own (or share one), so
+that all elements are checked. ``check`` is lowered alone. In a function that writes into its params all of them come
+first, with all that they need; what has to be written before (an index that is computed from a written array) is
+written to memory of our own, see ``lower.py``.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ def is_check(eqn: Eqn) -> bool:
     if eqn.op.name == "pow":
         exponent = eqn.operands[1]
         return exponent.type.dtype.kind == "i" and not (isinstance(exponent, Literal) and exponent.value >= 0)
-    return eqn.op.name == "wrap_index"
+    return eqn.op.name in ("wrap_index", "check")
 
 
 def has_check(eqn: Eqn) -> bool:
@@ -39,12 +37,12 @@ def checks_first(function: Function) -> Function:
 
     As it is where it writes nothing, or where it has effects, which a check must not overtake.
     """
-    if not function.aliases or any(map(has_effect, function.eqns)) or not any(map(has_check, function.eqns)):
+    if not function.aliases or any(map(has_effect, function.eqns)) or not any(map(is_check, function.eqns)):
         return function
     needed: set[Value] = set()
     early: set[Eqn] = set()
     for eqn in reversed(function.eqns):
-        if has_check(eqn) or not needed.isdisjoint(eqn.results):
+        if is_check(eqn) or not needed.isdisjoint(eqn.results):
             early.add(eqn)
             needed.update(operand for operand in eqn.operands if isinstance(operand, Value))
     return function.replace(eqns=sorted(function.eqns, key=lambda eqn: eqn not in early))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.ir.builder import Builder, current_builder
-from tracejit.ir.core import Literal, Operand, Value
+from tracejit.ir.core import Function, Literal, Operand, Value
 from tracejit.ir.dims import DimLike
 from tracejit.ir.ops import PRIMITIVES
 from tracejit.ir.types import ArrayType, scalar
@@ -35,8 +35,12 @@ def for_loop(
     kind: str = "serial",
     ops: tuple[str, ...] = (),
     cost: DimLike = 0,
+    finish: Callable[[Function], Function] | None = None,
 ) -> list[Operand]:
-    """Emit ``for i in lower..upper`` around ``body(i, carries) -> carries``; gives the final carries."""
+    """Emit ``for i in lower..upper`` around ``body(i, carries) -> carries``; gives the final carries.
+
+    finish: a last change to the finished body.
+    """
     parent = current_builder()
     bounds = tuple(b if isinstance(b, (Value, Literal)) else size_operand(b) for b in (lower, upper))
     inner = Builder(parent, loc=parent.loc)
@@ -44,6 +48,8 @@ def for_loop(
     carries: list[Operand] = [inner.param(o.type) for o in inits]
     with inner:
         region = inner.finish(list(body(i, carries)))
+    if finish is not None:
+        region = finish(region)
     attrs = {"kind": kind, "ops": ops, "cost": cost}
     return list(parent.emit(PRIMITIVES["for"], (*bounds, *inits), attrs, (region,)))
 

@@ -19,12 +19,13 @@ from tracejit.ir.dims import DimLike
 from tracejit.ir.primitive import Index
 from tracejit.ir.types import BufferType
 from tracejit.lowering.analysis import analyse
-from tracejit.lowering.checks import checks_first, has_check
+from tracejit.lowering.checks import checks_first, is_check
 from tracejit.lowering.decompose import decompose
 from tracejit.lowering.fusion import Group, Member, Opaque, Step, mark_stored, opaque_sources, schedule
 from tracejit.lowering.loops import allocate, store
 from tracejit.lowering.nests import emit_group, map_loops
 from tracejit.lowering.opaque import emit_opaque
+from tracejit.lowering.overwriting import overwritten
 from tracejit.lowering.pack import pack
 from tracejit.lowering.reader import Reader, flattened
 from tracejit.lowering.single_thread import single_thread
@@ -63,18 +64,27 @@ class Lowering:
 
     slots: the buffer that each result must end up in; for a result aliased to a param, the param's own.
     callers: the buffers among them that the caller of the kernel sees, which nothing may change before the last check.
+    kept: scalars that are wanted besides. depth: how many loops and branches are around.
     The caller puts the params into ``reader.storage`` or makes them known scalars, then calls :meth:`run`.
     """
 
     def __init__(
-        self, function: Function, hints: Mapping[str, int], slots: Sequence[Value], callers: Collection[Value] = ()
+        self,
+        function: Function,
+        hints: Mapping[str, int],
+        slots: Sequence[Value],
+        callers: Collection[Value] = (),
+        *,
+        kept: Collection[Value] = (),
+        depth: int = 0,
     ) -> None:
-        self.program = pack(analyse(function, hints))
+        self.depth = depth
+        self.program = analyse(function, hints, kept) if depth else pack(analyse(function, hints))
         self.function = self.program.function
-        self.reader = Reader(self.program)
+        self.reader = Reader(self.program, depth)
         self.callers = callers
         self.steps = schedule(self.program, checks_apart=bool(callers))
-        self.last_check = max((step.position for step in self.steps if any(map(has_check, _eqns(step)))), default=-1)
+        self.last_check = max((step.position for step in self.steps if any(map(is_check, _eqns(step)))), default=-1)
         mark_stored(self.program, self.steps)
         self.slots = list(slots)
         self.position = 0
@@ -149,13 +159,13 @@ class Lowering:
     def _pass_homes_on(self) -> None:
         """Let values be made where what takes their memory over belongs."""
         for step in reversed(self.steps):
-            if isinstance(step, Opaque) and step.eqn.op.name in _IN_PLACE:
-                old, new = step.eqn.operands[0], step.eqn.results[0]
-                if isinstance(old, Value) and old in self.program.roots and self._dies(old, step.position):
-                    if new in self.home:
-                        self.home[old] = self.home[new]
-                    if new in self.alias_home:
-                        self.alias_home[old] = self.alias_home[new]
+            if isinstance(step, Opaque):
+                for old, new in overwritten(step.eqn):
+                    if isinstance(old, Value) and old in self.program.roots and self._dies(old, step.position):
+                        if new in self.home:
+                            self.home[old] = self.home[new]
+                        if new in self.alias_home:
+                            self.alias_home[old] = self.alias_home[new]
             elif isinstance(step, Group):
                 self._lend_homes(step)
 
@@ -275,6 +285,11 @@ class Lowering:
             return buffer
         return buffer if any(buffer is self.slots[p] for p in self.function.aliases) else None
 
+    def is_empty(self, value: Operand) -> bool:
+        """Whether a value is memory that nobody has written."""
+        eqn = self.program.definition.get(value) if isinstance(value, Value) else None
+        return eqn is not None and eqn.op.name == "empty"
+
     def place(self, result: Value, buffer: Value) -> None:
         """Say where a step has put its result; copied at the end if it belongs elsewhere."""
         self.reader.storage[result] = buffer
@@ -303,7 +318,7 @@ class Lowering:
                 wanted = self.home.get(value) or self.alias_home.get(value, (None, None))[1]
                 if wanted is not None and value.rank and self.reader.storage.get(value) is not wanted:
                     self.copies.append((value, wanted))
-                elif wanted is not None and not value.rank and value in self.alias_home:
+                elif wanted is not None and not value.rank and (value in self.alias_home or isinstance(step, Opaque)):
                     self.copies.append((value, wanted))
             buffer = self.reader.storage.get(value)
             if buffer is not None:
@@ -328,6 +343,3 @@ class Lowering:
 
 def _eqns(step: Step) -> list[Eqn]:
     return [member.eqn for member in step.members] if isinstance(step, Group) else [step.eqn]
-
-
-_IN_PLACE = ("update_slice", "scatter", "scatter_add")

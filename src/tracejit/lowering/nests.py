@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tracejit.ir.core import Literal, Operand, Value
-from tracejit.ir.dims import DimLike, floordiv, product, symbol
+from tracejit.ir.dims import DimLike, evaluate, floordiv, product, symbol, symbols_of
 from tracejit.ir.ops import PRIMITIVES
 from tracejit.ir.primitive import Index
 from tracejit.ir.types import scalar
@@ -14,10 +14,12 @@ from tracejit.lowering.fusion import Group, Member
 from tracejit.lowering.loops import allocate, for_loop, identity_element, if_then, size_operand, store
 from tracejit.lowering.reader import Reader, combined, flattened, reduce_loops
 
-__all__ = ["Target", "emit_group", "map_loops"]
+__all__ = ["Target", "by_length", "emit_group", "map_loops"]
 
 BLOCK = 16384  # elements of one partial result of a whole reduction: the split does not depend on the thread count
 ROWS = 256  # rows of one partial result of a column reduction
+SIMPLE = 8  # operations of a body that takes no longer element by element than in vectors with most lanes empty
+SHORT = 32  # a row of fewer elements does not fill a vector: rows are the lanes, and the row is walked serially
 
 Target = Callable[[Member], Value]  # the buffer that a stored member is written to
 
@@ -98,6 +100,41 @@ def map_loops(
         return
 
     loops = [axis for axis, dim in enumerate(dims) if dim != 1]
+    if not loops:
+        with reader:
+            body((Literal(0, scalar("i64")),) * len(dims))
+    elif len(loops) == 1:
+        _nest(dims, loops, body, lanes=0, cost=cost, reader=reader)
+    else:
+        by_length(
+            reader,
+            dims[loops[-1]],
+            short=lambda: _nest(dims, loops, body, lanes=len(loops) - 2, cost=cost, reader=reader),
+            long=lambda: _nest(dims, loops, body, lanes=len(loops) - 1, cost=cost, reader=reader),
+        )
+
+
+def by_length(reader: Reader, dim: DimLike, *, short: Callable[[], None], long: Callable[[], None]) -> None:
+    """Emit the nest for rows of this size; both where they were short in the call that was traced and may differ."""
+    hints = reader.program.hints
+    if isinstance(dim, int):
+        (short if dim < SHORT else long)()
+    elif reader.fixed or not symbols_of(dim) <= hints.keys() or evaluate(dim, hints) >= SHORT:
+        long()
+    else:
+        if_then(PRIMITIVES["lt"](size_operand(dim), size_operand(SHORT)), short, long)
+
+
+def _nest(
+    dims: Sequence[DimLike],
+    loops: Sequence[int],
+    body: Callable[[Index], None],
+    *,
+    lanes: int,
+    cost: DimLike,
+    reader: Reader,
+) -> None:
+    """One loop for each axis in ``loops``, of which the one at position ``lanes`` becomes vectors."""
 
     def level(depth: int, index: tuple[Operand, ...]) -> None:
         def inside(i: Value, _: list[Operand]) -> list[Operand]:
@@ -110,18 +147,13 @@ def map_loops(
             return []
 
         inner = tuple(dims[axis] for axis in loops[depth + 1 :])
-        if depth == len(loops) - 1:
+        if depth == lanes:
             kind = "vector" if depth else "parallel_vector"
         else:
             kind = "serial" if depth else "parallel"
         for_loop(dims[loops[depth]], inside, kind=kind, cost=product(inner) * cost)
 
-    first = (Literal(0, scalar("i64")),) * len(dims)
-    if loops:
-        level(0, first)
-    else:
-        with reader:
-            body(first)
+    level(0, (Literal(0, scalar("i64")),) * len(dims))
 
 
 def _maps(reader: Reader, group: Group, target: Target) -> None:
@@ -257,6 +289,14 @@ def _whole_reduction(reader: Reader, group: Group, target: Target) -> None:
     reductions = [m for m in members if m.is_reduction]
     buffers = {m: target(m) for m in members if m.stored and not m.is_reduction}
     dims = members[0].space
+    if reader.depth:
+        # Inside of a loop a reduction is mostly short: no blocks, no other threads.
+        totals = _totals(reader, members, (), dims, buffers)
+        for member, buffer in buffers.items():
+            reader.storage[member.value] = buffer
+        for member, total in zip(reductions, totals, strict=True):
+            _keep_scalar(reader, member, total, target)
+        return
     one_loop = len(dims) == 1 or all(m.reads.flat for m in members)
     count: DimLike = floordiv(product(dims) + (BLOCK - 1), BLOCK) if one_loop else dims[0]
     partial = [allocate(m.value.dtype, (count,)) for m in reductions]
@@ -319,8 +359,7 @@ def _column_reduction(reader: Reader, group: Group, target: Target) -> None:
 
         with reader:
             reduce_loops(reader, columns, [], [], clear)
-            first, last = block_bounds(b, ROWS, dims[0])
-            reduce_loops(reader, (last, *dims[1:]), [], [], add_row, lower=first)
+            _row_by_row(reader, group, dims, block_bounds(b, ROWS, dims[0]), add_row)
         return []
 
     weight = work(members, (ROWS, *dims[1:]))
@@ -328,6 +367,24 @@ def _column_reduction(reader: Reader, group: Group, target: Target) -> None:
     for member, buffer in buffers.items():
         reader.storage[member.value] = buffer
     _combine_blocks(reader, reductions, partial, blocks, {m: target(m) for m in reductions})
+
+
+def _row_by_row(
+    reader: Reader,
+    group: Group,
+    dims: Sequence[DimLike],
+    bounds: tuple[Operand, Operand],
+    add_row: Callable[[Index], list[Operand]],
+) -> None:
+    """The loops of one block; elements of short rows one by one, in the same order."""
+
+    def rows(vector: bool) -> None:
+        reduce_loops(reader, (bounds[1], *dims[1:]), [], [], add_row, lower=bounds[0], vector=vector)
+
+    if group.operations <= SIMPLE:
+        by_length(reader, dims[-1], short=lambda: rows(False), long=lambda: rows(True))
+    else:
+        rows(True)
 
 
 def _combine_blocks(

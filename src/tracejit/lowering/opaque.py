@@ -18,8 +18,9 @@ from tracejit.ir.types import scalar
 from tracejit.lowering.analysis import identity_tags, reads_of
 from tracejit.lowering.loops import allocate, for_loop, size_operand, store
 from tracejit.lowering.matrix import emit_dot
-from tracejit.lowering.nests import map_loops
+from tracejit.lowering.nests import by_length, map_loops
 from tracejit.lowering.reader import Reader
+from tracejit.lowering.regions import REGIONS
 
 if TYPE_CHECKING:
     from tracejit.lowering.lower import Lowering
@@ -42,14 +43,9 @@ def _writable_copy(lowering: Lowering, eqn: Eqn) -> Value:
     home = lowering.home.get(result)
     if buffer is None or (home is not None and home is not buffer):
         buffer = home or lowering.temporary(result)
-        if not (isinstance(old, Value) and _is_empty(lowering, old)):
+        if not lowering.is_empty(old):
             lowering.copy(old, buffer)
     return buffer
-
-
-def _is_empty(lowering: Lowering, value: Value) -> bool:
-    eqn = lowering.program.definition.get(value)
-    return eqn is not None and eqn.op.name == "empty"
 
 
 def _update_slice(lowering: Lowering, eqn: Eqn) -> None:
@@ -69,12 +65,15 @@ def _update_slice(lowering: Lowering, eqn: Eqn) -> None:
         def body(index: Index) -> None:
             store(reader.read(value, index), buffer, position(index))
 
-        if not value.dims:
-            body(())
+        if all(dim == 1 for dim in value.dims):
+            body((Literal(0, scalar("i64")),) * value.rank)
         else:
             map_loops(value.dims, body, flat=False, cost=1, reader=reader)
 
-    if _reads_elsewhere(buffer, emit):
+    if all(dim == 1 for dim in value.dims):
+        with reader:
+            emit()  # one element, read before it is stored
+    elif _reads_elsewhere(buffer, emit):
         assert isinstance(value, Value)
         _materialise(lowering, value)
         emit()
@@ -138,8 +137,13 @@ def _scatter(lowering: Lowering, eqn: Eqn) -> None:
                 level(depth + 1, (*outer, i))
             return []
 
-        independent = depth >= rank and depth == value.rank - 1
-        for_loop(value.dims[depth], inside, kind="vector" if independent else "serial")
+        def loop(kind: str) -> None:
+            for_loop(value.dims[depth], inside, kind=kind)
+
+        if depth >= rank and depth == value.rank - 1:  # elements of a row are independent
+            by_length(reader, value.dims[depth], short=lambda: loop("serial"), long=lambda: loop("vector"))
+        else:
+            loop("serial")
 
     level(0, ())
     lowering.place(eqn.results[0], buffer)
@@ -246,114 +250,16 @@ def _callback(lowering: Lowering, eqn: Eqn) -> None:
     outputs = [lowering.result_buffer(result) for result in eqn.results]
     attrs = {"function": eqn.attrs["function"], "results": len(outputs)}
     current_builder().emit(PRIMITIVES["call_python"], (*buffers, *outputs), attrs, (), eqn.loc)
-    _finish_carries(lowering, eqn.results, outputs)
-
-
-# ------------------------------------------------------------------------------------------------------- regions
-
-
-def _carry_buffers(lowering: Lowering, operands: tuple[Operand, ...], results: tuple[Value, ...]) -> list[Value]:
-    """Memory for the loop's state, holding its initial values."""
-    buffers: list[Value] = []
-    for operand, result in zip(operands, results, strict=True):
-        home = lowering.home.get(result)
-        buffer = lowering.take_over(operand) if operand.rank and home is None else None
-        if buffer is None or any(buffer is b for b in buffers):
-            buffer = home or allocate(result.dtype, result.dims)
-            lowering.copy(operand, buffer)
-        buffers.append(buffer)
-    return buffers
-
-
-def _finish_carries(lowering: Lowering, results: tuple[Value, ...], buffers: list[Value]) -> None:
-    for result, buffer in zip(results, buffers, strict=True):
+    for result, buffer in zip(eqn.results, outputs, strict=True):
         if result.rank:
             lowering.place(result, buffer)
         else:
             lowering.reader.know(result, (), Reader.load(buffer, ()))
 
 
-def _region(
-    lowering: Lowering, region: Any, arguments: list[Value | Operand], slots: list[Value], aliases: dict[int, int]
-) -> Lowering:
-    """Lower a closed region in the current builder; arguments are buffers, or rank-0 operands."""
-    from tracejit.ir.core import Function  # noqa: PLC0415
-    from tracejit.ir.types import BufferType  # noqa: PLC0415
-    from tracejit.lowering.decompose import decompose  # noqa: PLC0415
-
-    region = decompose(region)
-    function = Function(region.name, region.params, region.eqns, region.results, aliases=aliases)
-    inner = type(lowering)(function, lowering.program.hints, slots)
-    for param, argument in zip(inner.function.params, arguments, strict=True):
-        if isinstance(argument.type, BufferType):
-            assert isinstance(argument, Value)
-            inner.reader.storage[param] = argument
-        else:
-            inner.reader.know(param, (), argument)
-    inner.run()
-    return inner
-
-
-def _constants(lowering: Lowering, operands: tuple[Operand, ...]) -> list[Value | Operand]:
-    given: list[Value | Operand] = []
-    for operand in operands:
-        if operand.rank == 0:
-            given.append(lowering.reader.read(operand, ()))
-        else:
-            assert isinstance(operand, Value)
-            given.append(lowering.reader.storage[operand])
-    return given
-
-
-def _fori_loop(lowering: Lowering, eqn: Eqn) -> None:
-    count = eqn.attrs["carries"]
-    lower, upper, *rest = eqn.operands
-    buffers = _carry_buffers(lowering, tuple(rest[:count]), eqn.results)
-    constants = _constants(lowering, tuple(rest[count:]))
-    bounds = [lowering.reader.read(bound, ()) for bound in (lower, upper)]
-
-    def body(i: Value, _: list[Operand]) -> list[Operand]:
-        _region(lowering, eqn.regions[0], [i, *buffers, *constants], buffers, {k: k + 1 for k in range(count)})
-        return []
-
-    for_loop(bounds[1], body, lower=bounds[0])
-    _finish_carries(lowering, eqn.results, buffers)
-
-
-def _while_loop(lowering: Lowering, eqn: Eqn) -> None:
-    count = eqn.attrs["carries"]
-    buffers = _carry_buffers(lowering, eqn.operands[:count], eqn.results)
-    constants = _constants(lowering, eqn.operands[count:])
-    parent = current_builder()
-    regions = []
-    for number, region in enumerate(eqn.regions):
-        inner = Builder(parent, loc=eqn.loc)
-        with inner:
-            if number == 0:
-                flag = allocate(np.dtype(np.bool_), ())
-                _region(lowering, region, [*buffers, *constants], [flag], {})
-                regions.append(inner.finish([Reader.load(flag, ())]))
-            else:
-                _region(lowering, region, [*buffers, *constants], buffers, {k: k for k in range(count)})
-                regions.append(inner.finish([]))
-    parent.emit(PRIMITIVES["while"], (), {}, tuple(regions), eqn.loc)
-    _finish_carries(lowering, eqn.results, buffers)
-
-
-def _cond(lowering: Lowering, eqn: Eqn) -> None:
-    predicate, *operands = eqn.operands
-    buffers = [lowering.home.get(r) or allocate(r.dtype, r.dims) for r in eqn.results]
-    arguments = _constants(lowering, tuple(operands))
-    flag = lowering.reader.read(predicate, ())
-    parent = current_builder()
-    regions = []
-    for region in eqn.regions:
-        inner = Builder(parent, loc=eqn.loc)
-        with inner:
-            _region(lowering, region, arguments, buffers, {})
-            regions.append(inner.finish([]))
-    parent.emit(PRIMITIVES["if"], (flag,), {}, tuple(regions), eqn.loc)
-    _finish_carries(lowering, eqn.results, buffers)
+def _check(lowering: Lowering, eqn: Eqn) -> None:
+    operands = tuple(lowering.reader.read(operand, ()) for operand in eqn.operands)
+    current_builder().emit(eqn.op, operands, eqn.attrs, (), eqn.loc)
 
 
 _RULES: dict[str, Callable[[Any, Eqn], None]] = {
@@ -366,10 +272,9 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "empty": _empty,
     "bind_size": _bind_size,
     "constant": _constant,
+    "check": _check,
     "dot": _dot,
     "callback": _callback,
     "pure_callback": _callback,
-    "fori_loop": _fori_loop,
-    "while_loop": _while_loop,
-    "cond": _cond,
+    **REGIONS,
 }

@@ -28,8 +28,10 @@ class Reader:
     rank is a flat (row-major) index.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, depth: int = 0) -> None:
+        """depth: how many loops and branches are around the program."""
         self.program = program
+        self.depth = depth
         self.storage: dict[Value, Value] = {}
         self.fixed: dict[str, DimLike] = {}  # what is known of sizes in the nest that is being emitted
         self._scopes: list[dict[Key, Operand]] = [{}]

@@ -18,10 +18,10 @@ from tracejit.ir.core import Literal, Operand
 from tracejit.ir.dims import Dim, DimLike
 from tracejit.trace.base import Tracer, refuse
 from tracejit.trace.context import Trace, current_trace
-from tracejit.trace.dtypes import BOOL, PYTHON_DTYPES, Kind
+from tracejit.trace.dtypes import BOOL, INT64, PYTHON_DTYPES, Kind
 from tracejit.trace.registry import call
-from tracejit.trace.sizes import SizeEnvironment, leaked
-from tracejit.trace.values import Dims, cast, dim_value, emit, literal, truth
+from tracejit.trace.sizes import SizeEnvironment, UndecidedError, leaked
+from tracejit.trace.values import Dims, cast, dim_value, emit, late_dim, literal, truth
 
 __all__ = ["SymbolicBool", "SymbolicInt", "TracedNumber", "as_dim", "number", "python_size"]
 
@@ -287,6 +287,8 @@ def _bits(name: str) -> None:
     def method(self: SymbolicInt, other: Any) -> Any:
         if _is_array_like(other):
             return call(np.ufunc, _BITS[name], (self, other))
+        if isinstance(other, TracedNumber):
+            return NotImplemented
         return getattr(self.value(), name)(int(other) if isinstance(other, SymbolicInt) else other)
 
     def reflected(self: SymbolicInt, other: Any) -> Any:
@@ -298,6 +300,30 @@ def _bits(name: str) -> None:
     setattr(SymbolicInt, name.replace("__", "__r", 1), reflected)
 
 
+def _computed_bits(name: str) -> None:
+    """Bit operations of computed ints and bools: Python's own beside Python numbers."""
+    ufunc = _BITS[name]
+
+    def combined(left: Any, right: Any, other: Any) -> Any:
+        if _is_array_like(other):
+            return call(np.ufunc, ufunc, (left, right))
+        if not isinstance(other, (*_PLAIN, PythonNumber)) or not {_type_of(left), _type_of(right)} <= {int, bool}:
+            return NotImplemented
+        both_bool = _type_of(left) is _type_of(right) is bool and not name.endswith("shift__")
+        kind = bool if both_bool else int
+        return number(emit(_BIT_OPERATIONS[ufunc], _as(left, kind), _as(right, kind)), kind)
+
+    setattr(TracedNumber, name, lambda self, other: combined(self, other, other))
+    setattr(TracedNumber, name.replace("__", "__r", 1), lambda self, other: combined(other, self, other))
+
+
+_BIT_OPERATIONS = {
+    np.bitwise_and: "bitwise_and",
+    np.bitwise_or: "bitwise_or",
+    np.bitwise_xor: "bitwise_xor",
+    np.left_shift: "shift_left",
+    np.right_shift: "shift_right",
+}
 _BITS = {
     "__and__": np.bitwise_and,
     "__or__": np.bitwise_or,
@@ -307,6 +333,7 @@ _BITS = {
 }
 for _name in _BITS:
     _bits(_name)
+    _computed_bits(_name)
 
 
 class SymbolicBool(SymbolicInt):
@@ -359,7 +386,9 @@ def as_dim(value: Any, what: str = "a size") -> DimLike:
             return current_trace().sizes.resolve(dim)  # a NumPy integer that is the product of a shape
         if isinstance(value, PythonNumber) and value.python_type in (float, complex):
             raise TypeError(f"'{value.python_type.__name__}' object cannot be interpreted as an integer")
-        refuse(what, value, "Sizes come from Python ints, shapes and len(), not from computed data.")
+        if value.dims == () and getattr(value.kind, "kind", "i") in "iu":
+            return late_dim(cast(value.operand(), INT64))
+        refuse(what, value, "Sizes come from ints.")
     index: int = value.__index__() if hasattr(value, "__index__") else _not_an_int(value)
     return int(index)
 
@@ -401,15 +430,11 @@ def combine_numbers(name: str, left: Any, right: Any) -> Any:
     """Python's arithmetic or comparison of two Python numbers, of which one is traced."""
     kind = max((_type_of(left), _type_of(right)), key=_RANK.__getitem__)
     if kind in (int, bool) and not isinstance(left, TracedNumber) and not isinstance(right, TracedNumber):
-        result = _combine_sizes(name, as_dim(left), as_dim(right))
+        result = _combine_exactly(name, left, right)
         if result is not NotImplemented:
             return result
     if name in _COMPARISONS:
-        if isinstance(left, SymbolicInt) and type(right) is float:
-            return _compare_with_float(name, left, right)
-        if isinstance(right, SymbolicInt) and type(left) is float:
-            return _compare_with_float(_MIRRORED[name], right, left)
-        return number(emit(_OPS[name], _as(left, kind), _as(right, kind)), bool)
+        return _compare(name, left, right, kind)
     if kind is bool:
         kind = int
     if name == "truediv" and kind is int:
@@ -419,6 +444,21 @@ def combine_numbers(name: str, left: Any, right: Any) -> Any:
     if name == "pow":
         return _power(left, right, kind)
     return number(emit(_OPS[name], _as(left, kind), _as(right, kind)), kind)
+
+
+def _combine_exactly(name: str, left: Any, right: Any) -> Any:
+    try:
+        return _combine_sizes(name, as_dim(left), as_dim(right))
+    except UndecidedError:  # the running program computes it
+        return NotImplemented
+
+
+def _compare(name: str, left: Any, right: Any, kind: type) -> Any:
+    if isinstance(left, SymbolicInt) and type(right) is float:
+        return _compare_with_float(name, left, right)
+    if isinstance(right, SymbolicInt) and type(left) is float:
+        return _compare_with_float(_MIRRORED[name], right, left)
+    return number(emit(_OPS[name], _as(left, kind), _as(right, kind)), bool)
 
 
 _ZERO_DIVISION = {

@@ -21,6 +21,7 @@ from tracejit.transforms.common import Mask, chosen, emit_as, filled, fixpoint, 
 from tracejit.transforms.jvp import Push
 from tracejit.transforms.ranges import Range
 from tracejit.transforms.residuals import Split, split_region
+from tracejit.transforms.reverse import drop_linear
 
 __all__ = ["split_cond", "split_fori", "split_while"]
 
@@ -65,6 +66,7 @@ class _Branch:
         with self.builder:
             fill_before, fill_after = [zeros(v.type) for v in before], [zeros(v.type) for v in after]
             results = [*self.results, *fill_before, *self.parts.saved, *fill_after]
+            drop_linear(self.builder, self.seeds)
             return self.builder.finish(results, name=self.region.name)
 
     def linear(self, active: Mask, before: Sequence[Value], after: Sequence[Value]) -> Function:
@@ -143,6 +145,7 @@ class _Body:
             full = [op("scatter", stack, v, position, axes=(0,)) for stack, v in zip(stacks, saved, strict=True)]
             extra = [low] if isinstance(low, Value) else []
             builder.params = [self.index, *self.carried, *stacks, *self.constants, *extra]
+            drop_linear(builder, self.seeds)
             return builder.finish([*self.results, *full], name=self.region.name)
 
     def known_plain(self, saved: Sequence[Value], trip: DimLike) -> Function:

@@ -6,6 +6,7 @@ import numpy as np
 
 from tracejit.ir.ops import (
     callbacks,
+    check,
     compare,
     control,
     elementwise,
@@ -23,6 +24,7 @@ __all__ = [
     "PRIMITIVES",
     "UFUNCS",
     "callbacks",
+    "check",
     "compare",
     "control",
     "elementwise",

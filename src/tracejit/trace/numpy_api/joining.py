@@ -223,10 +223,10 @@ def unstack(x: Any, *, axis: int = 0) -> tuple[Any, ...]:
 
 @implements(np.pad)
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> TracedArray:
-    """``np.pad`` with constants, edge values, or wrapped and reflected ones."""
+    """``np.pad`` with constants, edge values, or wrapped, reflected and mirrored ones."""
     x = as_array(array)
     if mode not in _PAD_MODES:
-        raise UnsupportedError(f"np.pad with mode={mode!r} is not compiled; constant, edge, wrap and reflect are")
+        raise UnsupportedError(f"np.pad with mode={mode!r} is not compiled; {', '.join(_PAD_MODES)} are")
     widths = _pairs(pad_width, x.ndim)
     values = _pairs(kwargs.get("constant_values", 0), x.ndim)
     for axis, (width, value) in enumerate(zip(widths, values, strict=True)):
@@ -234,7 +234,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Tr
     return new_array(x.operand())
 
 
-_PAD_MODES = ("constant", "edge", "wrap", "reflect")
+_PAD_MODES = ("constant", "edge", "wrap", "reflect", "symmetric")
 
 
 def _pairs(value: Any, rank: int) -> list[tuple[Any, Any]]:
@@ -265,6 +265,8 @@ def _padded(x: TracedArray, axis: int, width: tuple[DimLike, ...], mode: str, va
             parts.append(call(np.full, shape, value[side], dtype=x.dtype))
             continue
         part = call(operator.getitem, x, (*(slice(None),) * axis, _pad_source(mode, side, size, count)))
+        if mode in ("reflect", "symmetric"):
+            part = call(np.flip, part, axis)
         parts.append(call(np.broadcast_to, part, shape) if mode == "edge" else part)
     return parts[0] if len(parts) == 1 else concatenate(parts, axis)
 
@@ -278,6 +280,7 @@ def _pad_source(mode: str, side: int, size: DimLike, count: DimLike) -> slice:
         raise UnsupportedError(f"np.pad with mode={mode!r} by more than the size of the axis is not compiled")
     if mode == "wrap":
         return slice(python_size(size - count), None) if side == 0 else slice(0, python_size(count))
+    border = int(mode == "reflect")  # the element at the border is not repeated
     if side == 0:
-        return slice(python_size(count), 0, -1)
-    return slice(-2, python_size(size - count - 2) if sizes.decide(size - count - 2, ">= 0") else None, -1)
+        return slice(border, python_size(count + border))
+    return slice(python_size(size - count - border), python_size(size - border))

@@ -18,12 +18,13 @@ from tracejit.trace.dtypes import INT64
 from tracejit.trace.inputs import as_array, as_value, raise_as_numpy
 from tracejit.trace.numpy_api.common import axes_tuple, axis_index, ufunc
 from tracejit.trace.registry import call, creates, implements
-from tracejit.trace.scalar import as_dim, python_size
+from tracejit.trace.scalar import TracedNumber, as_dim, python_size
 from tracejit.trace.storage import BroadcastView, DiagonalView, ReshapeView
 from tracejit.trace.values import (
     Dims,
     broadcast_dims,
     broadcast_to,
+    cast,
     dim_value,
     emit,
     fits,
@@ -333,7 +334,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> TracedArray:
     array = as_array(a)
     if axis is None:
         dims = array.dims
-        flat = _rolled(reshape(array.operand(), (size_of(dims),)), as_dim(shift, "a shift"), 0)
+        flat = _rolled_by(reshape(array.operand(), (size_of(dims),)), shift, 0)
         return new_array(reshape(flat, resolve_dims(dims)))
     axes = axis if isinstance(axis, (list, tuple)) else (axis,)
     shifts = shift if isinstance(shift, (list, tuple)) else (shift,) * len(axes)
@@ -343,23 +344,32 @@ def roll(a: Any, shift: Any, axis: Any = None) -> TracedArray:
         axes = tuple(axes) * len(shifts)
     value = array.operand()
     for amount, position in zip(shifts, axes, strict=True):
-        value = _rolled(value, as_dim(amount, "a shift"), axis_index(position, array.ndim))
+        value = _rolled_by(value, amount, axis_index(position, array.ndim))
     return new_array(value)
 
 
+def _rolled_by(x: Operand, shift: Any, axis: int) -> Operand:
+    """By a size, or by a number that is known only at run time."""
+    if not isinstance(shift, (TracedScalar, TracedNumber)):
+        return _rolled(x, as_dim(shift, "a shift"), axis)
+    size = python_size(x.type.dims[axis])
+    places = (call(np.arange, size) - wrap(cast(shift.operand(), INT64))) % size
+    return call(operator.getitem, new_array(x), (*(slice(None),) * axis, places)).operand()  # type: ignore[no-any-return]
+
+
 def _rolled(x: Operand, shift: DimLike, axis: int) -> Operand:
-    """Two slices, exchanged."""
+    """Two slices, exchanged; one of them may be empty."""
     size = resolve_dims((x.type.dims[axis],))[0]
     sizes = current_trace().sizes
-    if sizes.decide(size, "== 0"):
-        return x
     if sizes.decide(shift, ">= 0") and sizes.decide(size - shift, ">= 0"):
         cut = size - shift
     elif not sizes.decide(shift, ">= 0") and sizes.decide(size + shift, ">= 0"):
         cut = -shift
+    elif sizes.decide(size, "== 0"):
+        return x
     else:
         cut = size - shift % size
-    if sizes.decide(cut, "== 0") or sizes.decide(size - cut, "== 0"):
+    if cut == 0:
         return x
     return emit("concatenate", slice_axis(x, axis, cut, size - cut), slice_axis(x, axis, 0, cut), axis=axis)
 
