@@ -45,7 +45,7 @@ def test_branches_that_differ() -> None:
         (lambda x: x.tolist(), ConcretizationError, "Return the array and convert it outside"),
         (lambda x: np.shares_memory(x, x), UnsupportedError, "np.shares_memory is not compiled by tracejit"),
         (lambda x: np.array2string(x), UnsupportedError, "np.array2string gives a str, which compiled code cannot"),
-        (lambda x: np.require(x.T).flags, UnsupportedError, "ndarray.flags is not compiled"),
+        (lambda x: x.T.flags, UnsupportedError, "ndarray.flags is not compiled"),
         (lambda x: x[x > 0], UnsupportedError, r"Use np.where\(mask, x, other\)"),
         (lambda x: list(range(int(x[0]))), ConcretizationError, "is known only when the compiled function runs"),
         (lambda x: np.vectorize(abs)(x), UnsupportedError, "np.vectorize is not compiled"),

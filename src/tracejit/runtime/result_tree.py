@@ -92,6 +92,9 @@ class _Describer:
         if result.kind == "constant":
             self._constants[len(self._specs)] = result.value
             return self._add(ResultSpec("constant"))
+        if result.kind == "delivered":
+            self._lines.append(f"{(name := f'array{result.index}')} = {self._name(result.value.take)}({result.index})")
+            return name
         if result.kind in self._sources:
             return self._add(ResultSpec("argument", index=self._sources[result.kind][result.index]))
         type = self._computed[result.index].type
@@ -108,14 +111,16 @@ class _Describer:
         else:
             expression = self._add(ResultSpec("argument", index=self._sources[kind][index]))
         for name, *operands in result.steps:
-            expression = _STEPS[name](expression, *(self._operand(operand) for operand in operands))
+            expression = _STEPS[name](expression, *(self._operand(operand, result) for operand in operands))
         self._leaves[position] = f"view{position}"
         self._lines.append(f"view{position} = {expression}")
 
-    def _operand(self, value: Any) -> Any:
-        """An operand of a step, with dims as expressions."""
+    def _operand(self, value: Any, result: Result) -> Any:
+        """An operand of a step of a view, with dims as expressions."""
         if isinstance(value, tuple):
-            return _Expressions(self._operand(item) for item in value)
+            return _Expressions(self._operand(item, result) for item in value)
+        if value in result.late:
+            return f"{self._name(result.value.size)}({result.late[value]})"
         if isinstance(value, Dim):
             size = ResultSpec("size", dims=(value,))
             return _parameter(self._specs.index(size)) if size in self._specs else self._add(size)

@@ -138,7 +138,7 @@ def _call_library(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         try:
             return function(*args, **kwargs)
         except (UnsupportedError, ConcretizationError):
-            return FUNCTIONS["otherwise python function"](function, args, kwargs)
+            pass
     return FUNCTIONS["python function"](function, args, kwargs)
 
 

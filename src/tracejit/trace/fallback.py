@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -93,14 +94,20 @@ def _call(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         args = (as_array(args[0]), *args[1:])
         changed.append(args[0])
     sample = sample_call(function, args, kwargs, name, changed)
-    outcome = sample.outcome(function, args, kwargs, name)
-    _warn(name)
     borrows = str(getattr(function, "__module__", None) or "numpy").startswith("numpy")
     same = sample.returned_argument()
-    result = call_python(
-        function, args, kwargs, outcome, name=name, effects=same is not None, mutated=changed, borrows=borrows
-    )
-    return result if same is None else same
+    if same is not None:  # it only checks
+        _warn(name)
+        check = partial(_without_result, function)
+        call_python(check, args, kwargs, Outcome.nothing(), name=name, effects=True, mutated=changed, borrows=borrows)
+        return same
+    outcome = sample.outcome(function, args, kwargs, name)
+    _warn(name)
+    return call_python(function, args, kwargs, outcome, name=name, effects=False, mutated=changed, borrows=borrows)
+
+
+def _without_result(function: Any, *args: Any, **kwargs: Any) -> None:
+    function(*args, **kwargs)
 
 
 def _write_out(function: Any, args: Sequence[Any], result: Any, out: Any) -> Any:

@@ -29,7 +29,7 @@ from tracejit.trace.inputs import as_array, contains_tracer
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
 from tracejit.trace.scalar import PythonNumber, number
-from tracejit.trace.values import resolve_dims
+from tracejit.trace.values import late_dim, resolve_dims
 
 __all__ = ["Announced", "Outcome", "Part", "PythonFunction", "call_python", "kept_results", "take_apart"]
 
@@ -126,8 +126,19 @@ class PythonFunction:
             raise
         leaves, tree = flatten(output)
         if tree != self.outcome.tree:
-            raise TypeError(f"{self!r} gave {tree} where {self.outcome.tree} was announced")
-        return (*map(np.asarray, leaves), *(arrays[k] for k in self.mutated))
+            raise UnsupportedError(f"{self!r} gave {tree} where it gave {self.outcome.tree} for sample arrays")
+        results = tuple(map(np.asarray, leaves))
+        self._check(results)
+        return (*results, *(arrays[k] for k in self.mutated))
+
+    def _check(self, results: Sequence[np.ndarray[Any, Any]]) -> None:
+        for result, announced in zip(results, self.outcome.arrays, strict=True):
+            if result.dtype != announced.dtype or result.ndim != len(announced.dims):
+                raise UnsupportedError(
+                    f"{self!r} gave {result.dtype} of rank {result.ndim} where it gave {announced.dtype} of rank "
+                    f"{len(announced.dims)} for sample arrays. What depends on values in this way cannot be compiled: "
+                    "call it before or after the compiled function, or on an array of the wider dtype"
+                )
 
 
 # --------------------------------------------------------------------------------------------- results of unknown size
@@ -165,8 +176,6 @@ class _Start:
         results = self.function(*arrays)
         sizes = []
         for result, announced in zip(results, self.announced, strict=True):
-            if result.ndim != len(announced.dims):
-                raise TypeError(f"{self!r} gave an array of rank {result.ndim} where {len(announced.dims)} was found")
             sizes += [np.int64(s) for s, dim in zip(result.shape, announced.dims, strict=True) if dim is None]
         ticket = next(kept_results.tickets)
         kept_results.results[ticket] = results
@@ -273,11 +282,6 @@ def _emit(
     sizes = iter(counts[1:])
     types = []
     for array in announced:
-        dims = tuple(_bound_size(next(sizes), function) if dim is None else dim for dim in array.dims)
+        dims = tuple(late_dim(next(sizes), 0) if dim is None else dim for dim in array.dims)
         types.append(ArrayType(array.dtype, dims))
     return emit(_HandOver(function), counts[:1], types)
-
-
-def _bound_size(size: Operand, function: PythonFunction) -> DimLike:
-    """A size symbol for a number that the program computes."""
-    raise UnsupportedError(f"{function!r} gives arrays of a size that is known only at run time")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from tracejit.ir.core import Operand
-from tracejit.ir.dims import DimLike, evaluate
+from tracejit.ir.dims import DimLike
 from tracejit.trace.arguments import Argument
 from tracejit.trace.array import TracedArray, TracedScalar
 from tracejit.trace.captures import Capture
 from tracejit.trace.context import Trace
+from tracejit.trace.delivery import LateSizes, Parcel
 from tracejit.trace.scalar import PythonNumber
 from tracejit.trace.storage import Storage
 
@@ -29,9 +30,10 @@ class Result:
     kind: "array" (a new array, the function's result number ``index``), "scalar" (a NumPy scalar, ``index``), "python"
         (a Python number of type ``value``, ``index``), "argument" (leaf ``index`` of the arguments itself), "capture"
         (the array of capture ``index`` itself), "same" (the object of result leaf ``index``), "view" (of ``base``, made
-        by ``steps``), or "constant" (the object ``value``).
+        by ``steps``), "delivered" (array ``index`` of the delivery ``value``), or "constant" (the object ``value``).
     base: kind and index of what a view shows: an argument, a capture, or another result leaf ("result").
     steps: views to repeat on the real array, see :func:`replay`.
+    late: the sizes in ``steps`` that the program computes, with their numbers in the delivery ``value``.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class Result:
     base: tuple[str, int] = ("", -1)
     steps: tuple[Step, ...] = ()
     value: Any = None
+    late: Mapping[DimLike, int] = field(default_factory=dict)
 
 
 class _Describer:
@@ -51,6 +54,7 @@ class _Describer:
         self.operands: list[Operand] = []
         self.owners: dict[Storage, int] = {}  # memory to the result leaf that shows all of it
         self.leaves: dict[int, int] = {}
+        self.parcel = Parcel(trace)
 
     def add(self, operand: Operand) -> int:
         self.operands.append(operand)
@@ -83,8 +87,16 @@ class _Describer:
             if not value.views and base[0] != "result":
                 return Result(base[0], base[1])
             if all(view.replayable for view in value.views):
-                return Result("view", base=base, steps=tuple(view.replay() for view in value.views))
-        return Result("array", self.add(value.operand()))
+                return self.view(base, tuple(view.replay() for view in value.views))
+        operand = value.operand()
+        if self.parcel.needs(operand.type.dims):
+            return Result("delivered", self.parcel.add(operand), value=self.parcel.delivery)
+        return Result("array", self.add(operand))
+
+    def view(self, base: tuple[str, int], steps: tuple[Step, ...]) -> Result:
+        self.parcel.add_sizes(steps)
+        late = self.parcel.sizes
+        return Result("view", base=base, steps=steps, value=self.parcel.delivery if late else None, late=late)
 
 
 def describe_results(
@@ -95,7 +107,9 @@ def describe_results(
     for position, leaf in enumerate(leaves):
         if isinstance(leaf, TracedArray) and not leaf.views and leaf.storage.origin is None:
             describer.owners.setdefault(leaf.storage, position)
-    return [describer.leaf(position, leaf) for position, leaf in enumerate(leaves)], describer.operands
+    results = [describer.leaf(position, leaf) for position, leaf in enumerate(leaves)]
+    describer.parcel.emit()
+    return results, describer.operands
 
 
 def resolve_result(result: Result, resolve: Callable[[DimLike], DimLike]) -> Result:
@@ -103,7 +117,7 @@ def resolve_result(result: Result, resolve: Callable[[DimLike], DimLike]) -> Res
     if not result.steps:
         return result
     steps = tuple(_map_dims(step, resolve) for step in result.steps)
-    return Result(result.kind, result.index, result.base, steps, result.value)
+    return replace(result, steps=steps)
 
 
 def _map_dims(value: Any, function: Callable[[Any], Any]) -> Any:
@@ -115,18 +129,20 @@ def _map_dims(value: Any, function: Callable[[Any], Any]) -> Any:
 # -------------------------------------------------------------------------------------------------- making the objects
 
 
-def replay(array: np.ndarray[Any, Any], steps: Sequence[Step], sizes: Mapping[str, int]) -> np.ndarray[Any, Any]:
-    """Repeat views on a real array; dims in the steps get their values from ``sizes``.
+def replay(
+    array: np.ndarray[Any, Any], steps: Sequence[Step], value_of: Callable[[DimLike], int]
+) -> np.ndarray[Any, Any]:
+    """Repeat views on a real array; dims in the steps get their values from ``value_of``.
 
     Steps: ``("slice", starts, sizes, steps, dropped)``, ``("reshape", dims)``, ``("transpose", perm)``, ``("real",)``,
     ``("imag",)``, ``("broadcast", dims)``, ``("diagonal", offset, axes)``.
 
     Example:
-        >>> replay(np.arange(6), [("reshape", (2, 3)), ("slice", (1, 0), (1, 3), (1, 1), (0,))], {})
+        >>> replay(np.arange(6), [("reshape", (2, 3)), ("slice", (1, 0), (1, 3), (1, 1), (0,))], int)
         array([3, 4, 5])
     """
     for step in steps:
-        name, *arguments = _map_dims(step, lambda dim: evaluate(dim, sizes))
+        name, *arguments = _map_dims(step, value_of)
         array = _REPLAY[name](array, *arguments)
     return array
 
@@ -174,7 +190,8 @@ def build_results(
     for position, result in enumerate(results):
         if result.kind == "view":
             kind, index = result.base
-            built[position] = replay(sources[kind][index], result.steps, sizes)
+            sizes_of = LateSizes(sizes, result.late, result.value)
+            built[position] = replay(sources[kind][index], result.steps, sizes_of)
     for position, result in enumerate(results):
         if result.kind == "same":
             built[position] = built[result.index]
@@ -189,6 +206,8 @@ def _build(result: Result, values: Sequence[Any], arguments: Sequence[Any], capt
         return values[result.index][()]
     if kind == "python":
         return result.value(values[result.index][()])
+    if kind == "delivered":
+        return result.value.take(result.index)
     if kind == "argument":
         return arguments[result.index]
     return captures[result.index] if kind == "capture" else result.value
