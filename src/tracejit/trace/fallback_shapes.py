@@ -7,8 +7,7 @@ the names and the shapes of NumPy's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from inspect import Signature, signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracejit.ir.dims import DimLike, minimum
 from tracejit.trace.array import NumpyValue
@@ -16,6 +15,9 @@ from tracejit.trace.base import Tracer
 from tracejit.trace.inputs import as_value
 from tracejit.trace.scalar import as_dim
 from tracejit.trace.values import Dims, broadcast_dims, resolve_dims, size_of
+
+if TYPE_CHECKING:
+    from inspect import Signature
 
 __all__ = ["result_dims"]
 
@@ -53,6 +55,8 @@ _signatures: dict[Any, Signature] = {}
 
 
 def _signature(function: Any) -> Signature:
+    from inspect import signature  # noqa: PLC0415  (slow to import, rarely needed)
+
     if function not in _signatures:
         _signatures[function] = signature(function)
     return _signatures[function]
