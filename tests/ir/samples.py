@@ -388,6 +388,8 @@ TABLE: dict[str, Callable[[], list[Sample]]] = {
     "argmin": lambda: _along(_ORDERED, empty=False),
     "cumsum": lambda: _along(SOME[1:], empty=True),
     "cumprod": lambda: _along(SOME[1:], empty=True),
+    "cummax": lambda: _along(_ORDERED, empty=True),
+    "cummin": lambda: _along(_ORDERED, empty=True),
     "dot": _dot,
     "cond": _cond,
     "while_loop": _while_loop,

@@ -9,4 +9,5 @@ from tracejit.trace.numpy_api import (  # noqa: F401
     reductions,
     shaping,
     statistics,
+    ufunc_methods,
 )

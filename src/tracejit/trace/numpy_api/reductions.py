@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from tracejit.trace.values import (
     truth,
 )
 
-__all__ = ["count_of", "reduce_operand"]
+__all__ = ["count_of", "masked_where", "reduce_operand"]
 
 
 def reduce_operand(name: str, x: Operand, axes: tuple[int, ...], keepdims: bool = False) -> Operand:
@@ -42,17 +43,23 @@ def reduce_operand(name: str, x: Operand, axes: tuple[int, ...], keepdims: bool 
     return expand(result, axes) if keepdims and axes else result
 
 
-def deliver(function: Any, result: Operand, out: Any, *, keepdims: bool = False, args: tuple[Any, ...] = ()) -> Any:
+def deliver(function: Any, result: Operand, out: Any, args: tuple[Any, ...], **keywords: Any) -> Any:
     """A reduction's result: written into ``out=``, or a new array or NumPy scalar."""
     if given(out):
-        return write_out(function, args, result, out, True, "unsafe")
+        return write_out(partial(function, **keywords), args, result, out, True, "unsafe")
     return wrap(result)
 
 
 def masked(x: Operand, where: Any, neutral: Any) -> Operand:
     """The operand with a neutral value where ``where=`` does not hold."""
+    mask = masked_where(x, where)
+    return x if mask is None else select(mask, x, literal(neutral, x.type.dtype))
+
+
+def masked_where(x: Operand, where: Any) -> Operand | None:
+    """The mask of a ``where=`` argument with the dims of x, or None where all elements count."""
     if not given(where) or where is True:
-        return x
+        return None
     mask = truth(operand_of(where))
     dims = resolve_dims(x.type.dims)
     if not fits(mask.type.dims, dims):
@@ -60,7 +67,7 @@ def masked(x: Operand, where: Any, neutral: Any) -> Operand:
             "non-broadcastable operand with shape "
             f"{new_array(x).hint_shape()} doesn't match the broadcast shape of where={where!r}"
         )
-    return select(broadcast_to(mask, dims), x, literal(neutral, x.type.dtype))
+    return broadcast_to(mask, dims)
 
 
 def _sum_like(name: str, combine: np.ufunc, neutral: int) -> Callable[..., Any]:
@@ -87,7 +94,7 @@ def _sum_like(name: str, combine: np.ufunc, neutral: int) -> Callable[..., Any]:
         else:
             result = reduce_operand(name, x, axes, bool(given(keepdims) and keepdims))
         result = _with_initial(combine, result, initial)
-        return deliver(getattr(np, combine.__name__), result, out, args=(a,))
+        return deliver(np.sum if combine is np.add else np.prod, result, out, (a,), axis=axis, keepdims=keepdims)
 
     return function
 
@@ -154,7 +161,8 @@ def _extreme(name: str, combine: np.ufunc, largest: bool) -> Callable[..., Any]:
             result = _extreme_of_maybe_empty(name, x, axes, keep, initial)
         else:
             result = reduce_operand(name, x, axes, keep)
-        return deliver(np.max if largest else np.min, _with_initial(combine, result, initial), out, args=(a,))
+        found = _with_initial(combine, result, initial)
+        return deliver(np.max if largest else np.min, found, out, (a,), axis=axis, keepdims=keepdims)
 
     return function
 
@@ -191,7 +199,7 @@ def _quantifier(name: str, neutral: bool) -> Callable[..., Any]:
         x = masked(truth(operand_of(a)), where, neutral)
         axes = reduced_axes(axis, x.rank)
         result = reduce_operand(name, x, axes, bool(given(keepdims) and keepdims))
-        return deliver(np.all if neutral else np.any, result, out, args=(a,))
+        return deliver(np.all if neutral else np.any, result, out, (a,), axis=axis, keepdims=keepdims)
 
     return function
 
@@ -241,7 +249,7 @@ def mean(
     if given(where) and where is not True and not keep:
         count = wrap(_drop(operand_of(count), axes))
     average = cast(operand_of(ufunc(np.divide, wrap(total), count)), final)
-    return deliver(np.mean, average, out, args=(a,))
+    return deliver(np.mean, average, out, (a,), axis=axis, keepdims=keepdims)
 
 
 def _drop(x: Operand, axes: tuple[int, ...]) -> Operand:
@@ -294,7 +302,7 @@ def var(
     total = reduce_operand("reduce_sum", masked(operand_of(squares), where, 0), axes, True)
     freedom = ufunc(np.maximum, ufunc(np.subtract, count, ddof), 0)
     result = cast(operand_of(ufunc(np.divide, wrap(total), freedom)), final)
-    return deliver(np.var, result if keep else _drop(result, axes), out, args=(a,))
+    return deliver(np.var, result if keep else _drop(result, axes), out, (a,), axis=axis, keepdims=keepdims)
 
 
 @implements(np.std)
@@ -312,7 +320,7 @@ def std(
 ) -> Any:
     """``np.std``."""
     variance = var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction)
-    return deliver(np.std, operand_of(ufunc(np.sqrt, variance)), out, args=(a,))
+    return deliver(np.std, operand_of(ufunc(np.sqrt, variance)), out, (a,), axis=axis, keepdims=keepdims)
 
 
 # ------------------------------------------------------------------------------------------------------ argmax, argmin
@@ -336,7 +344,7 @@ def _position(name: str) -> Callable[..., Any]:
         result = emit(name, x, axis=position)
         if keep:
             result = reshape(result, (1,) * rank) if axis is None else expand(result, (position,))
-        return deliver(numpy_function, result, out, args=(a,))
+        return deliver(numpy_function, result, out, (a,), axis=axis)
 
     return function
 
