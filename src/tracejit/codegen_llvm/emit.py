@@ -14,15 +14,14 @@ from tracejit.codegen_llvm import (
     emit_calls,  # noqa: F401
     emit_memory,  # noqa: F401
     emit_parallel,  # noqa: F401
-    scalar_integer,
 )
-from tracejit.codegen_llvm.emit_body import INDEX, Body, Shared, handles
+from tracejit.codegen_llvm.emit_body import Body, NotVectorisable, Shared, handles
 from tracejit.codegen_llvm.registers import named_register, register
 from tracejit.codegen_llvm.target_cpu import Target, has_fma
 from tracejit.codegen_llvm.writer import Message, Module, flatten
 from tracejit.errors import VerifyError
 from tracejit.ir.core import Eqn, Function, Literal, Value
-from tracejit.ir.dims import Atom, Dim, DimLike
+from tracejit.ir.dims import Dim, DimLike
 from tracejit.ir.types import BufferType
 
 __all__ = ["Kernel", "Message", "emit_kernel"]
@@ -70,19 +69,9 @@ class _KernelBody(Body):
             return self._argument("%sizes", "i64", self.symbols[name])
         loop, known = self.loop, self.known
         self.loop, self.known = None, {}
-        text: str = self.at(self.entry, lambda: self.polynomial(dim, self._atom))
+        text: str = self.at(self.entry, lambda: self.polynomial(dim))
         self.loop, self.known = loop, known
         return text
-
-    def _atom(self, atom: Atom) -> str:
-        if atom.kind == "symbol":
-            return self.dim(Dim({(atom,): 1}))
-        a, b = (self.dim(arg) for arg in atom.args)
-        if atom.kind == "floordiv":
-            return scalar_integer.floor_divide(self, INDEX, INDEX, a, b)
-        if atom.kind == "mod":
-            return scalar_integer.floor_remainder(self, INDEX, INDEX, a, b)
-        return self.intrinsic("s" + atom.kind, INDEX, a, b)
 
     def make_context(self) -> str:
         return "%context"
@@ -130,6 +119,15 @@ def _metadata(shared: Shared) -> list[str]:
 @handles("dim")
 def _dim(body: Body, eqn: Eqn) -> None:
     body.scalars[eqn.results[0]] = body.dim(eqn.attrs["dim"])
+
+
+@handles("bind_size")
+def _bind_size(body: Body, eqn: Eqn) -> None:
+    """A size symbol gets its value for the rest of the region."""
+    (x,) = eqn.operands
+    if body.is_varying(x):
+        raise NotVectorisable
+    body.remember(body.late, eqn.attrs["symbol"], body.scalar(x))
 
 
 @handles("wrap_index")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tracejit.codegen_llvm import scalar_float
+from tracejit.codegen_llvm import scalar_float, scalar_integer
 from tracejit.codegen_llvm.alias_scopes import AliasScopes
 from tracejit.codegen_llvm.linear_index import Linear
 from tracejit.codegen_llvm.registers import Register, Text, named_register, register
@@ -18,7 +18,7 @@ from tracejit.codegen_llvm.scalar_cast import cast
 from tracejit.codegen_llvm.writer import Chunk, Module, Writer
 from tracejit.errors import VerifyError
 from tracejit.ir.core import Eqn, Function, Literal, Operand, Value
-from tracejit.ir.dims import Atom, Dim, DimLike
+from tracejit.ir.dims import Atom, Dim, DimLike, symbols_of
 
 if TYPE_CHECKING:
     from tracejit.codegen_llvm.emit_reduce import ExtremeAccumulator
@@ -106,6 +106,7 @@ class Body(Writer):
         self.live: list[tuple[str, str]] = []  # allocated memory: (pointer, bytes)
         self.cold: list[Any] = []  # blocks that are hardly ever entered
         self.dims: dict[DimLike, str] = {}
+        self.late: dict[str, str] = {}  # size symbols that operations of this function have bound
         self.unrounded: set[Value] = set()  # half-precision sums that are kept as floats
         self.extremes: dict[Any, tuple[Value, ExtremeAccumulator]] = {}  # by result: the carry, and what steps it
         self.can_fail = False  # whether a check may fail in it
@@ -299,6 +300,9 @@ class Body(Writer):
         """The text of a size."""
         if type(dim) is int:
             return str(dim)
+        assert isinstance(dim, Dim)
+        if self.late and not self.late.keys().isdisjoint(symbols_of(dim)):
+            return self.polynomial(dim)
         found = self.dims.get(dim)
         if found is None:
             found = self.dims[dim] = self.outside_dim(dim)
@@ -439,15 +443,37 @@ class Body(Writer):
 
     # ------------------------------------------------------------------------------------------ dims
 
-    def polynomial(self, dim: Dim, atom: Callable[[Atom], str]) -> str:
-        """Emit the value of a dim at the current place, its atoms given by a function."""
+    def polynomial(self, dim: Dim) -> str:
+        """Emit the value of a dim at the current place."""
         total = "0"
         for monomial, coefficient in dim.terms.items():
             value = str(coefficient)
             for factor in monomial:
-                value = self.index_op("mul", atom(factor), value)
+                value = self.index_op("mul", self._atom(factor), value)
             total = self.index_op("add", total, value)
         return total
+
+    def _atom(self, atom: Atom) -> str:
+        if atom.kind == "symbol":
+            return self.late.get(atom.name) or self.dim(Dim({(atom,): 1}))
+        a, b = (self.dim(arg) for arg in atom.args)
+        key = f"{atom.kind} {a}, {b}"
+        found = self.known.get(key)
+        if found is None:
+            found = self.hoisted((a, b), lambda: self._operation(atom.kind, a, b))
+            loop = self.loop
+            if loop is None or found in loop.inner:
+                self.remember(self.known, key, found)
+            else:
+                loop.remember(self.known, key, found)
+        return found
+
+    def _operation(self, kind: str, a: str, b: str) -> str:
+        if kind == "floordiv":
+            return scalar_integer.floor_divide(self, INDEX, INDEX, a, b)
+        if kind == "mod":
+            return scalar_integer.floor_remainder(self, INDEX, INDEX, a, b)
+        return self.intrinsic("s" + kind, INDEX, a, b)
 
 
 def choose(w: Writer, k: Register, condition: str, a: Text, b: Text, mask: str) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tracejit.ir.builder import free_values
 from tracejit.ir.core import Eqn, Function, Literal, Operand, Value
-from tracejit.ir.dims import Dim, evaluate
+from tracejit.ir.dims import Dim, evaluate, symbols_of
 from tracejit.ir.types import ArrayType, BufferType
 
 __all__ = ["bind_sizes", "interpret"]
@@ -107,7 +107,8 @@ class _Interpreter:
     """One run: the sizes and everything computed so far. Values are unique, so one table serves all regions."""
 
     def __init__(self, sizes: Mapping[str, int], backwards: bool) -> None:
-        self.sizes = sizes
+        self.sizes = dict(sizes)
+        self.late: set[str] = set()  # the symbols that operations of the program have bound
         self.backwards = backwards
         self.values: dict[Value, Any] = {}
         self.resolved: dict[Eqn, Mapping[str, Any]] = {}
@@ -142,6 +143,9 @@ class _Interpreter:
             if self.backwards and attrs.get("kind", "serial") != "serial":
                 attrs = {**attrs, "regions": (_mirrored(attrs["regions"][0], operands[0] + operands[1] - 1),)}
         results = eqn.op.reference(*operands, **attrs)
+        if eqn.op.name == "bind_size":
+            self.sizes[attrs["symbol"]] = int(operands[0])
+            self.late.add(attrs["symbol"])
         if isinstance(results, tuple):
             self.values.update(zip(eqn.results, results, strict=True))
         else:
@@ -152,7 +156,8 @@ class _Interpreter:
         attrs = {name: self.attribute(value) for name, value in eqn.attrs.items()}
         if eqn.regions:
             attrs["regions"] = tuple(self.region(region) for region in eqn.regions)
-        self.resolved[eqn] = attrs
+        if not self.late or self.late.isdisjoint(_symbols_in(tuple(eqn.attrs.values()))):
+            self.resolved[eqn] = attrs
         return attrs
 
     def attribute(self, value: Any) -> Any:
@@ -163,6 +168,14 @@ class _Interpreter:
         if isinstance(value, ArrayType):
             return value.with_dims(tuple(evaluate(dim, self.sizes) for dim in value.dims))
         return value
+
+
+def _symbols_in(attribute: Any) -> set[str]:
+    if isinstance(attribute, tuple):
+        return set().union(*map(_symbols_in, attribute))
+    if isinstance(attribute, ArrayType):
+        return _symbols_in(attribute.dims)
+    return symbols_of(attribute) if isinstance(attribute, Dim) else set()
 
 
 def _mirrored(body: Callable[..., list[Any]], total: Any) -> Callable[..., list[Any]]:

@@ -135,6 +135,8 @@ class _Verifier:
         for region in eqn.regions:
             self.check_region(region)
         self.check_types(eqn)
+        if eqn.op.name == "bind_size":
+            self.symbols.add(eqn.attrs["symbol"])
         if eqn.op.name == "for" and eqn.attrs["kind"] == "reduce":
             self.check_reduction(eqn)
 

@@ -82,6 +82,7 @@ class Program:
     roots: set[Value] = field(default_factory=set)
     cost: dict[Value, int] = field(default_factory=dict)
     results: set[Value] = field(default_factory=set)
+    late: set[str] = field(default_factory=set)  # size symbols that operations of the program bind
 
     def hint(self, dim: DimLike) -> int:
         """The size seen at trace time, or a middling guess; steers speed, never meaning."""
@@ -96,6 +97,8 @@ def analyse(function: Function, hints: Mapping[str, int], kept: Collection[Value
     program.roots.update(kept)
     program.results = {r for r in function.results if isinstance(r, Value)}
     for eqn in function.eqns:
+        if eqn.op.name == "bind_size":
+            program.late.add(eqn.attrs["symbol"])
         for result in eqn.results:
             program.definition[result] = eqn
         for operand in set(eqn.operands):
@@ -204,6 +207,7 @@ class Reads:
     flat: bool
     operations: int
     short: dict[str, int] = field(default_factory=dict)  # sizes of short loops inside, by symbol, as seen at trace time
+    late: set[str] = field(default_factory=set)  # size symbols bound by operations, which must come first
 
 
 def identity_tags(dims: tuple[DimLike, ...]) -> Tags:
@@ -226,6 +230,7 @@ def reads_of(program: Program, starts: Sequence[tuple[Operand, Tags]], dims: tup
             continue
         reads.operations += 1
         _note_short(program, reads, program.definition[value])
+        _note_late(program, reads, program.definition[value])
         if value.rank and not _is_flat(program.definition[value], dims):
             reads.flat = False
         stack.extend(operand_tags(program.definition[value], tags))
@@ -238,8 +243,24 @@ def reads_of_root(program: Program, eqn: Eqn) -> Reads:
     reads = reads_of(program, operand_tags(eqn, identity_tags(dims)), dims)
     reads.operations += 1
     _note_short(program, reads, eqn)
+    _note_late(program, reads, eqn)
     reads.flat = reads.flat and _is_flat(eqn, dims)
     return reads
+
+
+def _note_late(program: Program, reads: Reads, eqn: Eqn) -> None:
+    if program.late:
+        for result in eqn.results:
+            reads.late |= symbols_in(result.dims) & program.late
+        for attribute in eqn.attrs.values():
+            reads.late |= symbols_in(attribute) & program.late
+
+
+def symbols_in(attribute: object) -> set[str]:
+    """The size symbols in an attribute or in dims."""
+    if isinstance(attribute, tuple):
+        return set().union(*map(symbols_in, attribute))
+    return symbols_of(attribute) if isinstance(attribute, Dim) else set()
 
 
 def _note_short(program: Program, reads: Reads, eqn: Eqn) -> None:

@@ -21,6 +21,7 @@ from tracejit.lowering.analysis import (
     reads_of,
     reads_of_root,
     reduce_mode,
+    symbols_in,
 )
 from tracejit.lowering.checks import is_check
 
@@ -83,9 +84,9 @@ def schedule(program: Program, *, checks_apart: bool = False) -> list[Step]:
     checks_apart: checks share nests with one another only, so that they are over before anything is written.
     """
     steps: list[Step] = []
-    made_in: dict[Value, Step] = {}
+    made_in: dict[Value | str, Step] = {}  # values, and size symbols bound by operations
     for eqn in program.function.eqns:
-        if not any(result in program.roots for result in eqn.results):
+        if eqn.results and not any(result in program.roots for result in eqn.results):
             continue
         member = as_member(program, eqn)
         if member is None:
@@ -95,6 +96,8 @@ def schedule(program: Program, *, checks_apart: bool = False) -> list[Step]:
             step = _place(member, steps, made_in, checks_apart)
         for result in eqn.results:
             made_in[result] = step
+        if eqn.op.name == "bind_size":
+            made_in[eqn.attrs["symbol"]] = step
     return steps
 
 
@@ -111,22 +114,27 @@ def as_member(program: Program, eqn: Eqn) -> Member | None:
         for loop, axis in enumerate(order):
             tags[axis] = loop
         reads = reads_of(program, [(operand, tuple(tags))], space)
+        reads.late |= symbols_in(space) & program.late
         if order != sorted(order):
             reads.flat = False
         return Member(eqn, eqn.results[0], space, len(kept), reads)
     if mode == "outer" and sorted(eqn.attrs["axes"]) == list(range(len(eqn.attrs["axes"]))):
         operand = eqn.operands[0]
         reads = reads_of(program, [(operand, identity_tags(operand.dims))], operand.dims)
+        reads.late |= symbols_in(operand.dims) & program.late
         return Member(eqn, eqn.results[0], operand.dims, 0, reads, eqn.results[0].rank)
+    if not eqn.results:
+        return None
     if mode is None and (not (eqn.op.elementwise or eqn.op.load) or eqn.op.name == "concatenate"):
         return None
     dims = eqn.results[0].dims
     return Member(eqn, eqn.results[0], dims, len(dims), reads_of_root(program, eqn))
 
 
-def _place(member: Member, steps: list[Step], made_in: dict[Value, Step], checks_apart: bool) -> Step:
+def _place(member: Member, steps: list[Step], made_in: dict[Value | str, Step], checks_apart: bool) -> Step:
     earliest = 0
-    for source in member.reads.sources:
+    sources: list[Value | str] = [*member.reads.sources, *member.reads.late]
+    for source in sources:
         step = made_in.get(source)
         if step is not None:
             earliest = max(earliest, step.position + (1 if isinstance(step, Opaque) else 0))

@@ -228,6 +228,11 @@ def _empty(lowering: Lowering, eqn: Eqn) -> None:
     lowering.place(eqn.results[0], lowering.result_buffer(eqn.results[0]))
 
 
+def _bind_size(lowering: Lowering, eqn: Eqn) -> None:
+    size = lowering.reader.read(eqn.operands[0], ())
+    current_builder().emit(eqn.op, (size,), eqn.attrs, (), eqn.loc)
+
+
 def _constant(lowering: Lowering, eqn: Eqn) -> None:
     result = eqn.results[0]
     buffer = lowering.result_buffer(result)
@@ -358,6 +363,7 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "concatenate": _concatenate,
     **dict.fromkeys(_SCANS, _scan),
     "empty": _empty,
+    "bind_size": _bind_size,
     "constant": _constant,
     "dot": _dot,
     "fori_loop": _fori_loop,

@@ -33,6 +33,7 @@ from tracejit.ir.primitive import Index, Loader, Primitive, primitive
 from tracejit.ir.types import ArrayType, scalar
 
 __all__ = [
+    "bind_size",
     "broadcast",
     "concatenate",
     "constant",
@@ -457,4 +458,20 @@ dim = primitive(
     reference=lambda *, dim: np.int64(dim),
     load=_dim_load,
     level="both",
+)
+
+
+def _bind_size_infer(x: ArrayType, *, symbol: str) -> tuple[()]:
+    require(x == scalar("i64"), "bind_size", f"a size is an i64[], not {x}")
+    return ()
+
+
+# Gives a size symbol its value while the program runs: dims may use the symbol afterwards, in the same region and in
+# regions inside. The interpreter and code generation keep the value, so the reference has nothing to do.
+bind_size = primitive(
+    "bind_size",
+    infer=_bind_size_infer,
+    reference=lambda x, *, symbol: (),
+    level="both",
+    effect="write",
 )
