@@ -350,7 +350,8 @@ class TracedScalar(NumpyValue):
     def __index__(self) -> int:
         return super().__index__() if self.dim is None else current_trace().sizes.concrete(self.dim)
 
-    __int__ = __index__
+    def __int__(self) -> int:
+        return super().__int__() if self.dim is None else current_trace().sizes.concrete(self.dim)
 
     def is_integer(self) -> Any:
         """``float.is_integer`` of a NumPy float."""

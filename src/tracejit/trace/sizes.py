@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tracejit.errors import TracejitError
 from tracejit.ir.builder import Builder
-from tracejit.ir.core import Guard
+from tracejit.ir.core import Guard, Operand
 from tracejit.ir.dims import Atom, Dim, DimLike, Monomial, evaluate, substitute, symbol, symbols_of
 from tracejit.trace.location import user_location
 
@@ -314,6 +314,15 @@ class TracingBuilder(Builder):
     def __init__(self, sizes: SizeEnvironment) -> None:
         super().__init__()
         self.sizes = sizes
+        self._definitions: dict[Operand, int] = {}
+        self._indexed = 0
+
+    def definition(self, value: Operand) -> int | None:
+        """The position of the equation whose result a value is; None for params and values of other builders."""
+        for position in range(self._indexed, len(self.eqns)):
+            self._definitions.update(dict.fromkeys(self.eqns[position].results, position))
+        self._indexed = len(self.eqns)
+        return self._definitions.get(value)
 
     def resolve(self, dim: DimLike) -> DimLike:
         """The canonical form of a dim under the equalities that the trace has learned."""
