@@ -20,6 +20,7 @@ from tracejit.lowering.loops import allocate, for_loop, size_operand, store
 from tracejit.lowering.matrix import emit_dot
 from tracejit.lowering.nests import map_loops
 from tracejit.lowering.reader import Reader
+from tracejit.lowering.search import emit_search
 
 if TYPE_CHECKING:
     from tracejit.lowering.lower import Lowering
@@ -362,6 +363,7 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "scatter_add": _scatter,
     "concatenate": _concatenate,
     **dict.fromkeys(_SCANS, _scan),
+    "search": emit_search,
     "empty": _empty,
     "bind_size": _bind_size,
     "constant": _constant,

@@ -29,9 +29,7 @@ def constant_value(operand: Operand) -> np.ndarray[Any, Any] | None:
     values: dict[Operand, Any] = {}
     with np.errstate(all="ignore"):
         for eqn in needed:
-            arrays = [
-                np.asarray(o.value if isinstance(o, Literal) else values[o], o.type.dtype) for o in eqn.operands
-            ]
+            arrays = [np.asarray(o.value if isinstance(o, Literal) else values[o], o.type.dtype) for o in eqn.operands]
             values[eqn.results[0]] = np.asarray(eqn.op.reference(*arrays, **eqn.attrs))
     return values[operand]  # type: ignore[no-any-return]
 

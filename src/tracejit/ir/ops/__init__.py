@@ -14,6 +14,7 @@ from tracejit.ir.ops import (
     linalg,
     loops,
     reduce,
+    search,
     shape,
 )
 from tracejit.ir.primitive import PRIMITIVES, Primitive
@@ -30,6 +31,7 @@ __all__ = [
     "linalg",
     "loops",
     "reduce",
+    "search",
     "shape",
 ]
 

@@ -7,6 +7,7 @@ from tracejit.trace.numpy_api import (  # noqa: F401
     joining,
     methods,
     reductions,
+    searching,
     shaping,
     statistics,
     ufunc_methods,

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from tracejit.trace.registry import call
 from tracejit.trace.ufuncs import apply_ufunc
 
-__all__ = ["NO_VALUE", "axes_tuple", "axis_index", "given", "reduced_axes", "ufunc"]
+__all__ = ["NO_VALUE", "axes_tuple", "axis_index", "given", "left_to_numpy", "reduced_axes", "ufunc"]
 
 NO_VALUE: Any = np._NoValue  # NumPy's mark for keywords that were not given
 
@@ -42,3 +43,8 @@ def reduced_axes(axis: Any, rank: int) -> tuple[int, ...]:
 def ufunc(function: np.ufunc, *inputs: Any, **kwargs: Any) -> Any:
     """Call a ufunc on tracers and plain values."""
     return apply_ufunc(function, inputs, **kwargs)
+
+
+def left_to_numpy(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """What an implementation gives for arguments that only NumPy itself can work on."""
+    return call("python function", function, args, kwargs)
