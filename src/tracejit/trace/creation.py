@@ -336,7 +336,14 @@ def fromfunction(function: Any, shape: Any, *, dtype: Any = float, like: Any = N
 # -------------------------------------------------------------------------------------------------- arrays from values
 
 
-@creates(np.array, np.asarray, np.asanyarray, np.ascontiguousarray)
+@creates(np.ascontiguousarray, np.asfortranarray)
+def ascontiguousarray(a: Any, dtype: Any = None, *, like: Any = None) -> TracedArray:
+    """``np.ascontiguousarray``: as ``np.asarray``, with at least one axis; memory has one layout here."""
+    result = make_array(a, dtype, copy=False)
+    return result if result.dims else new_array(reshape(result.operand(), (1,)))
+
+
+@creates(np.array, np.asarray, np.asanyarray)
 def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, **_: Any) -> TracedArray:
     """``np.asarray``: the array itself where it can be."""
     return make_array(a, dtype, copy=bool(copy))

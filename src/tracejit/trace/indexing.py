@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import ConcretizationError, UnsupportedError
-from tracejit.ir.core import Operand
+from tracejit.ir.core import Literal, Operand
 from tracejit.ir.dims import DimLike
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import Tracer
+from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, INT64
 from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
@@ -234,6 +235,8 @@ def _slice_range(item: slice, size: DimLike) -> tuple[DimLike, DimLike, DimLike]
 def _slice_bound(value: Any) -> DimLike:
     if isinstance(value, Tracer) and not isinstance(value, SymbolicInt):
         kind = value.kind
+        if getattr(value, "dim", None) is not None or (not value.dims and constant_value(value.operand()) is not None):
+            return as_dim(value)
         if isinstance(value, (TracedNumber, TracedScalar)) and (kind is int or getattr(kind, "kind", "") in "iu"):
             raise ConcretizationError(
                 f"a slice bound computed from data gives an array of unknown size ({describe(user_location())}). "
@@ -294,12 +297,18 @@ def get_item(x: Any, key: Any) -> Any:
         view = _with_new_axes(basic_view(x, plan), plan)
         if view.dims or Ellipsis in [item for item in _as_tuple(key) if item is Ellipsis]:
             return view
-        return TracedScalar(view.operand())
+        return TracedScalar(_folded(view.operand()))
     scalars = all(not index.type.dims for _, index in plan.arrays)
     if scalars and all(_is_scalar_index(item) for item in _as_tuple(key)):
         return _scalar_index(x, plan)
     value, _ = _gather(x, plan)
     return wrap(value)
+
+
+def _folded(element: Operand) -> Operand:
+    """An element of an array of constants as a constant."""
+    known = None if isinstance(element, Literal) else constant_value(element)
+    return element if known is None else Literal(known[()], element.type)
 
 
 def _is_field(key: Any) -> bool:

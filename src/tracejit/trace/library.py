@@ -13,15 +13,15 @@ import numpy as np
 
 from tracejit.trace.base import unknown_function
 from tracejit.trace.calls import Hook
-from tracejit.trace.registry import FUNCTIONS
+from tracejit.trace.registry import FUNCTIONS, implements
 from tracejit.trace.syntax import HOOK, rewritten_code
 
 __all__: list[str] = []
 
 _NAMES = """
-apply_along_axis apply_over_axes array_equiv asarray_chkfinite bartlett blackman common_type corrcoef cov cross
-cumulative_prod cumulative_sum delete diag_indices_from ediff1d extract geomspace gradient hamming hanning i0 insert
-iscomplex isin isreal ix_ kaiser nancumprod nancumsum piecewise place polyadd polyder polyint polymul polysub polyval
+apply_along_axis apply_over_axes array_equiv bartlett blackman common_type corrcoef cov cross
+cumulative_prod cumulative_sum diag_indices_from ediff1d extract geomspace gradient hamming hanning i0
+iscomplex isin isreal ix_ kaiser nancumprod nancumsum piecewise polyadd polyder polyint polymul polysub polyval
 real_if_close require resize tril_indices_from triu_indices_from unwrap vander
 """
 _LINALG = "cross diagonal matrix_norm matrix_power multi_dot outer trace vector_norm"
@@ -66,6 +66,12 @@ def _with_hooks(source: FunctionType) -> FunctionType:
 
 def _from_source(function: Any) -> Callable[..., Any]:
     return lambda *args, **kwargs: _with_hooks(getattr(function, "__wrapped__", function))(*args, **kwargs)
+
+
+@implements("numpy source")
+def call_source(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Trace NumPy's own source of a function, for the arguments that our implementation leaves to it."""
+    return _from_source(function)(*args, **kwargs)
 
 
 def _register() -> None:

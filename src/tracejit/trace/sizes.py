@@ -130,10 +130,10 @@ class SizeEnvironment:
             if isinstance(fact, Dim):
                 self._learn_nonnegative(fact - bound)
 
-    def _rank(self, dim: DimLike) -> tuple[int, int]:
-        """Orders dims by which is kept: constants, then what consists of older symbols."""
+    def _rank(self, dim: DimLike) -> tuple[int, int, int]:
+        """Orders dims by which is kept: constants, then what consists of older symbols, then what is shorter."""
         ages = [self._age[name] for name in symbols_of(dim)]
-        return (max(ages, default=-1), len(ages))
+        return (max(ages, default=-1), len(ages), len(str(dim)))
 
     def _solve(self, difference: Dim) -> tuple[str, DimLike] | None:
         """The newest symbol that occurs once, with coefficient 1 or -1, and its value; ints of the call come last."""

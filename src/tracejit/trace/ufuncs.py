@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import UnsupportedError
-from tracejit.ir.core import Operand
+from tracejit.ir.core import Literal, Operand, Value
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import Tracer, unknown_function
-from tracejit.trace.dtypes import BOOL, DType, loop_dtypes
+from tracejit.trace.dtypes import BOOL, INT64, DType, loop_dtypes
 from tracejit.trace.inputs import Input, as_array, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import SymbolicInt
+from tracejit.trace.size_arithmetic import size_arithmetic
 from tracejit.trace.values import (
     broadcast_dims,
     broadcast_to,
@@ -126,7 +127,17 @@ def apply_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...], *, out: Any = None, **
     outs = _outputs(ufunc, out)
     if kwargs or outs:
         return _apply_with_keywords(ufunc, rule, inputs, described, outs, **kwargs)
-    results = _compute(ufunc, rule, inputs, described, None, "same_kind")
+    return _wrapped(ufunc, inputs, _compute(ufunc, rule, inputs, described, None, "same_kind"))
+
+
+def _wrapped(ufunc: np.ufunc, inputs: tuple[Any, ...], results: Results) -> Any:
+    """The results as NumPy gives them: scalars where there are no axes and no array of rank 0."""
+    if any(isinstance(x, SymbolicInt) or getattr(x, "dim", None) is not None for x in inputs):
+        answer = size_arithmetic(ufunc, inputs)
+        if isinstance(answer, bool):
+            return TracedScalar(literal(answer, BOOL))
+        if answer is not None and isinstance(results, (Value, Literal)) and results.type.dtype == INT64:
+            return TracedScalar(results, answer)
     weak = not any(isinstance(value, (NumpyValue, np.ndarray, list, tuple)) for value in inputs)
     if weak:
         return _map(TracedScalar, results)

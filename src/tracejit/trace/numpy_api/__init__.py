@@ -4,6 +4,7 @@ from tracejit.trace import creation, indexing, ufuncs  # noqa: F401
 from tracejit.trace.numpy_api import (  # noqa: F401
     choosing,
     contraction,
+    editing,
     joining,
     methods,
     reductions,

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from tracejit.ir.core import Operand
+from tracejit.trace.dtypes import INT64
 from tracejit.trace.registry import call
 from tracejit.trace.ufuncs import apply_ufunc
+from tracejit.trace.values import emit, literal
 
-__all__ = ["NO_VALUE", "axes_tuple", "axis_index", "given", "left_to_numpy", "reduced_axes", "ufunc"]
+__all__ = ["NO_VALUE", "axes_tuple", "axis_index", "given", "in_range", "left_to_numpy", "reduced_axes", "ufunc"]
 
 NO_VALUE: Any = np._NoValue  # NumPy's mark for keywords that were not given
 
@@ -48,3 +51,15 @@ def ufunc(function: np.ufunc, *inputs: Any, **kwargs: Any) -> Any:
 def left_to_numpy(function: Any, *args: Any, **kwargs: Any) -> Any:
     """What an implementation gives for arguments that only NumPy itself can work on."""
     return call("python function", function, args, kwargs)
+
+
+def in_range(places: Operand, total: Operand, mode: str) -> Operand:
+    """Indices under a ``mode=``; for "raise" they are checked where they are used."""
+    if mode == "wrap":
+        return emit("mod", places, total)
+    if mode == "clip":
+        upper = emit("sub", total, literal(1, INT64))
+        return emit("maximum", emit("minimum", places, upper), literal(0, INT64))
+    if mode != "raise":
+        raise ValueError(f"clipmode must be one of 'clip', 'raise', or 'wrap' (got {mode!r})")
+    return places
