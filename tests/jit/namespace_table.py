@@ -209,7 +209,7 @@ np.piecewise(v, [v > 1], [1, 2, 3]) | np.piecewise(s, [s > 1], [1, 2]) | np.piec
 np.take(x, 1) | np.take(x, i) | np.take(x, [0, 2], axis=1) | np.take(x, [[0, 1], [2, 0]], 0)
 np.take(x, i + 9, mode="wrap") | np.take(x, i + 9, mode="clip") | np.take(x, 99) | np.take(x, -1, axis=0)
 x.take([1, 1]) | x.take(i, 0, mode="clip") | np.take(x, 2, 0, mode="wrap") | np.take(e, [0]) | np.take(s, 0)
-r = np.zeros(2, x.dtype); np.take(v, [0, 3], out=r); return r | np.take(x, 1.5)
+r = np.zeros(2, x.dtype); np.take(v, [0, 3], out=r); return r
 np.take_along_axis(x, np.argmin(x.real, 1)[:, None], 1) | np.take_along_axis(x, i[None, :3] % 4, 0)
 np.take_along_axis(x, i, None) | np.take_along_axis(v, i, 0) | np.take_along_axis(x, i, 0) | np.take_along_axis(v, i)
 r = x.copy(); np.put_along_axis(r, i[:, None] % 3, 7, 1); return r

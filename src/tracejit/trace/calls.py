@@ -143,9 +143,7 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
     if isinstance(function, functools._lru_cache_wrapper) and contains_tracer((args, kwargs)):
         return dispatch(function.__wrapped__, args, kwargs, trace)
     if isinstance(function, np.vectorize):
-        raise UnsupportedError(
-            f"np.vectorize is not compiled ({describe(user_location())}); write the function with array operations"
-        )
+        return FUNCTIONS["vectorized"](function, args, kwargs)
     _refuse_random(owner, function)
     if _is_callable_object(function):
         method = MethodType(type(function).__call__, function)

@@ -19,12 +19,10 @@ from tracejit.trace.syntax import HOOK, rewritten_code
 __all__: list[str] = []
 
 _NAMES = """
-apply_along_axis apply_over_axes array_equiv bartlett blackman common_type corrcoef cov cross
-cumulative_prod cumulative_sum diag_indices_from ediff1d extract geomspace gradient hamming hanning i0
-iscomplex isin isreal ix_ kaiser nancumprod nancumsum piecewise polyadd polyder polyint polymul polysub polyval
-real_if_close require resize tril_indices_from triu_indices_from unwrap vander
+apply_over_axes array_equiv common_type corrcoef cross cumulative_prod cumulative_sum ediff1d extract ix_ nancumprod
+nancumsum polyadd polyder polyint polysub polyval require resize unwrap vander
 """
-_LINALG = "cross diagonal matrix_norm matrix_power multi_dot outer trace vector_norm"
+_LINALG = "cross diagonal matrix_norm matrix_power outer trace vector_norm"
 _FFT = "fftfreq fftshift ifftshift rfftfreq"
 _SAME = {"matmul": "matmul", "tensordot": "tensordot", "vecdot": "vecdot", "matrix_transpose": "matrix_transpose"}
 

@@ -281,7 +281,8 @@ def write_out(
         if not isinstance(out, np.ndarray):
             raise TypeError("return arrays must be of ArrayType")
         out = as_array(out)
-    keywords = {} if casting == "same_kind" else {"casting": casting}
+    default = casting == ("same_kind" if isinstance(function, np.ufunc) else "unsafe")
+    keywords = {} if default or casting == "same_kind" else {"casting": casting}
     if not out.writeable:
         raise ValueError("output array is read-only")
     if not np.can_cast(part.type.dtype, out.dtype, casting):  # type: ignore[arg-type]

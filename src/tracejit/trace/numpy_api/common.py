@@ -11,9 +11,19 @@ from tracejit.ir.core import Operand
 from tracejit.trace.dtypes import INT64
 from tracejit.trace.registry import call
 from tracejit.trace.ufuncs import apply_ufunc
-from tracejit.trace.values import emit, literal
+from tracejit.trace.values import cast, emit, literal, reshape
 
-__all__ = ["NO_VALUE", "axes_tuple", "axis_index", "given", "in_range", "left_to_numpy", "reduced_axes", "ufunc"]
+__all__ = [
+    "NO_VALUE",
+    "axes_tuple",
+    "axis_index",
+    "checked",
+    "given",
+    "in_range",
+    "left_to_numpy",
+    "reduced_axes",
+    "ufunc",
+]
 
 NO_VALUE: Any = np._NoValue  # NumPy's mark for keywords that were not given
 
@@ -53,8 +63,8 @@ def left_to_numpy(function: Any, *args: Any, **kwargs: Any) -> Any:
     return call("python function", function, args, kwargs)
 
 
-def in_range(places: Operand, total: Operand, mode: str) -> Operand:
-    """Indices under a ``mode=``; for "raise" they are checked where they are used."""
+def in_range(places: Operand, total: Operand, mode: str, error: str = "", text: str = "") -> Operand:
+    """Indices under a ``mode=``: with "raise" they are checked here, or, without ``error``, where they are used."""
     if mode == "wrap":
         return emit("mod", places, total)
     if mode == "clip":
@@ -62,4 +72,10 @@ def in_range(places: Operand, total: Operand, mode: str) -> Operand:
         return emit("maximum", emit("minimum", places, upper), literal(0, INT64))
     if mode != "raise":
         raise ValueError(f"clipmode must be one of 'clip', 'raise', or 'wrap' (got {mode!r})")
-    return places
+    return emit("wrap_index", places, total, error=error, text=text) if error else places
+
+
+def checked(value: Operand, wrong: Operand, error: str, text: str) -> Operand:
+    """The value, with an exception of this name where the bool scalar ``wrong`` holds when the program runs."""
+    none = emit("wrap_index", cast(wrong, INT64), literal(1, INT64), error=error, text=text)
+    return emit("gather", reshape(value, (1, *value.type.dims)), none, axes=(0,))

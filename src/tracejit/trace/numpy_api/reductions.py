@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike, product
 from tracejit.trace.array import TracedScalar, new_array, wrap
@@ -80,7 +79,12 @@ def _sum_like(name: str, combine: np.ufunc, neutral: int) -> Callable[..., Any]:
         initial: Any = NO_VALUE,
         where: Any = NO_VALUE,
     ) -> Any:
-        if axis is None and dtype is None and _is_shape(a) and not any(map(given, (out, keepdims, initial, where))):
+        if (
+            axis is None
+            and dtype in (None, int, np.int64)
+            and _is_shape(a)
+            and not any(map(given, (out, keepdims, initial, where)))
+        ):
             return _of_sizes(combine, a)
         x = operand_of(a)
         loop = sum_dtype(combine, x.type.dtype) if dtype is None else np.dtype(dtype)
@@ -259,8 +263,7 @@ def _drop(x: Operand, axes: tuple[int, ...]) -> Operand:
 def _mean_dtypes(own: DType, dtype: Any) -> tuple[DType, DType]:
     """The dtype in which sums are made, and that of the mean."""
     if dtype is not None:
-        loop = np.dtype(dtype)
-        return loop, loop if loop.kind in "fc" else np.dtype(np.float64)
+        return np.dtype(dtype), np.dtype(dtype)
     if own.kind in "iub":
         return np.dtype(np.float64), np.dtype(np.float64)
     return (np.dtype(np.float32) if own == np.float16 else own), own
@@ -333,20 +336,34 @@ def _position(name: str) -> Callable[..., Any]:
         array = as_array(a)
         x = array.operand()
         rank = x.rank
-        if x.type.dtype.kind == "c":
-            raise UnsupportedError(f"np.{name} of complex numbers is not compiled")
         keep = bool(given(keepdims) and keepdims)
         position = 0 if axis is None else axis_index(axis, rank)
         if axis is None or not rank:
             x = reshape(x, (product(resolve_dims(x.type.dims)),))
             position = 0
         check_not_empty(numpy_function, array, x.type.dims, (position,), axis=axis)
-        result = emit(name, x, axis=position)
+        result = _first_extreme(name, x, position) if x.type.dtype.kind == "c" else emit(name, x, axis=position)
         if keep:
             result = reshape(result, (1,) * rank) if axis is None else expand(result, (position,))
         return deliver(numpy_function, result, out, (a,), axis=axis)
 
     return function
+
+
+def _first_extreme(name: str, x: Operand, axis: int) -> Operand:
+    """Complex numbers are ordered by real part, then by imaginary part; NaN comes first."""
+    largest = name == "argmax"
+    reduce, worst = ("reduce_max", -np.inf) if largest else ("reduce_min", np.inf)
+
+    def among(part: Operand, candidates: Operand) -> Operand:
+        extreme = expand(emit(reduce, select(candidates, part, literal(worst, part.type.dtype)), axes=(axis,)), (axis,))
+        same = emit("eq", part, broadcast_to(extreme, part.type.dims))
+        return emit("bitwise_and", candidates, same)
+
+    every = broadcast_to(literal(True, BOOL), x.type.dims)
+    best = emit("argmax", among(emit("imag", x), among(emit("real", x), every)), axis=axis)
+    nan = emit("isnan", x)
+    return select(emit("reduce_any", nan, axes=(axis,)), emit("argmax", nan, axis=axis), best)
 
 
 argmax = implements(np.argmax)(_position("argmax"))

@@ -12,16 +12,17 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike, floordiv, product
-from tracejit.trace.array import TracedArray, TracedScalar, new_array, transposed, wrap
+from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, transposed, wrap
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace
 from tracejit.trace.creation import make_array, shape_dims
-from tracejit.trace.dtypes import INT64
+from tracejit.trace.dtypes import BOOL, INT64
 from tracejit.trace.inputs import as_array, as_value, operand_of, raise_as_numpy
-from tracejit.trace.numpy_api.common import axes_tuple, axis_index, in_range, left_to_numpy, ufunc
+from tracejit.trace.numpy_api.common import axes_tuple, axis_index, in_range, left_to_numpy
 from tracejit.trace.registry import call, creates, implements
 from tracejit.trace.scalar import as_dim, python_size
 from tracejit.trace.storage import BroadcastView, DiagonalView, ReshapeView, contiguous_strides
+from tracejit.trace.ufuncs import write_out
 from tracejit.trace.values import (
     Dims,
     broadcast_dims,
@@ -546,10 +547,16 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
         if current_trace().sizes.decide(array.dims[position], "== 0"):
             raise IndexError("cannot do a non-empty take from an empty axes.")
         where = wrap(in_range(cast(operand_of(where), INT64), dim_value(array.dims[position]), mode))
+    if isinstance(where, NumpyValue) and where.dtype.kind not in "iub":
+        raise_as_numpy(np.take, array, where, position)
+    if mode == "raise" and as_array(where).dims and current_trace().sizes.decide(array.dims[position], "== 0"):
+        raise IndexError("cannot do a non-empty take from an empty axes.")
+    if isinstance(where, NumpyValue) and where.dtype == BOOL:
+        where = call("astype", where, INT64)
     result = call(operator.getitem, array, (*(slice(None),) * position, where))
     if isinstance(result, TracedArray):
         result = wrap(result.operand())
-    return result if out is None else ufunc(np.positive, result, out=out)
+    return result if out is None else write_out(np.take, (array, where), operand_of(result), out, casting="unsafe")
 
 
 @implements(np.take_along_axis)
