@@ -158,7 +158,7 @@ def _wrap_index(body: Body, eqn: Eqn) -> None:
             return _first_lane(body, k, outside, index), body.scalar(n)
 
         body.fail_if(body.any_lane(k, outside), code, values)
-        return wrapped
+        return str(wrapped)
 
     if varying:
         body.vectors[eqn.results[0]] = emit()

@@ -190,6 +190,8 @@ def _parts(found: Any) -> tuple[Any, ...]:
 
 
 def _as_dtype(value: Any, dtype: DType) -> TracedScalar:
+    if operand_of(value).type.dtype.kind == "c" and dtype.kind != "c":
+        raise TypeError("float() argument must be a string or a real number, not 'complex'")
     return TracedScalar(cast(operand_of(value), dtype))
 
 

@@ -27,7 +27,7 @@ from tracejit.trace.creation import wrap_constant
 from tracejit.trace.indexing import augment_masked, is_mask_key
 from tracejit.trace.inputs import contains_tracer
 from tracejit.trace.location import describe, is_internal, user_location
-from tracejit.trace.registry import CREATION, FUNCTIONS
+from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
 from tracejit.trace.syntax import HOOK, rewritten_code
 
 __all__ = ["Hook", "dispatch", "enter_callable", "rewritten"]
@@ -164,6 +164,7 @@ def _refuse_random(owner: Any, function: Any) -> None:
         )
 
 
+@implements("adopt")
 def adopt_new(value: Any) -> Any:
     """What NumPy made from constants while tracing: arrays become arrays of the trace."""
     if isinstance(value, np.ndarray):
@@ -242,6 +243,8 @@ class Hook:
             return owner[key]
         if type(owner) is np.ndarray:
             return trace.captures.array(owner)[key]
+        if type(owner) in INDEXED:
+            return INDEXED[type(owner)](owner, key)
         value = owner[key]
         if type(value) is np.ndarray:
             path = trace.captures.path_of(owner)

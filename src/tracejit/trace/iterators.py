@@ -22,7 +22,7 @@ def _indices(array: TracedArray) -> Iterator[tuple[int, ...]]:
 
 
 class ElementIterator:
-    """``np.nditer`` of arrays of one layout, without buffering: each element is an array of rank 0, writable if asked."""
+    """``np.nditer`` of arrays in C's order, without buffering: each element is an array of rank 0."""
 
     def __init__(self, op: Any, flags: Any = (), op_flags: Any = None) -> None:
         unknown = set(flags) - {"multi_index", "zerosize_ok", "refs_ok", "c_index"}

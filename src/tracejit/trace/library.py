@@ -19,7 +19,7 @@ from tracejit.trace.syntax import HOOK, rewritten_code
 __all__: list[str] = []
 
 _NAMES = """
-apply_over_axes array_equiv common_type corrcoef cross cumulative_prod cumulative_sum ediff1d extract ix_ nancumprod
+apply_over_axes i0 array_equiv common_type corrcoef cross cumulative_prod cumulative_sum ix_ nancumprod
 nancumsum polyadd polyder polyint polysub polyval require resize unwrap vander
 """
 _LINALG = "cross diagonal matrix_norm matrix_power outer trace vector_norm"

@@ -5,11 +5,13 @@ from tracejit.trace.numpy_api import (  # noqa: F401
     choosing,
     contraction,
     editing,
+    grids,
     joining,
     methods,
     reductions,
     searching,
     shaping,
+    signals,
     statistics,
     ufunc_methods,
 )

@@ -162,6 +162,16 @@ def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
     return call(np.take, a, known.nonzero()[0].tolist(), axis, out)
 
 
+@implements(np.extract)
+def extract(condition: Any, arr: Any) -> Any:
+    """``np.extract`` with a condition known while tracing."""
+    known = known_array(condition)
+    if known is None:
+        return left_to_numpy(np.extract, condition, arr)
+    places = known.ravel().nonzero()[0].tolist()
+    return as_array(call(np.take, call(np.ravel, as_array(arr)), places))
+
+
 # ---------------------------------------------------------------------------------------------------------- writing
 
 
@@ -236,12 +246,16 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 
 @implements(np.unravel_index)
 def unravel_index(indices: Any, shape: Any, order: str = "C") -> Any:
-    """``np.unravel_index`` of what argmax and argmin give, which is in range; NumPy checks other indices."""
+    """``np.unravel_index``; what argmax and argmin give needs no check."""
     value = as_value(indices)
     dims = tuple(as_dim(size, "a shape") for size in (shape if isinstance(shape, (list, tuple)) else (shape,)))
-    if order not in ("C", "F") or not _is_position(value.operand(), product(dims)):
-        return left_to_numpy(np.unravel_index, indices, shape, order)
-    rest: Any = value
+    if order not in ("C", "F") or value.dtype.kind not in "iu":
+        raise_as_numpy(np.unravel_index, value, tuple(python_size(d) for d in dims), order)
+    place = cast(value.operand(), INT64)
+    if not _is_position(value.operand(), product(dims)):
+        text = "index {0} is out of bounds for array with size {1}"
+        place = in_range(place, dim_value(product(dims)), "raise", "ValueError", text)
+    rest: Any = wrap(place)
     found = []
     for dim in reversed(dims) if order == "C" else dims:
         found.append(ufunc(np.remainder, rest, python_size(dim)))
@@ -263,15 +277,20 @@ def _is_position(operand: Operand, total: DimLike) -> bool:
 
 @implements(np.ravel_multi_index)
 def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: str = "C") -> Any:
-    """``np.ravel_multi_index``, for indices that need no check."""
+    """``np.ravel_multi_index``."""
     sizes = tuple(as_dim(size, "a shape") for size in (dims if isinstance(dims, (list, tuple)) else (dims,)))
     modes = mode if isinstance(mode, tuple) else (mode,) * len(sizes)
-    if "raise" in modes or not isinstance(multi_index, tuple) or len(multi_index) != len(sizes) != len(modes):
+    if (
+        order not in ("C", "F")
+        or not isinstance(multi_index, tuple)
+        or not len(multi_index) == len(sizes) == len(modes)
+    ):
         return left_to_numpy(np.ravel_multi_index, multi_index, dims, mode, order)
     result: Any = 0
     entries = list(zip(multi_index, sizes, modes, strict=True))
     for index, size, how in entries if order == "C" else reversed(entries):
-        place = wrap(in_range(cast(operand_of(index), INT64), dim_value(size), how))
+        text = "invalid entry in coordinates array"
+        place = wrap(in_range(cast(operand_of(index), INT64), dim_value(size), how, "ValueError", text))
         result = ufunc(np.add, ufunc(np.multiply, result, python_size(size)), place)
     return result
 

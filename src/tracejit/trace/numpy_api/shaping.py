@@ -66,6 +66,8 @@ def size(a: Any, axis: Any = None) -> Any:
 
 def _target_dims(array: TracedArray, target: Any) -> Dims:
     """The dims that a ``shape`` argument of reshape means, -1 resolved."""
+    if isinstance(target, TracedArray):
+        target = call("tolist", target)
     entries = target if isinstance(target, (list, tuple)) else [target]
     dims = [as_dim(entry, "a shape") for entry in entries]
     sizes = current_trace().sizes
