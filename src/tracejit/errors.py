@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
+from typing import Any
+
+import numpy as np
+
 __all__ = [
     "ConcretizationError",
     "NanError",
@@ -9,6 +14,7 @@ __all__ = [
     "TracejitError",
     "UnsupportedError",
     "VerifyError",
+    "exception_named",
 ]
 
 
@@ -34,3 +40,11 @@ class NanError(TracejitError, FloatingPointError):
 
 class PerformanceWarning(UserWarning):
     """Something runs through NumPy instead of compiled code."""
+
+
+def exception_named(name: str) -> type[Exception]:
+    """The exception that a compiled program may raise: built-in, ours, or of ``np.linalg``; else ValueError."""
+    found: Any = getattr(builtins, name, None) or globals().get(name) or getattr(np.linalg, name, None)
+    if not (isinstance(found, type) and issubclass(found, Exception)):
+        raise ValueError(f"{name!r} is not an exception that a program may raise")
+    return found

@@ -286,8 +286,8 @@ def test_failing_result_raises_numpys_error() -> None:
 def test_context_has_the_documented_layout() -> None:
     offsets = {name: getattr(buffers.Context, name).offset for name, _ in buffers.Context._fields_}
     names = ("parallel_for", "allocate", "release", "thread_count", "error_code", "error_values")
-    assert offsets == dict(zip(names, range(0, 48, 8), strict=True))
-    assert buffers.CONTEXT_BYTES == 72
+    assert offsets == dict(zip((*names, "call_python"), (*range(0, 48, 8), 72), strict=True))
+    assert buffers.CONTEXT_BYTES == 80
 
 
 def test_contexts_are_independent_and_filled() -> None:

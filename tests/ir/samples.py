@@ -376,6 +376,11 @@ def _callback() -> list[Sample]:
     return [Sample((regular("", F64, (3,)),), attrs, smooth=False)]
 
 
+def _check() -> list[Sample]:
+    attrs = {"exception": "ValueError", "text": 'never "raised": {0} {1}'}
+    return [Sample((np.array(True), np.array(3), np.array(-4)), attrs, smooth=False)]
+
+
 _SMALL_INTEGERS = tuple(d for d in SOME if d.kind in "iu")
 _ORDERED = tuple(d for d in SOME if d.kind != "c")
 
@@ -392,6 +397,7 @@ TABLE: dict[str, Callable[[], list[Sample]]] = {
     "constant": _constant,
     "empty": lambda: [Sample((), {"dtype": d, "dims": dims}) for d in SOME for dims in [(), (3,), (0, 2)]],
     "dim": lambda: [Sample((), {"dim": 7})],
+    "bind_size": lambda: [Sample((np.int64(3),), {"symbol": "late"})],
     "gather": lambda: _indexing(with_values=False),
     "scatter": lambda: _indexing(with_values=True),
     "scatter_add": lambda: _indexing(with_values=True),
@@ -413,6 +419,8 @@ TABLE: dict[str, Callable[[], list[Sample]]] = {
     "while_loop": _while_loop,
     "fori_loop": _fori_loop,
     "callback": _callback,
+    "pure_callback": _callback,
+    "check": _check,
     "custom_jvp": _custom_jvp,
     "custom_vjp": _custom_vjp,
     "custom_linear": lambda: [],  # never runs: the backward walk replaces it by its region

@@ -265,7 +265,7 @@ def test_helpers_are_traced_too() -> None:
 
 def test_programs_of_many_operations() -> None:
     def program(x: Any) -> Any:
-        for i in range(5000):
+        for i in [*range(5000)]:
             x = x * 0.999 + i
             x[0] = i
         return x

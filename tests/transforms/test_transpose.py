@@ -147,7 +147,7 @@ def test_a_long_while_loop_computes_each_iteration_a_few_times_only():
         return i
 
     def body(x, i):
-        (i,) = [op("callback", i, function=count, types=(array((), "i64"),))]
+        (i,) = [op("pure_callback", i, function=count, types=(array((), "i64"),))]
         return [op("sin", x), i + 1]
 
     def loop(x):

@@ -45,6 +45,7 @@ class Context(ctypes.Structure):
         ("thread_count", ctypes.c_int64),
         ("error_code", ctypes.c_int64),
         ("error_values", ctypes.c_int64 * 4),
+        ("call_python", ctypes.c_void_p),
     ]
 
 

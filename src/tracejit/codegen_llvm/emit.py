@@ -80,15 +80,17 @@ class _KernelBody(Body):
         return ["br label %failed"]
 
 
-def emit_kernel(function: Function, target: Target) -> Kernel:
+def emit_kernel(function: Function, target: Target, callbacks: Sequence[Any] = ()) -> Kernel:
     """The kernel of a loop-level function, whose params are buffers in the order of the kernel's data.
+
+    callbacks: the Python functions that it may call, by number; the caller of the kernel has the same list.
 
     Example:
         >>> from tracejit.codegen_llvm.engine import host_target
         >>> "define i32 @kernel" in emit_kernel(Function("f", (), (), ()), host_target()).text
         True
     """
-    module = Module()
+    module = Module(functions_called_back=list(callbacks))
     shared = Shared(target, module)
     body = _KernelBody(shared, has_fma(target), function)
     body.region(function)
@@ -184,6 +186,28 @@ def _pow(body: Body, eqn: Eqn) -> None:
         body.module.messages.append(Message("ValueError", message, eqn.loc))
         body.fail_if(body.any_lane(k, negative), len(body.module.messages), list)
     body.elementwise(eqn)
+
+
+@handles("check")
+def _check(body: Body, eqn: Eqn) -> None:
+    """An error where the predicate does not hold."""
+    pred, *reported = eqn.operands
+    varying = body.is_varying(pred)
+    k = named_register("bool", body.lanes if varying else 1)
+    failed = body.op(f"xor {k.type} {body.vector(pred) if varying else body.scalar(pred)}, {k.number(True)}")
+    if body.mask is not None:
+        mask = named_register("bool", body.lanes)
+        failed = body.op(f"and {mask.type} {failed if varying else body.splat(mask, failed)}, {body.mask}")
+        k = mask
+    body.module.messages.append(Message(eqn.attrs["exception"], eqn.attrs["text"], eqn.loc))
+
+    def values() -> Sequence[str]:
+        lanes = named_register("i64", k.lanes)
+        return [
+            _first_lane(body, lanes, failed, body.vector(v)) if body.is_varying(v) else body.scalar(v) for v in reported
+        ]
+
+    body.fail_if(body.any_lane(k, failed), len(body.module.messages), values)
 
 
 def _first_lane(body: Body, k: Any, mask: str, vector: str) -> str:

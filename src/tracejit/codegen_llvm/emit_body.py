@@ -19,6 +19,7 @@ from tracejit.codegen_llvm.writer import Chunk, Module, Writer
 from tracejit.errors import VerifyError
 from tracejit.ir.core import Eqn, Function, Literal, Operand, Value
 from tracejit.ir.dims import Atom, Dim, DimLike, symbols_of
+from tracejit.ir.ops.check import VALUES
 
 if TYPE_CHECKING:
     from tracejit.codegen_llvm.emit_reduce import ExtremeAccumulator
@@ -415,9 +416,9 @@ class Body(Writer):
 
     def _record(self, failed: str, code: int, values: Callable[[], Sequence[str]]) -> None:
         self.start(failed)
-        first, second = (*values(), "0", "0")[:2]
+        reported = "".join([f", i64 {value}" for value in (*values(), *["0"] * VALUES)[:VALUES]])
         self.module.helpers.setdefault("@tj.fail", FAIL)
-        self.out.append(f"call void @tj.fail(ptr {self.context()}, i64 {code}, i64 {first}, i64 {second})")
+        self.out.append(f"call void @tj.fail(ptr {self.context()}, i64 {code}{reported})")
         self.release(keep=True)
         self.can_leave = True
         self.out.extend(self.leave())
@@ -494,17 +495,21 @@ def release_lines(body: Body, pointer: str, size: str) -> list[str]:
     ]
 
 
-FAIL = """define internal void @tj.fail(ptr %context, i64 %code, i64 %first, i64 %second) noinline cold nounwind {
+_REPORTED = "".join([f", i64 %value{k}" for k in range(VALUES)])
+_STORED = "\n".join(
+    [
+        f"%at{k} = getelementptr i8, ptr %context, i64 {40 + 8 * k}\nstore i64 %value{k}, ptr %at{k}"
+        for k in range(VALUES)
+    ]
+)
+FAIL = f"""define internal void @tj.fail(ptr %context, i64 %code{_REPORTED}) noinline cold nounwind {{
 %place = getelementptr i8, ptr %context, i64 32
 %pair = cmpxchg ptr %place, i64 0, i64 %code acq_rel monotonic
-%won = extractvalue { i64, i1 } %pair, 1
+%won = extractvalue {{ i64, i1 }} %pair, 1
 br i1 %won, label %record, label %done
 record:
-%a = getelementptr i8, ptr %context, i64 40
-store i64 %first, ptr %a
-%b = getelementptr i8, ptr %context, i64 48
-store i64 %second, ptr %b
+{_STORED}
 br label %done
 done:
 ret void
-}"""
+}}"""

@@ -1,4 +1,4 @@
-"""Calls out of the kernel: products of matrices."""
+"""Calls out of the kernel: products of matrices, and Python functions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from tracejit.codegen_llvm.emit_memory import element_type
 from tracejit.codegen_llvm.registers import register
 from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Eqn
+from tracejit.ir.types import dtype_number
 
-__all__ = ["gemm"]
+__all__ = ["call_python", "gemm"]
+
+_CALL_PYTHON = 72  # the offset of that field of Context
+_RAISED = -1
 
 
 @handles("gemm")
@@ -37,3 +41,31 @@ def gemm(body: Body, eqn: Eqn) -> None:
         f"ptr {pointers[1]}", f"i64 {ldb}", f"{real} {before}", f"ptr {pointers[2]}", f"i64 {ldc}",
     ]  # fmt: skip
     body.out.append(f"call void {symbol}({', '.join(arguments)})")
+
+
+@handles("call_python")
+def call_python(body: Body, eqn: Eqn) -> None:
+    """Call the Python function of this number in the program's list, through the context."""
+    if body.loop is not None:
+        raise NotVectorisable
+    results = eqn.attrs["results"]
+    shapes = [str(len(eqn.operands) - results), str(results)]
+    for buffer in eqn.operands:
+        shapes += [str(dtype_number(buffer.dtype)), str(buffer.rank), *map(body.dim, buffer.dims)]
+    pointers = _array_of(body, "ptr", [body.scalar(buffer) for buffer in eqn.operands])
+    numbers = _array_of(body, "i64", shapes)
+    place = body.op(f"getelementptr i8, ptr {body.context()}, i64 {_CALL_PYTHON}")
+    function = body.op(f"load ptr, ptr {place}, align 8")
+    number = body.module.python_number(eqn.attrs["function"])
+    arguments = f"ptr {body.context()}, i64 {number}, ptr {pointers}, ptr {numbers}"
+    code = body.op(f"call i32 {function}({arguments})")
+    body.fail_if(body.op(f"icmp ne i32 {code}, 0"), _RAISED, list)
+
+
+def _array_of(body: Body, kind: str, values: list[str]) -> str:
+    """Words on the stack that hold these values."""
+    array = body.slot(8 * max(len(values), 1))
+    for position, value in enumerate(values):
+        place = body.op(f"getelementptr {kind}, ptr {array}, i64 {position}")
+        body.out.append(f"store {kind} {value}, ptr {place}, align 8")
+    return array

@@ -69,8 +69,8 @@ declare i64 @llvm.smin.i64(i64, i64)
 
 # The fields of Context (docs/architecture.md); programs copy it, so that each call has error slots of its own.
 _CONTEXT = """
-@tj_context = global {ptr, ptr, ptr, i64, i64, [4 x i64]}
-  {ptr $parallel_for, ptr @tj_allocate, ptr @tj_release, i64 1, i64 0, [4 x i64] zeroinitializer}, align 64
+@tj_context = global {ptr, ptr, ptr, i64, i64, [4 x i64], ptr}
+  {ptr $parallel_for, ptr @tj_allocate, ptr @tj_release, i64 1, i64 0, [4 x i64] zeroinitializer, ptr null}, align 64
 """
 
 

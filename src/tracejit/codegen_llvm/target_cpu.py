@@ -22,7 +22,7 @@ CHUNK_NANOSECONDS = 20_000
 
 MOST_LANES = 64
 _SLOW = frozenset({"div", "floordiv", "mod", "fmod", "sqrt", "reciprocal", "ldexp", "gcd", "lcm", "nextafter"})
-_UNORDERED = frozenset({"wrap_index", "while", "if"})
+_UNORDERED = frozenset({"check", "wrap_index", "while", "if"})
 _AFFINE = frozenset({"add", "sub", "mul", "neg"})
 
 

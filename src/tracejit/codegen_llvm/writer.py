@@ -34,7 +34,14 @@ class Module:
     declarations: set[str] = field(default_factory=set)
     symbols: set[str] = field(default_factory=set)  # external C symbols
     messages: list[Message] = field(default_factory=list)
+    functions_called_back: list[Any] = field(default_factory=list)
     count: int = 0
+
+    def python_number(self, function: Any) -> int:
+        """The number under which the code asks for a Python function."""
+        if function not in self.functions_called_back:
+            self.functions_called_back.append(function)
+        return self.functions_called_back.index(function)
 
     def external(self, symbol: str, declaration: str) -> None:
         """Note the use of a C symbol."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracejit.ir.core import Eqn, Function, Guard, Literal, Location, Operand, Value
+from tracejit.ir.core import Eqn, Function, Guard, Literal, Location, Operand, Value, walk
 from tracejit.ir.dims import Dim, DimLike
 from tracejit.ir.types import ArrayType
 
 if TYPE_CHECKING:
     from tracejit.ir.primitive import Primitive
 
-__all__ = ["Builder", "current_builder", "inline", "rebuild", "same_dim", "same_dims", "substitute_sizes"]
+__all__ = ["Builder", "current_builder", "has_effect", "inline", "rebuild", "same_dim", "same_dims", "substitute_sizes"]
 
 
 class _Stack(threading.local):
@@ -121,7 +121,7 @@ class Builder:
         needed = {r for r in results if isinstance(r, Value)}
         kept = []
         for eqn in reversed(self.eqns):
-            if eqn.op.effect == "write" or not needed.isdisjoint(eqn.results):
+            if has_effect(eqn) or not needed.isdisjoint(eqn.results):
                 kept.append(eqn)
                 for operand in eqn.operands:
                     if type(operand) is Value:
@@ -132,6 +132,13 @@ class Builder:
         return Function(
             name, tuple(self.params), tuple(kept), tuple(results), sizes=sizes, guards=guards, aliases=aliases
         )
+
+
+def has_effect(eqn: Eqn) -> bool:
+    """Whether an equation does something besides computing its results, by itself or in its regions."""
+    return eqn.op.effect == "write" or any(
+        inner.op.effect == "write" for region in eqn.regions for inner in walk(region)
+    )
 
 
 def free_values(region: Function) -> set[Value]:

@@ -182,7 +182,7 @@ def fingerprint(function: Function) -> str:
     """A digest of everything that a function means, and of nothing else (no locations, no names of values).
 
     Two functions have one fingerprint exactly when their texts without locations are equal; Python functions among the
-    attributes (``callback``) count by identity.
+    attributes (``callback``) count by where they occur first, so that the digest holds in every process.
     """
     parts: list[str] = []
     _collect(function, {}, {}, parts)
@@ -238,7 +238,11 @@ def _attribute_text(value: Any, texts: dict[Any, str]) -> str:
     if kind is Dim or isinstance(value, np.dtype):
         return _cached(value, texts)
     text = format_attribute(value)
-    return f"{text}{id(value)}" if text.startswith("&") else text
+    if not text.startswith("&"):
+        return text
+    if (numbered := texts.get(value)) is None:
+        numbered = texts[value] = f"{text}{len(texts)}"
+    return numbered
 
 
 def _cached(value: Any, texts: dict[Any, str]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracejit.ir.dims import DimLike, product
 
-__all__ = ["ArrayType", "BufferType", "Type", "dtype_name", "dtype_named", "scalar"]
+__all__ = ["ArrayType", "BufferType", "Type", "dtype_name", "dtype_named", "dtype_number", "dtype_numbered", "scalar"]
 
 _NAMES = {
     "float64": "f64",
@@ -53,6 +53,24 @@ def dtype_named(name: str) -> np.dtype[Any]:
         bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
         return bfloat16
     return _DTYPES[name]
+
+
+def dtype_number(dtype: np.dtype[Any]) -> int:
+    """A number for a dtype, which :func:`dtype_numbered` turns back; compiled code names dtypes by it."""
+    return _NUMBERED.index(dtype_name(dtype))
+
+
+def dtype_numbered(number: int) -> np.dtype[Any]:
+    """The dtype of a number.
+
+    Example:
+        >>> dtype_numbered(dtype_number(np.dtype("i4")))
+        dtype('int32')
+    """
+    return dtype_named(_NUMBERED[number])
+
+
+_NUMBERED = tuple(_NAMES.values())
 
 
 class ArrayType:

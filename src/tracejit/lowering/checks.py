@@ -1,16 +1,16 @@
 """Checks come before writes: a call that fails has changed none of the caller's arrays.
 
-Indices are checked by ``wrap_index``, integer exponents by ``pow``. These have nests of their own (or share one), so
-that
-all elements are checked. In a function that writes into its params those nests come first, with all that they need;
-what
-has to be written before (an index that is computed from a written array) is written to memory of our own, see
-``lower.py``.
+Indices are checked by ``wrap_index``, integer exponents by ``pow``: these have nests of their own (or share one), so
+that all elements are checked. ``check`` is lowered alone. In a function that writes into its params all of them come
+first, with all that they need; what has to be written before (an index that is computed from a written array) is
+written to memory of our own, see ``lower.py``.
 """
 
 from __future__ import annotations
 
+from tracejit.ir.builder import has_effect
 from tracejit.ir.core import Eqn, Function, Literal, Value, walk
+from tracejit.ir.ops.callbacks import callback, pure_callback
 
 __all__ = ["checks_first", "has_check", "is_check"]
 
@@ -20,17 +20,24 @@ def is_check(eqn: Eqn) -> bool:
     if eqn.op.name == "pow":
         exponent = eqn.operands[1]
         return exponent.type.dtype.kind == "i" and not (isinstance(exponent, Literal) and exponent.value >= 0)
-    return eqn.op.name == "wrap_index"
+    return eqn.op.name in ("wrap_index", "check")
 
 
 def has_check(eqn: Eqn) -> bool:
-    """Whether an operation can fail, by itself or in its regions."""
-    return is_check(eqn) or any(is_check(inner) for region in eqn.regions for inner in walk(region))
+    """Whether an operation can fail, by itself or in its regions; what Python does may always fail."""
+    return _can_fail(eqn) or any(_can_fail(inner) for region in eqn.regions for inner in walk(region))
+
+
+def _can_fail(eqn: Eqn) -> bool:
+    return is_check(eqn) or eqn.op in (callback, pure_callback)
 
 
 def checks_first(function: Function) -> Function:
-    """The function with its checks, and what they depend on, before all else; as it is where it writes nothing."""
-    if not function.aliases or not any(map(has_check, function.eqns)):
+    """The function with its checks, and what they depend on, before all else.
+
+    As it is where it writes nothing, or where it has effects, which a check must not overtake.
+    """
+    if not function.aliases or any(map(has_effect, function.eqns)) or not any(map(has_check, function.eqns)):
         return function
     needed: set[Value] = set()
     early: set[Eqn] = set()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tracejit.ir.builder import has_effect
 from tracejit.ir.core import Eqn, Value
 from tracejit.ir.dims import DimLike
 from tracejit.lowering.analysis import (
@@ -23,7 +24,7 @@ from tracejit.lowering.analysis import (
     reduce_mode,
     symbols_in,
 )
-from tracejit.lowering.checks import is_check
+from tracejit.lowering.checks import has_check, is_check
 
 __all__ = ["Group", "Member", "Opaque", "Step", "mark_stored", "schedule"]
 
@@ -85,15 +86,19 @@ def schedule(program: Program, *, checks_apart: bool = False) -> list[Step]:
     """
     steps: list[Step] = []
     made_in: dict[Value | str, Step] = {}  # values, and size symbols bound by operations
+    last_check = 0
     for eqn in program.function.eqns:
-        if eqn.results and not any(result in program.roots for result in eqn.results):
+        if not (has_effect(eqn) or any(result in program.roots for result in eqn.results)):
             continue
         member = as_member(program, eqn)
         if member is None:
             step: Step = Opaque(eqn, len(steps))
             steps.append(step)
         else:
-            step = _place(member, steps, made_in, checks_apart)
+            # A check stays behind earlier ones: which of several fails first is seen from outside.
+            step = _place(member, steps, made_in, checks_apart, last_check if is_check(eqn) else 0)
+        if has_check(eqn):
+            last_check = step.position
         for result in eqn.results:
             made_in[result] = step
         if eqn.op.name == "bind_size":
@@ -131,8 +136,9 @@ def as_member(program: Program, eqn: Eqn) -> Member | None:
     return Member(eqn, eqn.results[0], dims, len(dims), reads_of_root(program, eqn))
 
 
-def _place(member: Member, steps: list[Step], made_in: dict[Value | str, Step], checks_apart: bool) -> Step:
-    earliest = 0
+def _place(
+    member: Member, steps: list[Step], made_in: dict[Value | str, Step], checks_apart: bool, earliest: int
+) -> Step:
     sources: list[Value | str] = [*member.reads.sources, *member.reads.late]
     for source in sources:
         step = made_in.get(source)

@@ -38,7 +38,7 @@ def lower(function: Function, hints: Mapping[str, int] | None = None, *, paralle
     hints: sizes seen at trace time, by symbol; they steer the choice of loops, never the meaning.
     parallel: whether loops may be spread over threads.
     The result's params are buffers: one for each param, then one for each result that is not aliased to a param.
-    Raises UnsupportedError for operations without a loop form (callbacks).
+    Raises UnsupportedError for operations without a loop form.
     """
     function = checks_first(decompose(function))
     builder = Builder()

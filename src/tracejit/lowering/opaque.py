@@ -250,6 +250,27 @@ def _dot(lowering: Lowering, eqn: Eqn) -> None:
     lowering.place(eqn.results[0], buffer)
 
 
+def _callback(lowering: Lowering, eqn: Eqn) -> None:
+    """The operands and results of a Python function are memory, scalars too."""
+    buffers = []
+    for operand in eqn.operands:
+        if operand.rank:
+            assert isinstance(operand, Value)
+            buffers.append(lowering.reader.storage[operand])
+        else:
+            buffers.append(allocate(operand.type.dtype, ()))
+            store(lowering.reader.read(operand, ()), buffers[-1], ())
+    outputs = [lowering.result_buffer(result) for result in eqn.results]
+    attrs = {"function": eqn.attrs["function"], "results": len(outputs)}
+    current_builder().emit(PRIMITIVES["call_python"], (*buffers, *outputs), attrs, (), eqn.loc)
+    _finish_carries(lowering, eqn.results, outputs)
+
+
+def _check(lowering: Lowering, eqn: Eqn) -> None:
+    operands = tuple(lowering.reader.read(operand, ()) for operand in eqn.operands)
+    current_builder().emit(eqn.op, operands, eqn.attrs, (), eqn.loc)
+
+
 # ------------------------------------------------------------------------------------------------------- regions
 
 
@@ -367,7 +388,10 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "empty": _empty,
     "bind_size": _bind_size,
     "constant": _constant,
+    "check": _check,
     "dot": _dot,
+    "callback": _callback,
+    "pure_callback": _callback,
     "fori_loop": _fori_loop,
     "while_loop": _while_loop,
     "cond": _cond,

@@ -8,9 +8,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import llvmlite
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from tracejit.codegen_llvm import engine
 from tracejit.config import config
 from tracejit.ir.core import Function
+from tracejit.ir.ops.callbacks import callbacks_of
 from tracejit.ir.printer import fingerprint
 from tracejit.runtime import cache
 from tracejit.runtime.program import Message, message_of
@@ -43,10 +44,14 @@ class CompileOptions:
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """Machine code of one program: its address, the exceptions of its checks, and whether LLVM had to run."""
+    """Machine code of one program: its address, the exceptions of its checks, and whether LLVM had to run.
+
+    callbacks: the Python functions that the code calls by their number in this list.
+    """
 
     address: int
     messages: tuple[Message, ...]
+    callbacks: tuple[Callable[..., Any], ...]
     keepalive: object
     compiled: bool
 
@@ -68,16 +73,17 @@ def compile_kernel(function: Function, hints: Mapping[str, int], options: Compil
         f"{__version__} {llvmlite.__version__} {np.__version__}",
         _compiler_state(),
     )
+    callbacks = callbacks_of(function)
     stored = disk.load(key)
     if stored is not None:
         try:
             code = engine.load_object(stored["object"])
             messages = tuple(message_of(data) for data in json.loads(stored["messages"]))
             _log.info("%s: code from disk in %.1f ms", function.name, 1e3 * (time.perf_counter() - started))
-            return Kernel(code.address, messages, code, compiled=False)
+            return Kernel(code.address, messages, callbacks, code, compiled=False)
         except (KeyError, ValueError, RuntimeError):  # whole, yet not of this program: compiled again below
             pass
-    emitted = _emitted(_loops(function, steering, options))
+    emitted = _emitted(_loops(function, steering, options), callbacks)
     object_code = engine.compile_object(emitted.text)
     messages = tuple(
         message_of([m.exception, m.text, "" if m.location is None else f"{m.location[0]}:{m.location[1]}"])
@@ -86,7 +92,7 @@ def compile_kernel(function: Function, hints: Mapping[str, int], options: Compil
     disk.store(key, {"object": object_code, "messages": json.dumps([m.as_data() for m in messages]).encode()})
     code = engine.load_object(object_code)
     _log.info("%s: compiled in %.1f ms", function.name, 1e3 * (time.perf_counter() - started))
-    return Kernel(code.address, messages, code, compiled=True)
+    return Kernel(code.address, messages, callbacks, code, compiled=True)
 
 
 @functools.cache
@@ -127,7 +133,7 @@ class _Compiler(NamedTuple):
     inline_custom: Callable[[Function], Function]
     optimise: Callable[..., Function]
     lower: Callable[..., Function]
-    emit_kernel: Callable[[Function, engine.Target], EmittedKernel]
+    emit_kernel: Callable[[Function, engine.Target, Sequence[Callable[..., Any]]], EmittedKernel]
 
 
 @functools.cache
@@ -150,8 +156,8 @@ def _loops(function: Function, hints: Mapping[str, int], options: CompileOptions
     return _compiler().lower(_optimised(function, options), hints, parallel=options.parallel)
 
 
-def _emitted(loops: Function) -> EmittedKernel:
-    return _compiler().emit_kernel(loops, engine.host_target())
+def _emitted(loops: Function, callbacks: Sequence[Callable[..., Any]]) -> EmittedKernel:
+    return _compiler().emit_kernel(loops, engine.host_target(), callbacks)
 
 
 def stage_text(function: Function, hints: Mapping[str, int], options: CompileOptions, stage: str) -> str:
@@ -163,7 +169,7 @@ def stage_text(function: Function, hints: Mapping[str, int], options: CompileOpt
     loops = _loops(function, hints, options)
     if stage == "loops":
         return str(loops)
-    text = _emitted(loops).text
+    text = _emitted(loops, callbacks_of(function)).text
     if stage == "llvm":
         return engine.optimised_text(text)
     if stage == "asm":

@@ -55,6 +55,8 @@ def flat_program(traced: Traced, kernel: Kernel) -> Program:
 
 def direct_program(traced: Traced, kernel: Kernel, leaves: Sequence[Any]) -> Program | None:
     """The program for whole calls, made for a call with these leaves (static ones as they are), if there is one."""
+    if kernel.callbacks:
+        return None
     try:
         described = _Direct(traced, leaves)
         described.take_call()
@@ -111,6 +113,7 @@ class _Arguments:
             release_gil="always" if always else "large",
             address=kernel.address,
             keepalive=kernel,
+            callbacks=kernel.callbacks,
             constants=constants,
             **self.fields,
         )

@@ -70,7 +70,8 @@ TYPE_FLAGS = 168
 # finished or will finish, and the number of those now running. A table: see ``entry.py``; its last fields vary.
 INSTANCE_CALL, INSTANCE_TABLE, INSTANCE_HITS, INSTANCE_RUNNING, INSTANCE_SIZE = 16, 24, 32, 40, 48
 TABLE_ENTRY, TABLE_NEXT, TABLE_API, TABLE_KERNEL, TABLE_FAIL, TABLE_UNFLATTEN, TABLE_SLOTS = 0, 8, 16, 24, 32, 40, 48
-# The kernel's context: four fields that are copied from a template, the error code, and four values.
+# The kernel's context: four fields that are copied from a template, the error code, and four values. Programs that call
+# Python have no entries, so the field for that is left out.
 CONTEXT_WORDS, CONTEXT_SHARED_WORDS, CONTEXT_ERROR, CONTEXT_VALUES = 9, 4, 32, 40
 
 # NumPy's C API is a table; positions in it never change.

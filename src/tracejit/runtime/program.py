@@ -6,7 +6,6 @@ know how a call is made (``entry.py``, ``wrapper.py``), nor its text form for th
 
 from __future__ import annotations
 
-import builtins
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tracejit import errors
+from tracejit.errors import exception_named
 from tracejit.ir.dims import Dim, DimLike
 from tracejit.runtime.structure import CallShape, Lookup, Node, flat_shape, leaf_count
 
@@ -141,7 +140,7 @@ class Message(NamedTuple):
 
     def as_data(self) -> list[str]:
         """The same as strings, for :func:`message_of`."""
-        if _exception_of(self.exception.__name__) is not self.exception:
+        if exception_named(self.exception.__name__) is not self.exception:
             raise ValueError(f"{self.exception} is not an exception that a program may raise")
         return [self.exception.__name__, self.text, self.location]
 
@@ -151,14 +150,7 @@ def message_of(data: Sequence[str]) -> Message:
     if not (isinstance(data, list | tuple) and len(data) == 3 and all(isinstance(item, str) for item in data)):
         raise ValueError(f"{data!r} is not a message")
     name, text, location = data
-    return Message(_exception_of(name), text, location)
-
-
-def _exception_of(name: str) -> type[Exception]:
-    found: Any = getattr(builtins, name, None) or getattr(errors, name, None) or getattr(np.linalg, name, None)
-    if not (isinstance(found, type) and issubclass(found, Exception)):
-        raise ValueError(f"{name!r} is not an exception that a program may raise")
-    return found
+    return Message(exception_named(name), text, location)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -176,8 +168,9 @@ class Program:
     leaves to the object to return. ``release_gil`` is ``"large"`` (only for calls that touch much memory) or
     ``"always"``, for kernels whose work is not bounded by the memory that they touch.
 
-    What is left belongs to this process: the ``address`` of the kernel and ``keepalive``, whatever owns its code; by
-    argument number the ``objects`` that static ones must be; by result number the ``constants``; by lookup number the
+    What is left belongs to this process: the ``address`` of the kernel and ``keepalive``, whatever owns its code; the
+    ``callbacks``, Python functions that the kernel calls by number (which only ``wrapper.py`` can answer); by argument
+    number the ``objects`` that static ones must be; by result number the ``constants``; by lookup number the
     ``roots``; and the ``types`` of the namedtuples among the arguments, in order.
     """
 
@@ -195,6 +188,7 @@ class Program:
     outside: tuple[tuple[int, Node], ...] = ()
     address: int = 0
     keepalive: object = None
+    callbacks: tuple[Callable[..., Any], ...] = ()
     objects: Mapping[int, Any] = field(default_factory=dict)
     constants: Mapping[int, Any] = field(default_factory=dict)
     roots: Mapping[int, Any] = field(default_factory=dict)

@@ -73,7 +73,7 @@ class Version:
         """Answer a call; raises OverlapError where written memory is shared."""
         if self.kernel is None:
             return run_leaves(self.traced, *bound)
-        return self._native(*bound)
+        return _answer(self._flat, bound) if self.kernel.callbacks else self._native(*bound)
 
     def run_first(self, leaves: Sequence[Any], sizes: dict[str, int]) -> Any:
         """Answer the call that was traced, without making what only further calls need."""

@@ -10,12 +10,13 @@ import ctypes
 import functools
 from array import array as packed
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 import numpy as np
 
 from tracejit.ir.dims import evaluate
-from tracejit.runtime import layout, memory
+from tracejit.runtime import callbacks, layout, memory
 from tracejit.runtime.program import INT64, ArgumentSpec, Program, ResultSpec, same_bits
 from tracejit.runtime.structure import find, split_call, split_value
 
@@ -224,7 +225,10 @@ def _run(program: Program, arrays: Iterable[np.ndarray[Any, Any]], sizes: Sequen
     data = packed("Q", map(_address_of, arrays))
     symbols = packed("q", sizes)
     address, context = memory.new_context()
-    code = _kernel(program.address)(data.buffer_info()[0], symbols.buffer_info()[0], address)
+    with callbacks.serve(program.callbacks, address, context) if program.callbacks else nullcontext() as reraise:
+        code = _kernel(program.address)(data.buffer_info()[0], symbols.buffer_info()[0], address)
+        if code == callbacks.RAISED and reraise is not None:
+            reraise()
     if code:
         raise_failure(program, code, *context.error_values)
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import UnsupportedError
+from tracejit.trace import branches, loops
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS
@@ -26,8 +27,10 @@ from tracejit.trace.context import Trace, active_trace
 from tracejit.trace.creation import wrap_constant
 from tracejit.trace.indexing import augment_masked, is_mask_key
 from tracejit.trace.inputs import contains_tracer
+from tracejit.trace.iteration import Indexed
 from tracejit.trace.location import describe, is_internal, user_location
 from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
+from tracejit.trace.state import cells_of
 from tracejit.trace.syntax import HOOK, rewritten_code
 
 __all__ = ["Hook", "dispatch", "enter_callable", "rewritten"]
@@ -198,6 +201,46 @@ class Hook:
 
     slice = staticmethod(slice)
 
+    # Control flow; without a trace it is Python's own, with the variables that the nested functions share.
+
+    def for_loop(self, iterable: Any, body: Any, carried: Any, needed: Any, stopped: str | None) -> None:
+        """``for``; see :mod:`tracejit.trace.loops`."""
+        if active_trace() is not None:
+            loops.for_loop(self.iterate(iterable), body, carried, needed, stopped)
+            return
+        flag = cells_of([body])[stopped] if stopped else None
+        for item in iterable:
+            if flag is not None and flag.cell_contents:
+                break
+            body(item)
+
+    def while_loop(self, test: Any, body: Any, carried: Any, needed: Any) -> None:
+        """``while``."""
+        if active_trace() is not None:
+            loops.while_loop(test, body, carried, needed)
+            return
+        while test():
+            body()
+
+    def branch(self, test: Any, then: Any, otherwise: Any, needed: Any) -> None:
+        """``if``."""
+        if active_trace() is not None:
+            branches.branch(test, then, otherwise, needed, cells_of([then, otherwise]))
+        elif test:
+            then()
+        else:
+            otherwise()
+
+    def choose(self, test: Any, then: Any, otherwise: Any) -> Any:
+        """``then if test else otherwise``."""
+        if active_trace() is not None:
+            return branches.choose(test, then, otherwise)
+        return then() if test else otherwise()
+
+    both, either = staticmethod(branches.both), staticmethod(branches.either)
+    opposite, chain = staticmethod(branches.opposite), staticmethod(branches.chain)
+    ensure, raising = staticmethod(branches.ensure), staticmethod(branches.raising)
+
     def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """``function(*args, **kwargs)``."""
         trace = active_trace()
@@ -263,7 +306,7 @@ class Hook:
     def iterate(self, iterable: Any) -> Iterable[Any]:
         """What a loop iterates over."""
         trace = active_trace()
-        if trace is None or isinstance(iterable, (Tracer, range)):
+        if trace is None or isinstance(iterable, (Tracer, range, Indexed)):
             return iterable  # type: ignore[no-any-return]
         if type(iterable) is np.ndarray:
             return trace.captures.array(iterable)

@@ -16,7 +16,9 @@ from tracejit.ir.core import Literal, Operand, Value
 from tracejit.trace.sizes import SizeEnvironment, TracingBuilder, leaked
 
 if TYPE_CHECKING:
+    from tracejit.ir.dims import Dim
     from tracejit.trace.captures import CaptureTable
+    from tracejit.trace.storage import Storage
 
 __all__ = ["Trace", "active_trace", "current_trace"]
 
@@ -24,8 +26,11 @@ __all__ = ["Trace", "active_trace", "current_trace"]
 class Trace:
     """One run of a function on tracers."""
 
-    def __init__(self, captures: CaptureTable, parent: Trace | None = None) -> None:
+    def __init__(self, captures: CaptureTable, parent: Trace | None = None, *, region: bool = False) -> None:
+        """region: the block of a loop or branch of the parent; it may write what the parent may write."""
         self.parent = parent
+        self.region = region
+        self.conditional = False  # whether it runs only where a traced condition holds
         self.captures = captures
         self.sizes: SizeEnvironment = SizeEnvironment() if parent is None else parent.sizes
         self.builder = TracingBuilder(self.sizes)
@@ -33,6 +38,10 @@ class Trace:
         self.outer_operands: list[Operand] = []  # of the parent trace, for the params in `_lifted`
         self.lifted_params: list[Value] = []
         self._lifted: dict[Operand, Value] = {}
+        self.memory: dict[Storage, Operand] = {}  # of enclosing traces: values inside this region
+        self.memory_params: dict[Storage, Value] = {}
+        self.written: dict[Storage, None] = {}
+        self.late_sizes: dict[Operand, Dim] = {}  # what was computed and has become a size
 
     def lift(self, operand: Operand, owner: Trace) -> Operand:
         """An operand of this trace for an operand of the same or an enclosing one."""
@@ -47,6 +56,34 @@ class Trace:
             self.outer_operands.append(outer)
             self.lifted_params.append(param)
         return param
+
+    def value_of(self, storage: Storage) -> Operand:
+        """What a memory holds now, as an operand of this trace."""
+        if storage.trace is self:
+            return storage.value
+        found = self.memory.get(storage)
+        if found is not None:
+            return found
+        if self.parent is None or not storage.trace.active:
+            raise leaked("an array")
+        outer = self.parent.value_of(storage)
+        if not self.region:
+            return self.lift(outer, self.parent)
+        param = self.builder.param(outer.type, outer.loc)
+        self.memory_params[storage] = param
+        self.memory[storage] = param
+        return param
+
+    def set_value(self, storage: Storage, value: Operand) -> None:
+        """A memory gets another value."""
+        storage.version += 1
+        if storage.trace is self:
+            storage.value = value
+            storage.written = True
+            return
+        self.value_of(storage)
+        self.memory[storage] = value
+        self.written[storage] = None
 
     @contextmanager
     def running(self) -> Iterator[Trace]:
@@ -95,9 +132,12 @@ def paused() -> Iterator[None]:
 
 
 def require_owner(owner: Trace) -> Trace:
-    """The current trace, which must be that of a storage about to be written."""
+    """The current trace, which must be that of a storage about to be written, or a region inside of that."""
     trace = current_trace()
-    if owner is not trace:
+    inner = trace
+    while inner is not owner and inner.region and inner.parent is not None:
+        inner = inner.parent
+    if owner is not inner:
         if not owner.active:
             raise leaked("an array")
         raise TracejitError(

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.errors import ConcretizationError, UnsupportedError
+from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Literal, Operand
-from tracejit.ir.dims import DimLike
+from tracejit.ir.dims import DimLike, maximum
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import Tracer
 from tracejit.trace.constants import constant_value
@@ -24,6 +24,7 @@ from tracejit.trace.inputs import as_array, contains_tracer, describe_input, mat
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber, as_dim
+from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.storage import IndexView, ReshapeView, SliceView
 from tracejit.trace.values import (
     Dims,
@@ -34,6 +35,8 @@ from tracejit.trace.values import (
     dim_value,
     emit,
     fits,
+    late_dim,
+    literal,
     match,
     reshape,
     resolve_dims,
@@ -171,8 +174,11 @@ def _plan(x: TracedArray, key: Any) -> Plan:
         if type(item) is slice:
             axis = plan.axis(*_slice_range(item, size))
             plan.layout.append(("axis", axis))
-        elif type(item) in (int, SymbolicInt):
-            axis = plan.axis(_checked_index(as_dim(item), size, len(plan.starts)), 1)
+        elif (
+            type(item) in (int, SymbolicInt)
+            and (place := _known_index(as_dim(item), size, len(plan.starts))) is not None
+        ):
+            axis = plan.axis(place, 1)
             plan.dropped.append(axis)
             plan.layout.append(("int", axis))
         else:
@@ -183,9 +189,9 @@ def _plan(x: TracedArray, key: Any) -> Plan:
 
 
 def _index_operand(x: TracedArray, key: Any, item: Any, size: DimLike, axis: int) -> Operand:
-    if not isinstance(item, Tracer):
+    if not isinstance(item, (Tracer, int)):
         raise_as_numpy(operator.getitem, x, key)
-    operand = item.operand()
+    operand = dim_value(item) if isinstance(item, int) else item.operand()
     if operand.type.dtype.kind not in "iu":
         if operand.type.dtype == BOOL:
             raise _mask_error(item)
@@ -200,6 +206,14 @@ def _mask_error(item: Any) -> UnsupportedError:
         f"({describe(user_location())}). Use np.where(mask, x, other), a reduction with where=mask, or assign with "
         "x[mask] = value"
     )
+
+
+def _known_index(index: DimLike, size: DimLike, axis: int) -> DimLike | None:
+    """Like :func:`_checked_index`; None where only the running program can check the index."""
+    try:
+        return _checked_index(index, size, axis)
+    except UndecidedError:
+        return None
 
 
 def _checked_index(index: DimLike, size: DimLike, axis: int) -> DimLike:
@@ -225,23 +239,21 @@ def _slice_range(item: slice, size: DimLike) -> tuple[DimLike, DimLike, DimLike]
     start = (low if forward else high) if item.start is None else _clamp(_slice_bound(item.start), size, low, high)
     stop = (high if forward else low) if item.stop is None else _clamp(_slice_bound(item.stop), size, low, high)
     distance = stop - start if forward else start - stop
-    if sizes.decide(distance, ">= 0"):
-        stride = step if forward else -step
-        count = distance if stride == 1 else (distance + stride - 1) // stride
-        return start, sizes.resolve(count), step
-    return 0, 0, step
+    try:
+        if not sizes.decide(distance, ">= 0"):
+            return 0, 0, step
+    except UndecidedError:
+        distance = maximum(distance, 0)
+    stride = step if forward else -step
+    count = distance if stride == 1 else (distance + stride - 1) // stride
+    return start, sizes.resolve(count), step
 
 
 def _slice_bound(value: Any) -> DimLike:
     if isinstance(value, Tracer) and not isinstance(value, SymbolicInt):
         kind = value.kind
-        if getattr(value, "dim", None) is not None or (not value.dims and constant_value(value.operand()) is not None):
+        if isinstance(value, (TracedNumber, TracedScalar)) and (kind is int or getattr(kind, "kind", "-") in "iu"):
             return as_dim(value)
-        if isinstance(value, (TracedNumber, TracedScalar)) and (kind is int or getattr(kind, "kind", "") in "iu"):
-            raise ConcretizationError(
-                f"a slice bound computed from data gives an array of unknown size ({describe(user_location())}). "
-                "Use a bound made of Python ints and shapes, or index with np.arange(count) + start"
-            )
         raise TypeError("slice indices must be integers or None or have an __index__ method")
     if not hasattr(value, "__index__"):
         raise TypeError("slice indices must be integers or None or have an __index__ method")
@@ -249,6 +261,17 @@ def _slice_bound(value: Any) -> DimLike:
 
 
 def _clamp(bound: DimLike, size: DimLike, low: DimLike, high: DimLike) -> DimLike:
+    try:
+        return _clamped(bound, size, low, high)
+    except UndecidedError:
+        place = dim_value(bound)
+        zero, last = literal(0, INT64), dim_value(high)
+        place = select(emit("lt", place, zero), emit("add", place, dim_value(size)), place)
+        place = emit("minimum", emit("maximum", place, dim_value(low)), last)
+        return late_dim(place, low, high)
+
+
+def _clamped(bound: DimLike, size: DimLike, low: DimLike, high: DimLike) -> DimLike:
     sizes = current_trace().sizes
     if not sizes.decide(bound, ">= 0"):
         bound = bound + size

@@ -19,10 +19,10 @@ from tracejit.ir.dims import Dim, DimLike
 from tracejit.trace.base import Tracer, refuse
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import Trace, current_trace
-from tracejit.trace.dtypes import BOOL, PYTHON_DTYPES, Kind
+from tracejit.trace.dtypes import BOOL, INT64, PYTHON_DTYPES, Kind
 from tracejit.trace.registry import call
-from tracejit.trace.sizes import SizeEnvironment, leaked
-from tracejit.trace.values import Dims, cast, dim_value, emit, literal, truth
+from tracejit.trace.sizes import SizeEnvironment, UndecidedError, leaked
+from tracejit.trace.values import Dims, cast, dim_value, emit, late_dim, literal, truth
 
 __all__ = ["SymbolicBool", "SymbolicInt", "TracedNumber", "as_dim", "number", "python_size"]
 
@@ -362,7 +362,9 @@ def as_dim(value: Any, what: str = "a size") -> DimLike:
             raise TypeError(f"'{value.python_type.__name__}' object cannot be interpreted as an integer")
         if not value.dims and (known := constant_value(value.operand())) is not None and known.dtype.kind in "iub":
             return int(known)
-        refuse(what, value, "Sizes come from Python ints, shapes and len(), not from computed data.")
+        if value.dims == () and getattr(value.kind, "kind", "i") in "iu":
+            return late_dim(cast(value.operand(), INT64))
+        refuse(what, value, "Sizes come from ints.")
     index: int = value.__index__() if hasattr(value, "__index__") else _not_an_int(value)
     return int(index)
 
@@ -404,7 +406,10 @@ def combine_numbers(name: str, left: Any, right: Any) -> Any:
     """Python's arithmetic or comparison of two Python numbers, of which one is traced."""
     kind = max((_type_of(left), _type_of(right)), key=_RANK.__getitem__)
     if kind in (int, bool) and not isinstance(left, TracedNumber) and not isinstance(right, TracedNumber):
-        result = _combine_sizes(name, as_dim(left), as_dim(right))
+        try:
+            result = _combine_sizes(name, as_dim(left), as_dim(right))
+        except UndecidedError:  # the running program computes it
+            result = NotImplemented
         if result is not NotImplemented:
             return result
     if name in _COMPARISONS:

@@ -6,11 +6,11 @@ program needs it; a question about a size (``n > 3``) is answered by the hint, a
 
 from __future__ import annotations
 
-from tracejit.errors import TracejitError
+from tracejit.errors import ConcretizationError, TracejitError
 from tracejit.ir.builder import Builder
 from tracejit.ir.core import Guard, Operand
 from tracejit.ir.dims import Atom, Dim, DimLike, Monomial, evaluate, substitute, symbol, symbols_of
-from tracejit.trace.location import user_location
+from tracejit.trace.location import describe, user_location
 
 __all__ = ["SizeEnvironment", "TracingBuilder"]
 
@@ -32,6 +32,7 @@ class SizeEnvironment:
         self._lower: dict[frozenset[tuple[Monomial, int]], int] = {}
         self._nonzero: set[DimLike] = set()
         self._resolved: dict[DimLike, DimLike] = {}
+        self.late: dict[str, tuple[DimLike | None, DimLike | None]] = {}  # symbols bound while the program runs
 
     # ------------------------------------------------------------------------------------------ symbols and hints
 
@@ -46,6 +47,22 @@ class SizeEnvironment:
             self.integers.append(unique)
         self._bounds[unique] = (None if integer else 0, None)
         return symbol(unique)
+
+    def fresh_late(self, name: str, low: DimLike | None, high: DimLike | None) -> Dim:
+        """A symbol that the program binds when it runs, between two sizes (None: unknown); nothing is guarded on it."""
+        hint = 0 if low is None else self.hint(low)
+        dim = self.fresh(name, hint, integer=False)
+        unique = dim.as_symbol
+        assert unique is not None
+        lowest = None if low is None else self.bounds(low)[0]
+        highest = None if high is None else self.bounds(high)[1]
+        self._bounds[unique] = (lowest, highest)
+        self.late[unique] = (low, high)
+        return dim
+
+    def is_late(self, dim: DimLike) -> bool:
+        """Whether a dim depends on what the program computes."""
+        return bool(self.late) and type(dim) is not int and not self.late.keys().isdisjoint(symbols_of(dim))
 
     @property
     def has_equalities(self) -> bool:
@@ -82,6 +99,8 @@ class SizeEnvironment:
         a, b = self.resolve(a), self.resolve(b)
         if a == b:
             return True
+        if self.is_late(a - b):
+            raise UndecidedError(f"whether the sizes {a} and {b} are equal depends on what is computed")
         if self.hint(a) != self.hint(b):
             return False
         self._assume_zero(a - b, a, b)
@@ -94,6 +113,9 @@ class SizeEnvironment:
             return a
         if a == 1:
             return b
+        if self.is_late(a - b):
+            self.check_equal(a, b)
+            return b if self.is_late(a) else a
         if self.require_equal(a, b):
             return self.resolve(a)
         if self.hint(a) == 1:
@@ -235,6 +257,8 @@ class SizeEnvironment:
         dim = self.resolve(dim)
         if isinstance(dim, int):
             return dim == 0 if relation == "== 0" else dim >= 0
+        if self.is_late(dim):
+            return self._decide_late(dim, relation)
         low, high = self.bounds(dim)
         if relation == ">= 0":
             return self._decide_nonnegative(dim, low, high)
@@ -248,6 +272,79 @@ class SizeEnvironment:
         if low == 0:
             self._learn_nonnegative(dim - 1)
         return False
+
+    def _decide_late(self, dim: Dim, relation: str) -> bool:
+        """Like :meth:`decide` where no call can answer; what must hold for all values may still become a guard."""
+        if self.proves(dim):
+            if relation == ">= 0":
+                return True
+            if self.proves(dim - 1):
+                return False
+        elif self.proves(-dim - 1):
+            return False
+        elif relation == ">= 0" and self.proves(dim, assume=True):
+            return True
+        raise UndecidedError(f"a question about the size {dim}, which is computed while the function runs")
+
+    def proves(self, dim: DimLike, *, assume: bool = False) -> bool:
+        """Whether ``dim >= 0`` for all values of the symbols that the program binds.
+
+        assume: a condition on the sizes of the call may be added, if it holds for this one.
+        """
+        for _ in range(8):
+            dim = self.resolve(dim)
+            if isinstance(dim, int):
+                return dim >= 0
+            low, _high = self.bounds(dim)
+            if low is not None and low >= 0:
+                return True
+            if not self.is_late(dim):
+                return assume and self.hint(dim) >= 0 and self.decide(dim, ">= 0")
+            lower = self._least(dim)
+            if lower is None:
+                return False
+            dim = lower
+        return False
+
+    def _least(self, dim: Dim) -> DimLike | None:
+        """A lower bound of a dim with one atom less that the program binds."""
+        atoms = {factor for monomial in dim.terms for factor in monomial}
+        late = [a for a in atoms if self.is_late(Dim({(a,): 1}))]
+        late.sort(key=lambda a: self._age.get(a.name, 0), reverse=True)  # inner loops' indices first
+        opaque = [a for a in late if a.kind != "symbol"]
+        for factor in opaque or late:
+            rest, slope = _linear_in(dim, factor)
+            if rest is None or slope is None:
+                continue
+            bound = self._end_of(factor, lowest=True) if self._is_positive(slope) else None
+            if bound is None and self._is_positive(-slope):
+                bound = self._end_of(factor, lowest=False)
+            if bound is not None:
+                return rest + slope * bound
+        return None
+
+    def _is_positive(self, dim: DimLike) -> bool:
+        low, _ = self.bounds(dim)
+        return low is not None and low >= 0
+
+    def _end_of(self, factor: Atom, *, lowest: bool) -> DimLike | None:
+        """A dim that is never above (below) an atom."""
+        if factor.kind == "symbol":
+            return self.late[factor.name][0 if lowest else 1]
+        a, b = factor.args
+        if factor.kind == "mod" and self.proves(b - 1):
+            return 0 if lowest else b - 1
+        if factor.kind == "floordiv" and self.proves(a) and self.proves(b - 1):
+            return 0 if lowest else a
+        if factor.kind == ("min" if not lowest else "max"):
+            return a if self.is_late(b) else b
+        if factor.kind in ("min", "max") and self.proves(a) and self.proves(b) and lowest:
+            return 0
+        return None
+
+    def check_equal(self, a: DimLike, b: DimLike) -> None:
+        """Replaced by ``values.py``: let the program check that two sizes are equal."""
+        raise UndecidedError(f"whether the sizes {a} and {b} are equal depends on what is computed")
 
     def _decide_nonnegative(self, dim: Dim, low: Bound, high: Bound) -> bool:
         if low is not None and low >= 0:
@@ -265,6 +362,10 @@ class SizeEnvironment:
         dim = self.resolve(dim)
         if isinstance(dim, int):
             return dim
+        if self.is_late(dim):
+            raise UndecidedError(
+                f"the size {dim} is known only when the compiled function runs ({describe(user_location())})"
+            )
         value = self.hint(dim)
         self.decide(dim - value, "== 0")
         return value
@@ -291,6 +392,29 @@ class SizeEnvironment:
                 strictest[key] = constant
             found.setdefault((dim, guard.relation), Guard(dim, guard.relation, guard.loc))
         return tuple(found.values())
+
+
+class UndecidedError(ConcretizationError):
+    """A question about a size that depends on data, which only the running program can answer."""
+
+
+def _linear_in(dim: Dim, factor: Atom) -> tuple[DimLike | None, DimLike | None]:
+    """``rest, slope`` with ``dim == rest + slope * factor``; None where it is not linear in the atom."""
+    rest: DimLike = 0
+    slope: DimLike = 0
+    for monomial, coefficient in dim.terms.items():
+        count = monomial.count(factor)
+        if count > 1:
+            return None, None
+        others = tuple(f for f in monomial if f != factor)
+        term: DimLike = Dim({others: coefficient}) if others else coefficient
+        if count:
+            slope = slope + term
+        else:
+            rest = rest + term
+    if isinstance(slope, Dim) and factor.kind == "symbol" and factor.name in symbols_of(slope):
+        return None, None
+    return rest, slope
 
 
 def leaked(what: str) -> TracejitError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike
 from tracejit.trace.context import Trace, current_trace, require_owner
@@ -37,7 +38,7 @@ class Storage:
     origin: position of the argument or capture whose memory this is, or None for memory made by the traced function.
     """
 
-    __slots__ = ("layout_used", "origin", "strides", "trace", "value", "version", "writeable", "written")
+    __slots__ = ("ambiguous", "layout_used", "origin", "strides", "trace", "value", "version", "writeable", "written")
 
     def __init__(
         self,
@@ -56,23 +57,23 @@ class Storage:
         self.version = 0
         self.written = False
         self.layout_used = False
+        self.ambiguous = ""  # why nobody knows whose memory this is, so that it must not be written
 
     def read(self) -> Operand:
         """The value of the whole memory, in the current trace."""
-        trace = current_trace()
-        return self.value if self.trace is trace else trace.lift(self.value, self.trace)
+        return current_trace().value_of(self)
 
     def write(self, views: Sequence[View], part: Operand) -> None:
         """Replace the part that a chain of views shows."""
-        require_owner(self.trace)
-        values = [self.value]
+        trace = require_owner(self.trace)
+        if self.ambiguous:
+            raise UnsupportedError(self.ambiguous)
+        values = [trace.value_of(self)]
         for view in views[:-1]:
             values.append(view.read(values[-1]))
         for view in reversed(views):
             part = view.write(values.pop(), part)
-        self.value = part
-        self.version += 1
-        self.written = True
+        trace.set_value(self, part)
 
 
 class View:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.trace.flow_syntax import capture_flow
 from tracejit.trace.source import compiled_like, find_definition
 
 __all__ = ["HOOK", "rewritten_code"]
@@ -42,6 +43,7 @@ def _rewrite(function: FunctionType) -> CodeType | None:
     node = None if code in _made else find_definition(code, function.__globals__)
     if node is None:
         return None
+    capture_flow(node, HOOK)
     result = compiled_like(code, _Rewriter(function).function(node), HOOK)
     new = [result] if result is not None else []
     while new:
@@ -282,6 +284,9 @@ class _Rewriter(ast.NodeTransformer):
         return index
 
     def visit_Call(self, node: ast.Call) -> Any:
+        if isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", None) == HOOK:
+            node.args = [self.visit(argument) for argument in node.args]
+            return node
         if isinstance(node.func, ast.Name) and node.func.id in _UNTOUCHED_CALLS and not self._is_local(node.func.id):
             return node
         self.generic_visit(node)

@@ -15,6 +15,7 @@ from tracejit.ir.types import ArrayType
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, INT64, DType
 from tracejit.trace.location import user_location
+from tracejit.trace.sizes import SizeEnvironment
 
 __all__ = [
     "Dims",
@@ -159,6 +160,9 @@ def fits(own: Dims, target: Dims) -> bool:
         return False
     sizes = current_trace().sizes
     for size, wanted in zip(own, target[len(target) - len(own) :], strict=True):
+        if sizes.is_late(sizes.resolve(size) - sizes.resolve(wanted)):
+            sizes.check_equal(size, wanted)
+            continue
         if sizes.resolve(size) == 1 or sizes.require_equal(size, wanted):
             continue
         if sizes.hint(size) != 1:
@@ -175,6 +179,14 @@ def broadcast_to(x: Operand, dims: Dims) -> Operand:
     resolved, target = resolve_dims(own), resolve_dims(dims)
     if resolved == target:
         return x
+    sizes = current_trace().sizes
+    if sizes.late:
+        tail = target[len(target) - len(own) :]
+        checked = tuple(
+            t if d not in (t, 1) and sizes.is_late(d - t) else d for d, t in zip(resolved, tail, strict=True)
+        )
+        if checked != resolved:  # sizes that the program has checked to be equal
+            return broadcast_to(reshape(x, checked), dims)
     if any(a != b and a == 1 for a, b in zip(resolved, own, strict=True)):
         x = reshape(x, resolved)  # a size that turned out to be 1 has to be 1 in the type, too
     return emit("broadcast", x, dims=target, axes=tuple(range(len(target) - len(own), len(target))))
@@ -203,3 +215,27 @@ def _plain(array: np.ndarray[Any, Any]) -> bool:
     if array.flat[0] != 0 or array.dtype.kind not in "fc":
         return True
     return not np.any(np.signbit(array.real) | np.signbit(array.imag))
+
+
+def late_dim(operand: Operand, low: DimLike | None = None, high: DimLike | None = None) -> DimLike:
+    """A computed i64 as a size that the program binds; ``low`` and ``high`` are sizes between which it lies."""
+    if isinstance(operand, Literal):
+        return int(operand.value)
+    trace = current_trace()
+    known = trace.late_sizes.get(operand)
+    if known is None:
+        known = trace.late_sizes[operand] = trace.sizes.fresh_late("k", low, high)
+        trace.builder.emit(PRIMITIVES["bind_size"], (operand,), {"symbol": known.as_symbol}, (), user_location())
+    return known
+
+
+def check_equal(a: DimLike, b: DimLike) -> None:
+    """Let the program check that two sizes are equal, of which one is computed."""
+    x, y = dim_value(a), dim_value(b)
+    text = "operands could not be broadcast together: the sizes {0} and {1} differ"
+    attrs = {"exception": "ValueError", "text": text}
+    trace = current_trace()
+    trace.builder.emit(PRIMITIVES["check"], (emit("eq", x, y), x, y), attrs, (), user_location())
+
+
+SizeEnvironment.check_equal = staticmethod(check_equal)  # type: ignore[method-assign, assignment]

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tracejit.errors import UnsupportedError
 from tracejit.ir.builder import Builder, inline
-from tracejit.ir.core import Eqn, Function, Literal, Operand, Value
+from tracejit.ir.core import Eqn, Function, Literal, Operand, Value, walk
 from tracejit.ir.dims import DimLike
+from tracejit.ir.ops.callbacks import callback
 from tracejit.ir.ops.common import Tangent, index_add, index_literal, index_mul, index_sub, op, zeros
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType, scalar
@@ -19,6 +21,7 @@ from tracejit.transforms.common import Mask, chosen, emit_as, filled, fixpoint, 
 from tracejit.transforms.jvp import Push
 from tracejit.transforms.ranges import Range
 from tracejit.transforms.residuals import Split, split_region
+from tracejit.transforms.reverse import drop_linear
 
 __all__ = ["split_cond", "split_fori", "split_while"]
 
@@ -63,6 +66,7 @@ class _Branch:
         with self.builder:
             fill_before, fill_after = [zeros(v.type) for v in before], [zeros(v.type) for v in after]
             results = [*self.results, *fill_before, *self.parts.saved, *fill_after]
+            drop_linear(self.builder, self.seeds)
             return self.builder.finish(results, name=self.region.name)
 
     def linear(self, active: Mask, before: Sequence[Value], after: Sequence[Value]) -> Function:
@@ -141,6 +145,7 @@ class _Body:
             full = [op("scatter", stack, v, position, axes=(0,)) for stack, v in zip(stacks, saved, strict=True)]
             extra = [low] if isinstance(low, Value) else []
             builder.params = [self.index, *self.carried, *stacks, *self.constants, *extra]
+            drop_linear(builder, self.seeds)
             return builder.finish([*self.results, *full], name=self.region.name)
 
     def known_plain(self, saved: Sequence[Value], trip: DimLike) -> Function:
@@ -252,12 +257,22 @@ def split_fori(push: Push, eqn: Eqn, operands: list[Operand], tangents: list[Tan
     parts = loop.emitted.split(recompute=False)
     if loop.trip is not None or not parts.saved:
         return loop.saving(parts)
+    _refuse_effects(eqn)
     if push.cuts == 0:
         loop.body(2)
         return loop.repeating(loop.emitted.split(recompute=True))
     cut = _Loop(push, *_segmented(push, eqn, operands, tangents))
     cut.body(push.cuts - 1)
     return cut.saving(cut.emitted.split(recompute=True), plain=True)
+
+
+def _refuse_effects(eqn: Eqn) -> None:
+    if any(inner.op is callback for region in eqn.regions for inner in walk(region)):
+        raise UnsupportedError(
+            "a loop whose number of iterations is not known ahead is run more than once where it is differentiated in "
+            "reverse, which must not repeat the effects in it (random numbers, print, callbacks): move them out of the "
+            "loop, or let it run a known number of times"
+        )
 
 
 def _segmented(
@@ -288,6 +303,7 @@ def _segmented(
 
 def split_while(push: Push, eqn: Eqn, operands: list[Operand], tangents: list[Tangent]) -> Result:
     """A loop that counts the iterations, and then a fori_loop with as many."""
+    _refuse_effects(eqn)
     carries = eqn.attrs["carries"]
     condition, body = eqn.regions
     types = [o.type for o in operands]

@@ -17,7 +17,7 @@ from tracejit.transforms.common import differentiable, finished, tangent_values
 from tracejit.transforms.jvp import Push
 from tracejit.transforms.ranges import Ranges
 
-__all__ = ["Pull", "linear_equations", "value_and_grad", "vjp_function"]
+__all__ = ["Pull", "drop_linear", "linear_equations", "value_and_grad", "vjp_function"]
 
 
 def linear_equations(eqns: Sequence[Eqn], seeds: Sequence[Operand]) -> list[Eqn]:
@@ -29,6 +29,12 @@ def linear_equations(eqns: Sequence[Eqn], seeds: Sequence[Operand]) -> list[Eqn]
             linear.update(eqn.results)
             found.append(eqn)
     return found
+
+
+def drop_linear(builder: Builder, seeds: Sequence[Operand | None]) -> None:
+    """Drop equations that depend on seeds. A loop of tangents computes values again, which may fail or call Python."""
+    linear = set(linear_equations(builder.eqns, [s for s in seeds if s is not None]))
+    builder.eqns = [eqn for eqn in builder.eqns if eqn not in linear]
 
 
 class Pull:
@@ -167,6 +173,7 @@ def _pull_back(
         if tangent is not None:
             pull.add(tangent, cotangent)
     pull.run({})
+    drop_linear(builder, seeds)
     gradients: list[Operand] = []
     for seed in seeds:
         if seed is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tracejit.ir.ops import (
+    callbacks,
+    check,
     compare,
     control,
     elementwise,
@@ -22,6 +24,8 @@ from tracejit.ir.primitive import PRIMITIVES, Primitive
 __all__ = [
     "PRIMITIVES",
     "UFUNCS",
+    "callbacks",
+    "check",
     "compare",
     "control",
     "elementwise",

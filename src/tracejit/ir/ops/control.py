@@ -1,4 +1,4 @@
-"""Control flow over whole arrays, with closed regions, and calls back into Python.
+"""Control flow over whole arrays, with closed regions.
 
 References receive each region as a callable ``region(*arrays) -> sequence of arrays``. Differentiation and batching
 transform the regions, which belongs to ``transforms/``.
@@ -13,13 +13,12 @@ import numpy as np
 
 from tracejit.errors import UnsupportedError
 from tracejit.ir.builder import Builder, current_builder, same_dims
-from tracejit.ir.core import Eqn, Function, Operand
-from tracejit.ir.ops.common import Tangent, dim_operand, index_literal, op, require, zeros
+from tracejit.ir.core import Function, Operand
+from tracejit.ir.ops.common import dim_operand, index_literal, op, require, zeros
 from tracejit.ir.primitive import primitive
 from tracejit.ir.types import ArrayType, scalar
 
 __all__ = [
-    "callback",
     "cond",
     "custom_jvp",
     "custom_linear",
@@ -154,35 +153,3 @@ def _linear_reference(*arrays: Array, results: tuple[ArrayType, ...], regions: t
 
 # What custom_vjp is to the forward walk: a linear operation of (residuals, tangents) known by its transpose alone.
 custom_linear = primitive("custom_linear", infer=_linear_infer, reference=_linear_reference)
-
-# ------------------------------------------------------------------------------------------------------- callback
-
-
-def _callback_reference(*arrays: Array, function: Callable[..., Any], types: tuple[ArrayType, ...]) -> tuple[Any, ...]:
-    results = function(*arrays)
-    if not isinstance(results, tuple | list):
-        results = (results,)
-    require(len(results) == len(types), "callback", f"{len(results)} results of {function!r}, not {len(types)}")
-    converted = []
-    for result, type in zip(results, types, strict=True):
-        array = np.asarray(result)
-        if array.dtype != type.dtype or array.shape != type.dims:
-            raise TypeError(f"{function!r} gave {array.dtype}{list(array.shape)} where {type} was announced")
-        converted.append(array)
-    return tuple(converted)
-
-
-def _callback_jvp(eqn: Eqn, primals: Sequence[Operand], tangents: Sequence[Tangent]) -> list[Tangent]:
-    raise UnsupportedError(
-        f"{eqn.attrs['function']!r} runs as Python and cannot be differentiated; give its derivative with custom_jvp "
-        "or custom_vjp, or wrap its arguments in stop_gradient"
-    )
-
-
-callback = primitive(
-    "callback",
-    infer=lambda *operands, function, types: types,
-    reference=_callback_reference,
-    jvp=_callback_jvp,
-    effect="write",  # may have side effects: neither dropped nor merged nor reordered
-)

@@ -1,0 +1,250 @@
+"""Turns loops, branches and truth tests of a function's syntax tree into calls of hooks with nested functions.
+
+A nested function shares the variables of the function around it (``nonlocal``); the hooks of ``control.py`` read and
+set them through its closure. Purely syntactic, before the rewriting of expressions in ``syntax.py``.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from tracejit.trace.jumps import PREFIX, without_jumps
+from tracejit.trace.liveness import annotate, assigned_names
+
+__all__ = ["capture_flow"]
+
+_BLOCKS = tuple(PREFIX + kind for kind in ("body", "test", "then", "else"))
+_UNFIT = (ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith)
+_FORBIDDEN_NAMES = frozenset(("super", "locals", "vars", "exec", "eval", "__class__"))
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+def capture_flow(function: Any, hook: str) -> None:
+    """Rewrite a definition (and the functions inside it) in place."""
+    if isinstance(function, ast.Lambda):
+        function.body = _Expressions(hook).visit(function.body)
+        return
+    if isinstance(function, ast.AsyncFunctionDef) or not _is_fit(function):
+        return
+    without_jumps(function)
+    annotate(function)
+    statements = _Statements(hook, function)
+    function.body = statements.block(function.body)
+    if statements.shared:
+        # Nested functions may only share variables that the function itself binds somewhere.
+        names: list[ast.expr] = [ast.Name(name, ast.Store()) for name in sorted(statements.shared)]
+        never = ast.If(ast.Constant(False), [ast.Assign(names, ast.Constant(None))], [])
+        function.body.insert(0, ast.copy_location(never, function.body[0]))
+    ast.fix_missing_locations(function)
+
+
+def _is_fit(function: Any) -> bool:
+    """Whether the function's blocks may become functions of their own."""
+    for node in _own(function):
+        if isinstance(node, _UNFIT) or (isinstance(node, ast.Name) and node.id in _FORBIDDEN_NAMES):
+            return False
+    return True
+
+
+def _own(function: Any) -> list[ast.AST]:
+    found: list[ast.AST] = []
+    stack: list[ast.AST] = list(function.body)
+    while stack:
+        node = stack.pop()
+        if not isinstance(node, _SCOPES):
+            found.append(node)
+            stack.extend(ast.iter_child_nodes(node))
+    return found
+
+
+class _Expressions(ast.NodeTransformer):
+    """Truth tests inside expressions."""
+
+    def __init__(self, hook: str) -> None:
+        self.hook = hook
+
+    def call(self, method: str, *arguments: ast.expr, like: ast.AST) -> ast.expr:
+        """A call of a hook."""
+        function = ast.Attribute(ast.Name(self.hook, ast.Load()), method, ast.Load())
+        node = ast.Call(function, list(arguments), [])
+        ast.copy_location(node, like)
+        for inner in (function, function.value):
+            ast.copy_location(inner, like)
+        return node
+
+    def later(self, value: ast.expr) -> ast.expr:
+        """An expression that is evaluated when it is asked for."""
+        none = ast.arguments([], [], None, [], [], None, [])
+        return ast.copy_location(ast.Lambda(none, value), value)
+
+    def _deferrable(self, *values: ast.expr) -> bool:
+        return not any(isinstance(n, (ast.NamedExpr, *_UNFIT)) for value in values for n in ast.walk(value))
+
+    def visit_FunctionDef(self, node: Any) -> Any:
+        capture_flow(node, self.hook)
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> Any:
+        node.body = self.visit(node.body)
+        return node
+
+    def visit_IfExp(self, node: ast.IfExp) -> Any:
+        self.generic_visit(node)
+        if not self._deferrable(node.body, node.orelse):
+            return node
+        return self.call("choose", node.test, self.later(node.body), self.later(node.orelse), like=node)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> Any:
+        self.generic_visit(node)
+        first, *rest = node.values
+        if not self._deferrable(*rest):
+            return node
+        method = "both" if isinstance(node.op, ast.And) else "either"
+        return self.call(method, first, *map(self.later, rest), like=node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
+        self.generic_visit(node)
+        return self.call("opposite", node.operand, like=node) if isinstance(node.op, ast.Not) else node
+
+    def visit_Compare(self, node: ast.Compare) -> Any:
+        self.generic_visit(node)
+        plain = all(isinstance(op, (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)) for op in node.ops)
+        if len(node.ops) == 1 or not plain or not self._deferrable(*node.comparators):
+            return node
+        names: list[ast.expr] = [ast.copy_location(ast.Constant(type(op).__name__), node) for op in node.ops]
+        pairs: list[ast.expr] = []
+        for name, value in zip(names, node.comparators, strict=True):
+            pairs += [name, self.later(value)]
+        return self.call("chain", node.left, *pairs, like=node)
+
+
+class _Statements:
+    """The blocks of one function."""
+
+    def __init__(self, hook: str, function: Any) -> None:
+        self.hook = hook
+        self.expressions = _Expressions(hook)
+        self.count = 0
+        self.shared: set[str] = set()
+        self.outside: set[str] = set()
+        for node in _own(function):
+            if isinstance(node, (ast.Global, ast.Nonlocal)):
+                self.outside.update(node.names)
+        self.globals = {n for node in _own(function) if isinstance(node, ast.Global) for n in node.names}
+
+    def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        return [new for statement in statements for new in self.statement(statement)]
+
+    def statement(self, node: Any) -> list[ast.stmt]:
+        if isinstance(node, ast.For):
+            return self.for_loop(node)
+        if isinstance(node, ast.While):
+            return self.while_loop(node)
+        if isinstance(node, ast.If):
+            return self.branch(node)
+        if isinstance(node, ast.Assert):
+            message = self.expressions.later(node.msg or ast.copy_location(ast.Constant(None), node))
+            call = self.expressions.call("ensure", node.test, message, like=node)
+            node = ast.copy_location(ast.Expr(call), node)
+        elif isinstance(node, ast.Raise) and node.exc is not None:
+            node.exc = self.expressions.call("raising", node.exc, like=node.exc)
+        elif isinstance(node, (ast.With, ast.Try, ast.Match)):
+            return [self.compound(node)]
+        return [self.expressions.visit(node)]
+
+    def compound(self, node: Any) -> Any:
+        """A statement whose blocks stay where they are."""
+        for item in getattr(node, "items", ()):
+            item.context_expr = self.expressions.visit(item.context_expr)
+        for name in ("body", "orelse", "finalbody"):
+            if isinstance(getattr(node, name, None), list):
+                setattr(node, name, self.block(getattr(node, name)))
+        for part in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+            part.body = self.block(part.body)
+        return node
+
+    def nested(self, kind: str, body: list[ast.stmt], like: ast.AST, parameters: tuple[str, ...] = ()) -> ast.stmt:
+        """A block as a function that shares the names it binds."""
+        own = {n for n in assigned_names(body) - set(parameters) if not n.startswith(_BLOCKS)}
+        names = sorted(own - self.globals)
+        self.shared |= own - self.outside
+        self.count += 1
+        head: list[ast.stmt] = [ast.Nonlocal(names)] if names else []
+        if declared := sorted(own & self.globals):
+            head.append(ast.Global(declared))
+        arguments = ast.arguments([], [ast.arg(p) for p in parameters], None, [], [], None, [])
+        extra: dict[str, Any] = {"type_params": []} if "type_params" in ast.FunctionDef._fields else {}
+        function = ast.FunctionDef(
+            f"{PREFIX}{kind}{self.count}", arguments, [*head, *(body or [ast.Pass()])], [], **extra
+        )
+        for node in (function, *head):
+            ast.copy_location(node, like)
+        return ast.fix_missing_locations(function)
+
+    def _names(self, names: set[str], like: ast.AST) -> ast.expr:
+        items: list[ast.expr] = [ast.Constant(name) for name in sorted(names - self.outside)]
+        return ast.fix_missing_locations(ast.copy_location(ast.Tuple(items, ast.Load()), like))
+
+    def _read(self, function: Any, like: ast.AST) -> ast.expr:
+        return ast.copy_location(ast.Name(function.name, ast.Load()), like)
+
+    def _call(self, method: str, *arguments: ast.expr, like: Any) -> ast.stmt:
+        place: Any = getattr(like, "iter", None) or getattr(like, "test", like)
+        call = self.expressions.call(method, *arguments, like=place)
+        return ast.fix_missing_locations(ast.copy_location(ast.Expr(call), place))
+
+    def for_loop(self, node: Any) -> list[ast.stmt]:
+        item = f"{PREFIX}item"
+        target = ast.copy_location(ast.Assign([node.target], ast.Name(item, ast.Load())), node.target)
+        body = self.block([ast.fix_missing_locations(target), *node.body])
+        function = self.nested("body", body, node, (item,))
+        stopped = ast.copy_location(ast.Constant(node.stopped), node)
+        call = self._call(
+            "for_loop",
+            self.expressions.visit(node.iter),
+            self._read(function, node),
+            self._names(node.carried, node),
+            self._names(node.needed, node),
+            stopped,
+            like=node,
+        )
+        return [function, call]
+
+    def while_loop(self, node: Any) -> list[ast.stmt]:
+        test: ast.expr = node.test
+        if node.stopped:
+            going = ast.UnaryOp(ast.Not(), ast.Name(node.stopped, ast.Load()))
+            test = ast.BoolOp(ast.And(), [going, test])
+            ast.fix_missing_locations(ast.copy_location(test, node.test))
+        returned = ast.copy_location(ast.Return(self.expressions.visit(test)), node.test)
+        condition = self.nested("test", [ast.fix_missing_locations(returned)], node)
+        body = self.nested("body", self.block(node.body), node)
+        call = self._call(
+            "while_loop",
+            self._read(condition, node),
+            self._read(body, node),
+            self._names(node.carried, node),
+            self._names(node.needed, node),
+            like=node,
+        )
+        return [condition, body, call]
+
+    def branch(self, node: ast.If) -> list[ast.stmt]:
+        then = self.nested("then", self.block(node.body), node)
+        otherwise = self.nested("else", self.block(node.orelse), node)
+        needed: Any = node
+        call = self._call(
+            "branch",
+            self.expressions.visit(node.test),
+            self._read(then, node),
+            self._read(otherwise, node),
+            self._names(needed.needed, node),
+            like=node,
+        )
+        return [then, otherwise, call]

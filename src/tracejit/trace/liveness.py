@@ -1,0 +1,142 @@
+"""Which names of a function are still needed where: what a loop carries from turn to turn, what a branch hands on.
+
+Backwards over blocks without jumps (``jumps.py``). Cautious: a name that a nested function reads is needed everywhere.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+__all__ = ["annotate", "assigned_names"]
+
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def annotate(function: Any) -> None:
+    """Give each loop ``node.carried`` and each loop and branch ``node.needed``: names read in it before it sets them
+    (loops only), and names read after it."""
+    walk = _Liveness(_read_by_nested(function))
+    walk.block(function.body, set())
+
+
+def _read_by_nested(function: Any) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(function):
+        if node is not function and isinstance(node, (*_DEFINITIONS, ast.Lambda)):
+            found.update(n.id for n in ast.walk(node) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Store))
+    return found
+
+
+def assigned_names(nodes: Iterable[ast.AST]) -> set[str]:
+    """The names that statements bind in the function that they belong to."""
+    found: set[str] = set()
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, _DEFINITIONS):
+            found.add(node.name)
+            stack.extend(node.decorator_list)
+            continue
+        if isinstance(node, ast.Lambda):
+            continue
+        if isinstance(node, _COMPREHENSIONS):
+            found.update(n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
+            continue
+        found.update(_bound_by(node))
+        stack.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def _bound_by(node: Any) -> list[str]:
+    if isinstance(node, ast.Name):
+        return [] if isinstance(node.ctx, ast.Load) else [node.id]
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [(alias.asname or alias.name).split(".")[0] for alias in node.names]
+    if isinstance(node, (ast.MatchAs, ast.MatchStar, ast.ExceptHandler)):
+        return [node.name] if node.name else []
+    if isinstance(node, ast.MatchMapping):
+        return [node.rest] if node.rest else []
+    return []
+
+
+class _Liveness:
+    def __init__(self, always: set[str]) -> None:
+        self.always = always
+
+    def block(self, statements: Sequence[ast.stmt], after: set[str]) -> set[str]:
+        """The names that are needed before a block, given those needed after it."""
+        live = set(after)
+        for statement in reversed(statements):
+            live = self.statement(statement, live)
+        return live
+
+    def statement(self, node: Any, after: set[str]) -> set[str]:
+        if isinstance(node, ast.If):
+            node.needed = after | self.always
+            live = self.block(node.body, after) | self.block(node.orelse, after)
+            return live | _reads(node.test)
+        if isinstance(node, (ast.For, ast.While)):
+            return self.loop(node, after)
+        if isinstance(node, ast.With):
+            live = self.block(node.body, after)
+            for item in node.items:
+                live |= _reads(item)
+            return live
+        if isinstance(node, ast.Try):
+            return self.attempt(node, after)
+        if isinstance(node, ast.Match):
+            live = set(after) | _reads(node.subject)
+            for case in node.cases:
+                live |= self.block(case.body, after) | _reads(case.pattern)
+                if case.guard is not None:
+                    live |= _reads(case.guard)
+            return live
+        reads = _reads(node)
+        if isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            after = after - {name for target in targets for name in _plain_targets(target)}
+        return after | reads
+
+    def loop(self, node: Any, after: set[str]) -> set[str]:
+        test = _reads(node.test) if isinstance(node, ast.While) else set()
+        own = set(_plain_targets(node.target)) if isinstance(node, ast.For) else set()
+        flag = {node.stopped} if node.stopped else set()
+        head: set[str] = set()
+        while True:  # what one turn needs, the turn before has to keep
+            inside = self.block(node.body, after | head | test | flag)
+            following = (inside - own) | test | flag
+            if following <= head:
+                break
+            head |= following
+        node.carried = head | self.always
+        node.needed = after | self.always
+        first = _reads(node.iter) if isinstance(node, ast.For) else set()
+        return after | head | first
+
+    def attempt(self, node: ast.Try, after: set[str]) -> set[str]:
+        final = self.block(node.finalbody, after)
+        live = set(final)
+        for handler in node.handlers:
+            live |= self.block(handler.body, final) | (_reads(handler.type) if handler.type else set())
+        live |= self.block(node.orelse, final)
+        return self.block(node.body, live) | live
+
+
+def _plain_targets(target: ast.expr) -> list[str]:
+    """The names that a target certainly sets."""
+    if isinstance(target, ast.Name):
+        return [target.id]
+    if isinstance(target, (ast.Tuple, ast.List)):
+        return [name for item in target.elts for name in _plain_targets(item)]
+    return _plain_targets(target.value) if isinstance(target, ast.Starred) else []
+
+
+def _reads(node: ast.AST) -> set[str]:
+    """Every name that an expression or simple statement may read."""
+    found = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, (ast.Load, ast.Del))}
+    if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+        found.add(node.target.id)
+    return found

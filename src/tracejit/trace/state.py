@@ -1,0 +1,171 @@
+"""What loops and branches carry: the variables of the user's function, leaf by leaf, as operands of a region.
+
+A *kind* says how a leaf is seen by the program: an array, a NumPy scalar or a Python number. Kinds of two ways to one
+place are joined as Python and NumPy would promote them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import CellType, FunctionType
+from typing import Any
+
+import numpy as np
+
+from tracejit.ir.core import Literal, Operand
+from tracejit.ir.types import ArrayType
+from tracejit.trace.array import TracedArray, TracedScalar, new_array
+from tracejit.trace.base import Tracer
+from tracejit.trace.context import Trace, current_trace
+from tracejit.trace.dtypes import PYTHON_DTYPES, result_type
+from tracejit.trace.inputs import as_array, describe_input, materialize
+from tracejit.trace.scalar import PythonNumber, TracedNumber
+from tracejit.trace.sizes import UndecidedError
+from tracejit.trace.storage import Storage
+from tracejit.trace.values import cast, emit, full, literal, resolve_dims
+
+__all__ = ["UNDEFINED", "Kind", "blank", "cells_of", "enter", "get", "join", "kind_of", "operand_as", "put"]
+
+
+class _Undefined:
+    """A variable without a value."""
+
+    def __repr__(self) -> str:
+        return "undefined"
+
+
+UNDEFINED: Any = _Undefined()
+
+
+def cells_of(functions: Iterable[FunctionType]) -> dict[str, CellType]:
+    """The shared variables of nested functions, by name."""
+    cells: dict[str, CellType] = {}
+    for function in functions:
+        cells.update(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    return cells
+
+
+def get(cell: CellType) -> Any:
+    """The value of a variable, or UNDEFINED."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return UNDEFINED
+
+
+def put(cell: CellType, value: Any) -> None:
+    """Set a variable, or unset it."""
+    if value is not UNDEFINED:
+        cell.cell_contents = value
+    elif get(cell) is not UNDEFINED:
+        del cell.cell_contents
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a leaf is seen: form "array", "scalar" (of NumPy) or "python"; its type; the class of a Python number."""
+
+    form: str
+    type: ArrayType
+    python_type: type | None = None
+
+    def __str__(self) -> str:
+        if self.python_type is not None:
+            return f"a Python {self.python_type.__name__}"
+        return f"a NumPy scalar {self.type.dtype}" if self.form == "scalar" else f"an array {self.type}"
+
+
+def kind_of(leaf: Any) -> Kind | None:
+    """The kind of a leaf; None for what the program does not compute (functions, strings, None, ...)."""
+    if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biufc":
+        leaf = as_array(leaf)
+    if isinstance(leaf, TracedArray):
+        return Kind("array", ArrayType(leaf.dtype, resolve_dims(leaf.dims)))
+    if isinstance(leaf, TracedScalar):
+        return Kind("scalar", ArrayType(leaf.dtype))
+    if isinstance(leaf, np.generic):
+        return Kind("scalar", ArrayType(leaf.dtype)) if leaf.dtype.kind in "biufc" else None
+    kind = leaf.python_type if isinstance(leaf, PythonNumber) else type(leaf)
+    if kind not in PYTHON_DTYPES:
+        return None
+    return Kind("python", ArrayType(PYTHON_DTYPES[kind]), kind)
+
+
+def operand_as(leaf: Any, kind: Kind) -> Operand:
+    """A leaf as an operand of the current trace, in the dtype of a kind."""
+    if isinstance(leaf, np.ndarray):
+        leaf = as_array(leaf)
+    if isinstance(leaf, TracedArray):
+        return cast(leaf.operand(), kind.type.dtype)
+    return materialize(describe_input(leaf)[1], kind.type.dtype)
+
+
+def enter(operand: Operand, kind: Kind, trace: Trace | None = None) -> Any:
+    """What the user's code sees of an operand of the current trace."""
+    if kind.form == "array":
+        return new_array(operand, trace)
+    if kind.form == "scalar":
+        return TracedScalar(operand)
+    assert kind.python_type is not None
+    if isinstance(operand, Literal):
+        return kind.python_type(operand.value)
+    return TracedNumber(operand, kind.python_type)
+
+
+def join(a: Kind, b: Kind) -> Kind | None:
+    """The kind that holds values of both; None where there is none."""
+    if a == b:
+        return a
+    if "array" in (a.form, b.form):
+        return _join_arrays(a, b)
+    if a.python_type is not None and b.python_type is not None:
+        kind = max((a.python_type, b.python_type), key=_ORDER.index)
+        return Kind("python", ArrayType(PYTHON_DTYPES[kind]), kind)
+    parts = [k.type.dtype if k.python_type is None else k.python_type for k in (a, b)]
+    return Kind("scalar", ArrayType(result_type(*parts)))
+
+
+_ORDER = (bool, int, float, complex)
+
+
+def _join_arrays(a: Kind, b: Kind) -> Kind | None:
+    if a.form != b.form or a.type.rank != b.type.rank or a.type.dtype != b.type.dtype:
+        return None
+    sizes = current_trace().sizes
+    try:
+        same = all(map(sizes.require_equal, a.type.dims, b.type.dims))
+    except UndecidedError:
+        return None
+    return Kind("array", a.type.with_dims(resolve_dims(a.type.dims))) if same else None
+
+
+def blank(kind: Kind) -> Operand:
+    """Any value of a kind, where nothing reads it."""
+    if kind.type.dims:
+        return emit("empty", dtype=kind.type.dtype, dims=kind.type.dims)
+    return literal(0, kind.type.dtype)
+
+
+def zeros(kind: Kind) -> Operand:
+    """Zeros of a kind."""
+    return full(literal(0, kind.type.dtype), kind.type.dims)
+
+
+def is_outside(leaf: Any, trace: Trace) -> bool:
+    """Whether a leaf shows memory that the caller knows."""
+    return isinstance(leaf, TracedArray) and leaf.storage.trace is not trace and leaf.storage.origin is not None
+
+
+def ambiguous(value: Any, reason: str) -> Any:
+    """An array that must not be written, since nobody knows whose memory it is."""
+    storage: Storage = value.storage
+    storage.ambiguous = reason
+    return value
+
+
+def holds_tracers_of(value: Any, trace: Trace) -> bool:
+    """Whether a leaf belongs to a trace."""
+    if isinstance(value, TracedArray):
+        return value.storage.trace is trace
+    return isinstance(value, Tracer) and getattr(value, "owner", None) is trace
