@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ALL_DTYPES", "NAMES", "THEMES", "entries", "samples"]
+__all__ = ["NAMES", "REFUSED", "THEMES", "entries", "samples", "split"]
 
-ALL_DTYPES = tuple("?bhilBHILefdFD")
 NAMES = "x, w, v, s, e, o, c, i, m"
 
 
@@ -38,7 +37,12 @@ def samples(dtype: str) -> tuple[Any, ...]:
 
 def entries(theme: str) -> list[str]:
     """The expressions of a theme."""
-    return [entry.strip() for line in THEMES[theme].strip().splitlines() for entry in line.split(" | ")]
+    return split(THEMES[theme])
+
+
+def split(text: str) -> list[str]:
+    """The expressions of one text."""
+    return [entry.strip() for line in text.strip().splitlines() for entry in line.split(" | ")]
 
 
 THEMES = {
@@ -83,34 +87,22 @@ np.nanstd(x, 0, ddof=1, keepdims=True) | np.average(x) | np.average(x, 0) | np.a
 np.average(x, weights=np.ones((4, 3))) | np.average(x, axis=1, weights=np.ones(3), returned=True)
 np.average(x, returned=True) | np.average(x, 1, keepdims=True) | np.average(x, weights=np.ones(3))
 np.average(c, (0, 1), np.ones((2, 3))) | np.average(x, 0, np.ones(3)) | np.cov(x) | np.cov(v)
-np.cov(x, rowvar=False) | np.cov(x, w) | np.cov(x, bias=True) | np.cov(x, ddof=0)
-np.cov(x, aweights=np.arange(1, 4)) | np.cov(x, fweights=np.arange(1, 4)) | np.corrcoef(x + np.eye(4, 3)) | np.cov(s)
-np.corrcoef(x + np.eye(4, 3), rowvar=False) | np.cov(x, dtype="f8") | np.median(x) | np.median(x, 0) | np.median(v)
-np.median(c, axis=(0, 1)) | np.median(x, axis=1, keepdims=True) | np.median(o) | np.median(s) | np.nanmedian(x, 0)
-np.percentile(x, 30) | np.percentile(x, [10, 50], axis=0) | np.quantile(x, 0.25) | np.quantile(x, [0.1, 0.9], axis=1)
-np.quantile(x, 0.5, method="nearest") | np.quantile(x, 0.3, axis=0, method="lower", keepdims=True)
-np.nanpercentile(x, 30, axis=0) | np.nanquantile(v, 0.3) | np.quantile(v, 0.3, method="hazen") | np.quantile(v, 2)
-np.bincount(i + 1) | np.bincount(i + 1, minlength=9) | np.bincount(i + 1, weights=v[:4].real) | np.histogram(v)
-np.histogram(x, bins=4) | np.histogram(x, bins=3, range=(0, 5)) | np.histogram(v, bins=[0, 1, 5, 9])
-np.histogram(v, 3, density=True) | np.histogram(v, 3, weights=np.arange(5.0)) | np.histogram_bin_edges(v, 4)
-np.histogram2d(v, v[::-1], 3) | np.histogram2d(v, v[::-1], [[0, 1, 5], [0, 2, 9]]) | np.digitize(v, [0, 1, 5])
-np.digitize(v, [5, 1, 0]) | np.digitize(x, np.array([0, 1, 5]), right=True) | np.searchsorted([0, 1, 2, 5], v)
-np.searchsorted(np.arange(4), x, side="right") | np.searchsorted(np.cumsum(np.abs(v)), 3)
+np.cov(x, rowvar=False) | np.cov(x, w) | np.cov(x, bias=True) | np.cov(x, ddof=0) | np.corrcoef(x + np.eye(4, 3))
+np.cov(s) | np.corrcoef(x + np.eye(4, 3), rowvar=False) | np.cov(x, dtype="f8") | np.digitize(v, [0, 1, 5])
+np.digitize(v, [5, 1, 0]) | np.digitize(x, np.array([0, 1, 5]), right=True) | np.searchsorted(np.cumsum(np.abs(v)), 3)
 np.interp(v, [0, 1, 5], [3, 4, 8]) | np.interp(v, np.arange(3.0), np.array([1.0, 2, 0]), left=-1, right=7)
 np.interp(2.5, np.arange(4), v[:4].real) | np.interp(x, np.arange(3.0), np.array([1.0, 2, 0]))
-np.interp(v, [0, 3], [1, 2], period=4)
 """,
     "differences": """
 np.diff(x) | np.diff(x, axis=0) | np.diff(v, 2) | np.diff(v, 0) | np.diff(x, prepend=0) | np.diff(x, append=w, axis=0)
 np.diff(s) | np.diff(v, -1) | np.diff(e, axis=0) | np.diff(o) | np.ediff1d(v) | np.ediff1d(x)
 np.ediff1d(v, to_end=v[:2]) | np.ediff1d(v, to_begin=v[0], to_end=v[:2]) | np.ediff1d(o) | np.gradient(v)
-np.gradient(x) | np.gradient(x, axis=0) | np.gradient(v, 2) | np.gradient(v, np.array([0, 1, 3, 4, 7]))
-np.gradient(x, 2, 3) | np.gradient(v, edge_order=2) | np.gradient(c, axis=(0, 2)) | np.gradient(o) | np.trapezoid(v)
-np.trapezoid(x, axis=0) | np.trapezoid(x, dx=2) | np.trapezoid(v, np.arange(5)) | np.trapezoid(x, w, axis=0)
-np.trapezoid(x, np.array([0, 2, 3])) | np.convolve(v, v[:3]) | np.convolve(v[:2], v)
-np.convolve(v, [1, 2, 1], "same") | np.convolve(v, v[:2], "valid") | np.convolve(v, [])
-np.convolve(v, v[:4], mode="same") | np.convolve(v, x) | np.convolve(v, s) | np.correlate(v, v[:3])
-np.correlate(v, v[:3], "full") | np.correlate(v[:2], v, "same") | np.correlate(v[:2], v)
+np.gradient(x) | np.gradient(x, axis=0) | np.gradient(v, 2) | np.gradient(x, 2, 3) | np.gradient(v, edge_order=2)
+np.gradient(c, axis=(0, 2)) | np.gradient(o) | np.trapezoid(v) | np.trapezoid(x, axis=0) | np.trapezoid(x, dx=2)
+np.trapezoid(v, np.arange(5)) | np.trapezoid(x, w, axis=0) | np.trapezoid(x, np.array([0, 2, 3]))
+np.convolve(v, v[:3]) | np.convolve(v[:2], v) | np.convolve(v, [1, 2, 1], "same") | np.convolve(v, v[:2], "valid")
+np.convolve(v, []) | np.convolve(v, v[:4], mode="same") | np.convolve(v, x) | np.convolve(v, s)
+np.correlate(v, v[:3]) | np.correlate(v, v[:3], "full") | np.correlate(v[:2], v, "same") | np.correlate(v[:2], v)
 np.correlate(v, v[:2], "same") | np.correlate(v, [1, 2, 3, 4], "same") | np.unwrap(v) | np.unwrap(x, axis=0)
 np.unwrap(v, period=4) | np.unwrap(v, discont=5) | np.cross(x, w) | np.cross(x[0], w) | np.cross(v[:3], v[1:4])
 np.cross(c[:, :, 0], c[:, :, 1]) | np.cross(x.T[:, :3], w.T[:, :3], axis=0) | np.cross(v[:2], v[:2]) | np.cross(v, v)
@@ -148,14 +140,13 @@ r = np.zeros((2, 5)); np.fill_diagonal(r, 3); return r
 r = np.zeros((2, 2, 2), x.dtype); np.fill_diagonal(r, 1); return r | r = c.copy(); np.fill_diagonal(r, 1); return r
 r = v.copy(); np.fill_diagonal(r, 1); return r | np.vander(v) | np.vander(v, 3) | np.vander(v, increasing=True)
 np.vander(x) | np.kron(x, v) | np.kron(x, w) | np.kron(s, x) | np.kron(c, x) | np.kron(v, v) | np.copy(x)
-x.copy("F") | np.array(x, ndmin=4) | np.ix_(v > 1, i[:2]) | x[np.ix_([0, 2], [1, 2])] | np.asfortranarray(x)
-np.ascontiguousarray(s) | np.require(x) | np.asarray_chkfinite(x) | x.swapaxes(0, -1) | x.view() | x.nbytes
-x.itemsize | x.size | c.ndim | x.dtype | x.shape | x.T.shape | len(x) | np.fft.fftshift(v) | np.fft.ifftshift(x)
-np.fft.fftshift(x, axes=0) | np.unravel_index(i, (2, 2)) | np.unravel_index(5, (2, 3)) | np.unravel_index(11, x.shape)
-np.unravel_index(np.argmax(x), x.shape) | np.ravel_multi_index((i[:2], i[1:3]), (3, 4))
-np.ravel_multi_index((i, i), (4, 4), mode="wrap") | np.ravel_multi_index((1, 2), x.shape)
-np.ravel_multi_index((i, i), (3, 3)) | np.unravel_index(99, (2, 3)) | np.unravel_index(i, (2, 2), order="F")
-np.ravel_multi_index((i, i), (4, 4), mode="clip", order="F")
+x.copy("F") | np.array(x, ndmin=4) | x[np.ix_([0, 2], [1, 2])] | np.asfortranarray(x) | np.ascontiguousarray(s)
+np.require(x) | x.swapaxes(0, -1) | x.view() | x.nbytes | x.itemsize | x.size | c.ndim | x.dtype | x.shape | x.T.shape
+len(x) | np.fft.fftshift(v) | np.fft.ifftshift(x) | np.fft.fftshift(x, axes=0) | np.unravel_index(i, (2, 2))
+np.unravel_index(5, (2, 3)) | np.unravel_index(11, x.shape) | np.unravel_index(np.argmax(x), x.shape)
+np.ravel_multi_index((i[:2], i[1:3]), (3, 4)) | np.ravel_multi_index((i, i), (4, 4), mode="wrap")
+np.ravel_multi_index((1, 2), x.shape) | np.ravel_multi_index((i, i), (3, 3)) | np.unravel_index(99, (2, 3))
+np.unravel_index(i, (2, 2), order="F") | np.ravel_multi_index((i, i), (4, 4), mode="clip", order="F")
 """,
     "joining": """
 np.concatenate([x, w]) | np.concatenate((x, w), axis=1) | np.concatenate([x, v], axis=None) | np.concatenate([x, v])
@@ -186,9 +177,8 @@ np.pad(x, 1, constant_values=((1, 2), (3, 4))) | np.pad(x, 2, "edge") | np.pad(x
 np.pad(x, 1, "symmetric") | np.pad(x, 1, "wrap") | np.pad(v, 7, "reflect") | np.pad(v, 7, "wrap")
 np.pad(v, (6, 13), "symmetric") | np.pad(x, 1, "maximum") | np.pad(x, 1, "minimum") | np.pad(x, 1, "mean")
 np.pad(x, 2, "linear_ramp") | np.pad(x, 2, "linear_ramp", end_values=3) | np.pad(x, 1, "maximum", stat_length=2)
-np.pad(v, 2, "mean", stat_length=(1, 3)) | np.pad(v, 1, "empty").shape | np.pad(v, 3, "reflect", reflect_type="odd")
-np.pad(v, 3, "symmetric", reflect_type="odd") | np.pad(x, -1) | np.pad(x, 1, "nothing") | np.pad(e, 1) | np.pad(x, 0)
-np.pad(x, [(1, 1)], "edge") | np.pad(e, 1, "edge") | np.pad(v, 1.5) | np.pad(x, 1, "median") | np.pad(s, 1)
+np.pad(v, 2, "mean", stat_length=(1, 3)) | np.pad(v, 1, "empty").shape | np.pad(x, -1) | np.pad(x, 1, "nothing")
+np.pad(e, 1) | np.pad(x, 0) | np.pad(x, [(1, 1)], "edge") | np.pad(e, 1, "edge") | np.pad(v, 1.5) | np.pad(s, 1)
 np.pad(o, 3, "reflect") | np.pad(x, {0: 1}) | np.pad(x, {-1: (1, 2)}, "edge")
 np.pad(c, ((0, 0), (1, 1), (2, 0)), "wrap") | np.pad(v, 1, "edge", constant_values=3) | np.packbits(m)
 np.packbits(m, axis=0) | np.packbits(m, axis=1, bitorder="little") | np.packbits(x)
@@ -220,25 +210,24 @@ r = x.copy(); r.put([3], 2); return r | r = x.copy(); np.put(r, i + 20, 1, mode=
 r = x.copy(); np.put(r, 99, 1); return r | np.put(x.T, [1, 2], [5, 6]); return x
 r = x.copy(); np.putmask(r, r > 2, 1); return r | r = x.copy(); np.putmask(r, m, w); return r
 r = x.copy(); np.putmask(r, m, [1, 2]); return r | r = x.copy(); np.place(r, m, [1, 2, 3]); return r
-r = x.copy(); np.place(r, r > 2, 5); return r | r = x.copy(); np.place(r, m, []); return r
-r = x.copy(); np.copyto(r, w); return r | r = x.copy(); np.copyto(r, w, where=m); return r
-r = x.copy(); np.copyto(r, 1); return r | r = x.copy(); np.copyto(r, 2.5); return r
-r = x.copy(); np.copyto(r, 2.5, casting="unsafe"); return r | r = x.copy(); np.copyto(r, v); return r
-np.compress([True, False, True], x, axis=1) | np.compress([0, 1], x, axis=0) | np.compress([True, False, True], x)
-v.compress([1, 0, 1]) | np.compress([True] * 9, v) | np.extract([True, False, True, False, True], v)
-np.extract([[True, False, True]] * 4, x) | np.isclose(x, w) | np.isclose(x, x + 1e-9) | np.isclose(x, w, rtol=1)
-np.isclose(x, x, equal_nan=True) | np.allclose(x, w) | np.allclose(x, x) | np.array_equal(x, x) | np.array_equal(x, v)
-np.array_equal(x, x, equal_nan=True) | np.array_equiv(x, x[None]) | np.array_equiv(x, v) | np.array_equiv(v, v[0])
-np.nan_to_num(x) | np.nan_to_num(x, nan=1) | np.nan_to_num(s) | np.real(x) | np.imag(x) | np.real(s) | np.imag(s)
-np.angle(x) | np.angle(v, deg=True) | np.round(x) | np.round(x, 1) | np.round(x, -1) | x.round(2) | np.around(v, 1)
-np.round(s, 1) | np.fix(x) | np.sinc(x) | np.i0(v) | np.isposinf(x) | np.isneginf(x) | np.isreal(x) | np.iscomplex(x)
-np.isrealobj(x) | np.iscomplexobj(x) | np.isscalar(x) | np.isscalar(x[0, 0]) | np.isscalar(s) | np.real_if_close(x)
-np.real_if_close(x + 0j) | np.isfortran(x) | np.result_type(x, v) | np.can_cast(x, "f8") | np.min_scalar_type(x)
-np.common_type(x, v) | np.promote_types(x.dtype, "f4") | np.issubdtype(x.dtype, np.floating)
-np.isdtype(x.dtype, "real floating") | np.iterable(x) | np.iterable(s)
-np.finfo(x.dtype).eps | np.iinfo(x.dtype).max | np.typename(x.dtype.char)
-np.mintypecode([x.dtype.char]) | np.isin(x, [1, 2]) | np.isin(v, v[:2], invert=True) | np.logical_and(x, w)
-np.logical_not(x) | np.apply_along_axis(np.sum, 0, x) | np.apply_along_axis(lambda t: t * 2, 1, x)
+r = x.copy(); np.place(r, r > 2, 5); return r | r = x.copy(); np.copyto(r, w); return r
+r = x.copy(); np.copyto(r, w, where=m); return r | r = x.copy(); np.copyto(r, 1); return r
+r = x.copy(); np.copyto(r, 2.5); return r | r = x.copy(); np.copyto(r, 2.5, casting="unsafe"); return r
+r = x.copy(); np.copyto(r, v); return r | np.compress([True, False, True], x, axis=1) | np.compress([0, 1], x, axis=0)
+np.compress([True, False, True], x) | v.compress([1, 0, 1]) | np.compress([True] * 9, v)
+np.extract([True, False, True, False, True], v) | np.extract([[True, False, True]] * 4, x) | np.isclose(x, w)
+np.isclose(x, x + 1e-9) | np.isclose(x, w, rtol=1) | np.isclose(x, x, equal_nan=True) | np.allclose(x, w)
+np.allclose(x, x) | np.array_equal(x, x) | np.array_equal(x, v) | np.array_equal(x, x, equal_nan=True)
+np.array_equiv(x, x[None]) | np.array_equiv(x, v) | np.array_equiv(v, v[0]) | np.nan_to_num(x)
+np.nan_to_num(x, nan=1) | np.nan_to_num(s) | np.real(x) | np.imag(x) | np.real(s) | np.imag(s) | np.angle(x)
+np.angle(v, deg=True) | np.round(x) | np.round(x, 1) | np.round(x, -1) | x.round(2) | np.around(v, 1) | np.round(s, 1)
+np.fix(x) | np.sinc(x) | np.i0(v) | np.isposinf(x) | np.isneginf(x) | np.isreal(x) | np.iscomplex(x) | np.isrealobj(x)
+np.iscomplexobj(x) | np.isscalar(x) | np.isscalar(x[0, 0]) | np.isscalar(s) | np.isfortran(x) | np.result_type(x, v)
+np.can_cast(x, "f8") | np.min_scalar_type(x) | np.common_type(x, v) | np.promote_types(x.dtype, "f4")
+np.issubdtype(x.dtype, np.floating) | np.isdtype(x.dtype, "real floating") | np.iterable(x) | np.iterable(s)
+np.finfo(x.dtype).eps | np.iinfo(x.dtype).max | np.typename(x.dtype.char) | np.mintypecode([x.dtype.char])
+np.isin(x, [1, 2]) | np.isin(v, v[:2], invert=True) | np.logical_and(x, w) | np.logical_not(x)
+np.apply_along_axis(np.sum, 0, x) | np.apply_along_axis(lambda t: t * 2, 1, x)
 np.apply_along_axis(lambda t: t[:2], 0, c) | np.apply_over_axes(np.sum, c, (0, 2)) | np.apply_over_axes(np.sum, x, 1)
 np.apply_along_axis(lambda t, k: t[0] + k, -1, x, 3) | np.apply_along_axis(lambda t: [t[0], t[1]], 0, x)
 np.vectorize(lambda t: t * 2 + 1)(x) | np.vectorize(lambda a, b: a + b)(x, v[:3])
@@ -256,13 +245,12 @@ np.zeros_like(x, shape=(2, 2)) | np.zeros_like(s) | np.ones_like(e) | np.full(3,
 np.eye(2, 4, 1, dtype=x.dtype) | np.identity(3, x.dtype) | np.tri(3) | np.tri(3, 5, -1, dtype=x.dtype)
 np.eye(3, k=-5) | np.tri(2, k=9) | np.arange(5) | np.arange(2, 8, 2) | np.arange(0, 1, 0.1) | np.arange(3.5)
 np.arange(5, dtype=x.dtype) | np.arange(9, 2, -2) | np.arange(x.shape[0]) | np.arange(1, 10, x.shape[1])
-np.arange(0, x.shape[0] / 2, 0.5) | np.linspace(0, 1) | np.linspace(0, 1, 5, retstep=True)
-np.linspace(0, 5, 4, False) | np.linspace(s, 5, 3) | np.linspace(v, 2, 3) | np.linspace(v, 2, 4, axis=-1)
-np.linspace(0, 9, 4, dtype=int) | np.linspace(-3, 1, 5, dtype=int) | np.linspace(0, 1, 0) | np.linspace(0, 1, -1)
-np.linspace(0, 1, 1) | np.linspace(0, 1, 1, endpoint=False, retstep=True) | np.linspace(s, s, 3)
-np.linspace(1, 0, x.shape[0]) | np.logspace(0, 2, 4) | np.logspace(0, 2, 4, base=2)
-np.logspace(0, 1, 3, endpoint=False) | np.logspace(0, s.real, 3) | np.geomspace(1, 1000, 4)
-np.geomspace(1, 8, 4, dtype=int) | np.geomspace(s + 9, 100, 3) | np.geomspace(-1, -8, 4) | np.geomspace(0, 1, 3)
+np.linspace(0, 1) | np.linspace(0, 1, 5, retstep=True) | np.linspace(0, 5, 4, False) | np.linspace(s, 5, 3)
+np.linspace(v, 2, 3) | np.linspace(v, 2, 4, axis=-1) | np.linspace(0, 9, 4, dtype=int)
+np.linspace(-3, 1, 5, dtype=int) | np.linspace(0, 1, 0) | np.linspace(0, 1, -1) | np.linspace(0, 1, 1)
+np.linspace(0, 1, 1, endpoint=False, retstep=True) | np.linspace(s, s, 3) | np.linspace(1, 0, x.shape[0])
+np.logspace(0, 2, 4) | np.logspace(0, 2, 4, base=2) | np.logspace(0, 1, 3, endpoint=False) | np.logspace(0, s.real, 3)
+np.geomspace(1, 1000, 4) | np.geomspace(1, 8, 4, dtype=int) | np.geomspace(-1, -8, 4) | np.geomspace(0, 1, 3)
 np.logspace(0, 2, 3, base=np.array([2, 3])[:, None], axis=-1) | np.meshgrid(v, x[0])
 np.meshgrid(v, x[0], indexing="ij") | np.meshgrid(v, x[0], sparse=True) | np.meshgrid(v)
 np.meshgrid(v, v[:2], v[:3]) | np.meshgrid() | np.meshgrid(v, s) | np.mgrid[0:3, 0:2] | np.mgrid[0:1:5j]
@@ -322,9 +310,28 @@ np.linalg.vector_norm(v, ord=0)
 """,
     "polynomials": """
 np.polyval([1, 2, 3], x) | np.polyval(v, 2) | np.polyval(v, x) | np.polyval([], v) | np.polyadd(v, [1, 2])
-np.polyadd(v[:2], v) | np.polysub(v, [1, 2]) | np.polysub([1], v) | np.polymul(v, [1, 2]) | np.polymul(v, v)
-np.polyder(v) | np.polyder(v, 2) | np.polyder(v, 0) | np.polyder(v, -1) | np.polyint(v) | np.polyint(v, 2)
-np.polyint(v, k=3) | np.polyint(v, 2, [1, 2]) | np.polyadd([1, 2], 3) | np.polyval([s, 1, 2], v) | np.polyder(o)
-np.polyint(v, 0) | np.polyint(v, -1)
+np.polyadd(v[:2], v) | np.polysub(v, [1, 2]) | np.polysub([1], v) | np.polyder(v) | np.polyder(v, 2)
+np.polyder(v, 0) | np.polyder(v, -1) | np.polyint(v) | np.polyint(v, 2) | np.polyint(v, k=3)
+np.polyint(v, 2, [1, 2]) | np.polyadd([1, 2], 3) | np.polyval([s, 1, 2], v) | np.polyder(o) | np.polyint(v, 0)
+np.polyint(v, -1)
 """,
 }
+
+# What is refused: most of it needs a call of NumPy when the program runs.
+REFUSED = """
+np.cov(x, aweights=np.arange(1, 4)) | np.cov(x, fweights=np.arange(1, 4)) | np.median(x) | np.median(x, 0)
+np.median(v) | np.median(c, axis=(0, 1)) | np.median(x, axis=1, keepdims=True) | np.median(o) | np.median(s)
+np.nanmedian(x, 0) | np.percentile(x, 30) | np.percentile(x, [10, 50], axis=0) | np.quantile(x, 0.25)
+np.quantile(x, [0.1, 0.9], axis=1) | np.quantile(x, 0.5, method="nearest")
+np.quantile(x, 0.3, axis=0, method="lower", keepdims=True) | np.nanpercentile(x, 30, axis=0) | np.nanquantile(v, 0.3)
+np.quantile(v, 0.3, method="hazen") | np.quantile(v, 2) | np.bincount(i + 1) | np.bincount(i + 1, minlength=9)
+np.bincount(i + 1, weights=v[:4].real) | np.histogram(v) | np.histogram(x, bins=4)
+np.histogram(x, bins=3, range=(0, 5)) | np.histogram(v, bins=[0, 1, 5, 9]) | np.histogram(v, 3, density=True)
+np.histogram(v, 3, weights=np.arange(5.0)) | np.histogram_bin_edges(v, 4) | np.histogram2d(v, v[::-1], 3)
+np.histogram2d(v, v[::-1], [[0, 1, 5], [0, 2, 9]]) | np.searchsorted([0, 1, 2, 5], v)
+np.searchsorted(np.arange(4), x, side="right") | np.interp(v, [0, 3], [1, 2], period=4)
+np.gradient(v, np.array([0, 1, 3, 4, 7])) | np.ix_(v > 1, i[:2]) | np.asarray_chkfinite(x)
+np.pad(v, 3, "reflect", reflect_type="odd") | np.pad(v, 3, "symmetric", reflect_type="odd") | np.pad(x, 1, "median")
+r = x.copy(); np.place(r, m, []); return r | np.real_if_close(x) | np.real_if_close(x + 0j)
+np.arange(0, x.shape[0] / 2, 0.5) | np.geomspace(s + 9, 100, 3) | np.polymul(v, [1, 2]) | np.polymul(v, v)
+"""

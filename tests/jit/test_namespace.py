@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 import pytest
 
 import tracejit as tj
-from tests.jit.namespace_table import NAMES, THEMES, entries, samples
+from tests.jit.namespace_table import NAMES, REFUSED, THEMES, entries, samples, split
 from tests.trace.harness import check, function_of, outcome, same
 
 
@@ -28,30 +27,32 @@ def test_interpreted(theme: str, dtype: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.filterwarnings("ignore")  # of NumPy, about the values
 @pytest.mark.parametrize("dtype", list("ldF"))
 @pytest.mark.parametrize("theme", THEMES)
 def test_compiled(theme: str, dtype: str) -> None:
-    """What NumPy accepts, compiled many at a time."""
-    accepted = []
+    """What NumPy accepts gives the same as machine code."""
+    wrong = []
     for entry in entries(theme):
         function = function_of(entry, NAMES)
-        result, error = outcome(function, samples(dtype), {})
-        if error is None and result is not None:
-            accepted.append((entry, function))
-    for start in range(0, len(accepted), _AT_ONCE):
-        _check_compiled(accepted[start : start + _AT_ONCE], dtype)
+        expected, error = outcome(function, samples(dtype), {})
+        if error is not None:
+            continue
+        try:
+            with np.errstate(all="ignore"):
+                same(tj.jit(function)(*samples(dtype)), expected, 1e-5 if dtype == "F" else 1e-12)
+        except Exception as problem:
+            wrong.append(f"{entry}: {type(problem).__name__}: {problem}")
+    assert not wrong, "\n".join(wrong)
 
 
-_AT_ONCE = 16
-
-
-def _check_compiled(accepted: list[tuple[str, Any]], dtype: str) -> None:
-    def program(*args: Any) -> list[Any]:
-        return [function(*args) for _, function in accepted]
-
-    expected = [outcome(function, samples(dtype), {})[0] for _, function in accepted]
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        found = tj.jit(program)(*samples(dtype))
-    for (entry, _), actual, wanted in zip(accepted, found, expected, strict=True):
-        same(actual, wanted, 1e-5 if dtype in "F" else 1e-12, entry)
+@pytest.mark.parametrize("dtype", list("ldF"))
+def test_refused_is_never_wrong(dtype: str) -> None:
+    """Where an entry is not compiled there is an exception, never another result than NumPy's."""
+    for entry in split(REFUSED):
+        function = function_of(entry, NAMES)
+        expected, error = outcome(function, samples(dtype), {})
+        found, problem = outcome(tj.jit(function), samples(dtype), {})
+        assert problem is not None or error is None, entry
+        if problem is None:
+            same(found, expected, 1e-5 if dtype == "F" else 1e-12, entry)

@@ -159,6 +159,11 @@ class SizeEnvironment:
 
     def _solve(self, difference: Dim) -> tuple[str, DimLike] | None:
         """The newest symbol that occurs once, with coefficient 1 or -1, and its value; ints of the call come last."""
+        terms = [(m, c) for m, c in difference.terms.items() if m]
+        if len(terms) == 1 and len(terms[0][0]) == 1 and terms[0][0][0].kind == "symbol":  # 2*n == 10
+            ((monomial, coefficient),) = terms
+            if difference.constant % coefficient == 0:
+                return monomial[0].name, -difference.constant // coefficient
         best: tuple[tuple[bool, int], str, Monomial, int] | None = None
         for monomial, coefficient in difference.terms.items():
             if len(monomial) != 1 or coefficient not in (1, -1) or monomial[0].kind != "symbol":

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from tracejit.ir.core import Operand
+from tracejit.trace.base import unknown_function
 from tracejit.trace.dtypes import INT64
-from tracejit.trace.registry import call
+from tracejit.trace.registry import FUNCTIONS
 from tracejit.trace.ufuncs import apply_ufunc
 from tracejit.trace.values import cast, emit, literal, reshape
 
@@ -60,7 +61,10 @@ def ufunc(function: np.ufunc, *inputs: Any, **kwargs: Any) -> Any:
 
 def left_to_numpy(function: Any, *args: Any, **kwargs: Any) -> Any:
     """What an implementation gives for arguments that only NumPy itself can work on."""
-    return call("python function", function, args, kwargs)
+    through_numpy = FUNCTIONS.get("python function")
+    if through_numpy is None:
+        raise unknown_function(function)
+    return through_numpy(function, args, kwargs)
 
 
 def in_range(places: Operand, total: Operand, mode: str, error: str = "", text: str = "") -> Operand:

@@ -226,6 +226,8 @@ def unstack(x: Any, *, axis: int = 0) -> tuple[Any, ...]:
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> TracedArray:
     """``np.pad`` with constants, edge values, or wrapped and reflected ones."""
     x = as_array(array)
+    if any(isinstance(w, int) and w < 0 for pair in _plain_pairs(pad_width, x.ndim) for w in pair):
+        raise ValueError("index can't contain negative values")
     if not _is_simple_pad(x, pad_width, mode, kwargs):
         return call("numpy source", np.pad, array, pad_width, mode, **kwargs)  # type: ignore[no-any-return]
     widths = _pairs(pad_width, x.ndim)
@@ -233,6 +235,10 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Tr
     for axis, (width, value) in enumerate(zip(widths, values, strict=True)):
         x = _padded(x, axis, tuple(as_dim(w) for w in width), mode, value)
     return new_array(x.operand())
+
+
+def _plain_pairs(pad_width: Any, rank: int) -> list[tuple[Any, Any]]:
+    return [] if isinstance(pad_width, dict) else _pairs(pad_width, rank)
 
 
 def _is_simple_pad(x: TracedArray, pad_width: Any, mode: Any, options: dict[str, Any]) -> bool:
