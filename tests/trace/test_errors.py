@@ -51,7 +51,6 @@ def test_branches_that_differ() -> None:
         (lambda x: list(range(int(x[0]))), ConcretizationError, "is known only when the compiled function runs"),
         (lambda x: np.where(x), UnsupportedError, r"use np.where\(condition, x, y\)"),
         (lambda x: np.nonzero(x), UnsupportedError, "np.nonzero is not compiled"),
-        (lambda x: np.vectorize(abs)(x), UnsupportedError, "np.vectorize is not compiled"),
         (lambda x: x.view(np.int64), UnsupportedError, "use .astype for conversions"),
         (lambda x: x.no_such_thing, AttributeError, "'numpy.ndarray' object has no attribute 'no_such_thing'"),
         (lambda x: np.arange(0, x[0]), ConcretizationError, "Use start"),
