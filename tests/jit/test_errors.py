@@ -171,7 +171,6 @@ def test_functions_that_are_not_compiled():
     assert text.startswith("np.unique is not compiled by tracejit (HERE). Call it before or after the traced function")
     text = refused(tj.UnsupportedError, lambda x: x[x > 0], X)
     assert "boolean mask" in text and "np.where(mask, x, other)" in text
-    assert "np.argmax of complex numbers" in refused(tj.UnsupportedError, lambda x: x.argmax(), X + 1j)
 
 
 def keep(x):

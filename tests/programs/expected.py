@@ -38,9 +38,6 @@ _NAMES = {
     "np.where with one argument": """
         dbscan zero_crossings
     """,
-    "np.mgrid": """
-        self_organising_map voronoi_labels
-    """,
     "np.sort": """
         kolmogorov_smirnov jacobi_eigenvalues
     """,
@@ -71,9 +68,6 @@ _NAMES = {
     "np.median": """
         median_filter
     """,
-    "np.add.at with values of another kind": """
-        skip_gram-float32
-    """,
     "new entries of a dictionary that was given": """
         adam
     """,
@@ -88,9 +82,6 @@ _NAMES = {
     """,
     "np.fft.fft": """
         split_step
-    """,
-    "np.insert": """
-        moving_average
     """,
     "np.linalg.inv": """
         kalman_track
