@@ -86,13 +86,13 @@ _NAMES = {
     "np.linalg.inv": """
         kalman_track
     """,
-    "WRONG: a list that grows on a condition in a loop": """
+    "a list that grows on a condition": """
         find_peaks
     """,
     "np.fft.rfft": """
         short_time_power
     """,
-    "WRONG: an argument that swaps its name in a loop is not written": """
+    "a version for an even and one for an odd count: the result is the argument or not": """
         jacobi_2d
     """,
 }
