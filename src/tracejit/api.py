@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from tracejit.config import config
 from tracejit.errors import UnsupportedError
+from tracejit.trace.registry import implements
 
 if TYPE_CHECKING:
     from tracejit.ir.core import Function
     from tracejit.runtime.function import CompiledFunction
 
 __all__ = ["jit", "make_ir"]
+
+
+@implements("vmap")
+def _vmap(fun: Callable[..., Any]) -> Callable[..., Any]:
+    """What functions of NumPy that apply a function to many elements are made of."""
+    from tracejit.batching import vmap  # noqa: PLC0415  (imported at the first use)
+
+    return vmap(fun)
 
 
 def jit(

@@ -243,6 +243,23 @@ def _constant() -> list[Sample]:
 # --------------------------------------------------------------------------------------------- indices, reductions
 
 
+def _search() -> list[Sample]:
+    found = []
+    for dtype in _ORDERED:
+        x = np.array([0, 1, 1, 3, 4]).astype(dtype)
+        values = np.array([[1, 0, 5], [2, 9, 1]]).astype(dtype)
+        if dtype.kind == "f":
+            x, values = np.append(x, [np.inf, np.nan, np.nan]), np.append(values, [[np.nan, -np.inf, np.inf]], axis=0)
+        for side in ("left", "right"):
+            found += [
+                Sample((x, values), {"side": side, "batch": 0}),
+                Sample((x, values[0, 0]), {"side": side, "batch": 0}),
+            ]
+            found += [Sample((x[:0], values), {"side": side, "batch": 0})]
+            found += [Sample((np.array([x, x]), values[:2]), {"side": side, "batch": 1})]
+    return found
+
+
 def _indexing(with_values: bool) -> list[Sample]:
     rows: list[tuple[tuple[int, ...], list[Any], tuple[int, ...]]] = [
         ((5,), [[0, 3, 3, 1]], (0,)),
@@ -394,6 +411,9 @@ TABLE: dict[str, Callable[[], list[Sample]]] = {
     "argmin": lambda: _along(_ORDERED, empty=False),
     "cumsum": lambda: _along(SOME[1:], empty=True),
     "cumprod": lambda: _along(SOME[1:], empty=True),
+    "cummax": lambda: _along(_ORDERED, empty=True),
+    "cummin": lambda: _along(_ORDERED, empty=True),
+    "search": _search,
     "dot": _dot,
     "cond": _cond,
     "while_loop": _while_loop,

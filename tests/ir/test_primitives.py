@@ -37,7 +37,7 @@ CONSTANT = set(
     "constant "
     "custom_jvp custom_linear custom_vjp dim empty eq "
     "floor floordiv fori_loop frexp_exponent gcd ge gt iota isfinite isinf isnan lcm le logical_not lt ne reduce_all "
-    "reduce_any rint shift_left shift_right signbit spacing stop_gradient trunc while_loop wrap_index".split()
+    "reduce_any rint search shift_left shift_right signbit spacing stop_gradient trunc while_loop wrap_index".split()
 )
 
 

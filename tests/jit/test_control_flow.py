@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import tracejit as tj
 from tests.util.compare import check
@@ -18,3 +19,99 @@ def test_an_error_in_a_loop_leaves_what_the_turns_before_it_wrote():
     check(f, x, y, np.array([0, 4, 2, 1, 1]), jitted=jitted)
     check(f, x, y, np.array([1, 2, 99, 0, 3]), jitted=jitted, in_loop=True)
     check(f, x, y, np.array([-5, 2, 4, -1, -6]), jitted=jitted, in_loop=True)
+
+
+# ------------------------------------------------------------------------- arrays whose names change from turn to turn
+
+
+def exchanged(g, n):
+    new = g.copy()
+    for k in range(n):
+        new[1:-1] = 0.5 * (g[2:] + g[:-2]) + k
+        g, new = new, g
+    return g
+
+
+def exchanged_without_result(g, n):
+    new = g.copy()
+    for _ in range(n):
+        new[:] = g + 1
+        g, new = new, g
+
+
+def of_three(g, n):
+    g = g.copy()
+    new, old = g.copy(), np.zeros(len(g))
+    for k in range(n):
+        new[1:-1] = 0.5 * (g[2:] + old[:-2]) + k
+        g, new, old = new, old, g
+    return g + old
+
+
+def in_an_outer_loop(g, n):
+    g = g.copy()
+    new = g.copy()
+    for t in range(3 * n):
+        for k in range(n):
+            new[1:-1] = 0.5 * (g[2:] + g[:-2]) + k
+            g, new = new, g
+        g[0] = t
+    return g
+
+
+def replaced_then_written(x, n):
+    for _ in range(n):
+        x = x + 1
+    x[0] = 0
+    return x
+
+
+def written_then_replaced(x, n):
+    for k in range(n):
+        x[0] = k + 7
+        x = x + 1
+    return x
+
+
+EXCHANGES = [
+    exchanged,
+    exchanged_without_result,
+    of_three,
+    in_an_outer_loop,
+    replaced_then_written,
+    written_then_replaced,
+]
+
+
+@pytest.mark.parametrize("function", EXCHANGES, ids=lambda f: f.__name__)
+def test_arrays_that_change_their_names_in_a_loop(function):
+    """What is written through either name is in that memory, the caller's too, after even and odd numbers of turns."""
+    jitted = tj.jit(function, exact=True)
+    for n in (5, 6, 1, 7, 12):
+        check(function, np.arange(6.0), n, jitted=jitted)
+
+
+def test_an_argument_that_may_have_another_name_is_not_written():
+    def f(g, n):
+        new = g.copy()
+        for _ in range(n):
+            new[1:-1] = 0.5 * (g[2:] + g[:-2])
+            if abs(new - g).max() < 1e-3:
+                break
+            g, new = new, g
+        return g
+
+    with pytest.raises(tj.errors.UnsupportedError, match="may be the memory of an argument or not"):
+        tj.jit(f)(np.arange(6.0), 50)
+
+
+def test_a_list_that_grows_on_a_traced_condition_is_refused():
+    def f(x):
+        out = []
+        for i in range(len(x)):
+            if x[i] > 0:
+                out.append(i)
+        return np.array(out)
+
+    with pytest.raises(tj.errors.UnsupportedError, match="a list or dict is changed where a traced condition holds"):
+        tj.jit(f)(np.array([1.0, -1, 2]))

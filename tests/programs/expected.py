@@ -38,9 +38,6 @@ _NAMES = {
     "np.where with one argument": """
         dbscan zero_crossings
     """,
-    "np.mgrid": """
-        self_organising_map voronoi_labels
-    """,
     "np.sort": """
         kolmogorov_smirnov jacobi_eigenvalues
     """,
@@ -71,9 +68,6 @@ _NAMES = {
     "np.median": """
         median_filter
     """,
-    "np.add.at with values of another kind": """
-        skip_gram-float32
-    """,
     "new entries of a dictionary that was given": """
         adam
     """,
@@ -89,19 +83,16 @@ _NAMES = {
     "np.fft.fft": """
         split_step
     """,
-    "np.insert": """
-        moving_average
-    """,
     "np.linalg.inv": """
         kalman_track
     """,
-    "WRONG: a list that grows on a condition in a loop": """
+    "a list that grows on a condition": """
         find_peaks
     """,
     "np.fft.rfft": """
         short_time_power
     """,
-    "WRONG: an argument that swaps its name in a loop is not written": """
+    "a version for an even and one for an odd count: the result is the argument or not": """
         jacobi_2d
     """,
 }

@@ -92,6 +92,8 @@ case("argmax", lambda x: [op("argmax", x, axis=1), x * x], [GRID], draw(3, 4))
 case("cumsum", lambda x: op("cumsum", x * x, axis=1), [GRID], draw(3, 4))
 case("cumprod", lambda x: op("cumprod", x, axis=1), [GRID], draw(3, 4))
 case("cumprod_zeros", lambda x: op("cumprod", x, axis=0), [GRID], WITH_ZEROS)
+case("cummax", lambda x: op("cummax", x, axis=1), [GRID], draw(3, 4))
+case("cummin", lambda x: op("cummin", x * x, axis=0), [GRID], draw(3, 4))
 # Contractions.
 case(
     "dot",

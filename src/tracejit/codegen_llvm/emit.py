@@ -134,21 +134,24 @@ def _bind_size(body: Body, eqn: Eqn) -> None:
 
 @handles("wrap_index")
 def _wrap_index(body: Body, eqn: Eqn) -> None:
-    """``i + n`` for negative ``i``; outside of [-n, n) an IndexError."""
+    """``i + n`` for negative ``i``; outside of [-n, n) an IndexError. With ``error``: that outside of [0, n)."""
     i, n = eqn.operands
     varying = body.is_varying(i)
     if body.is_varying(n):
         raise VerifyError("wrap_index: the size must be the same in all lanes")
     k = named_register("i64", body.lanes if varying else 1)
     index, size = (body.vector(i), body.vector(n)) if varying else (body.scalar(i), body.scalar(n))
+    error: str = eqn.attrs.get("error", "")
     text = f"index {{0}} is out of bounds for axis {eqn.attrs.get('axis', 0)} with size {{1}}"
-    body.module.messages.append(Message("IndexError", text, eqn.loc))
+    body.module.messages.append(Message(error or "IndexError", eqn.attrs["text"] if error else text, eqn.loc))
     code = len(body.module.messages)
 
     def emit() -> str:
-        negative = body.op(f"icmp slt {k.type} {index}, {k.number(0)}")
-        moved = body.op(f"add {k.type} {index}, {size}")
-        wrapped = body.select(k, negative, moved, index)
+        wrapped = index
+        if not error:
+            negative = body.op(f"icmp slt {k.type} {index}, {k.number(0)}")
+            moved = body.op(f"add {k.type} {index}, {size}")
+            wrapped = body.select(k, negative, moved, index)
         outside = body.op(f"icmp uge {k.type} {wrapped}, {size}")
         if varying and body.mask is not None:
             outside = body.op(f"and {k.mask} {outside}, {body.mask}")
@@ -157,7 +160,7 @@ def _wrap_index(body: Body, eqn: Eqn) -> None:
             return _first_lane(body, k, outside, index), body.scalar(n)
 
         body.fail_if(body.any_lane(k, outside), code, values)
-        return wrapped
+        return str(wrapped)
 
     if varying:
         body.vectors[eqn.results[0]] = emit()

@@ -190,7 +190,7 @@ def _needs_memory(program: Program, use: Eqn, value: Value) -> bool:
         return use.operands[0] is value
     if use.op.name in ("scatter", "scatter_add"):
         return use.operands[0] is value
-    if use.op.name in ("cumsum", "cumprod", "argmax", "argmin"):
+    if use.op.name in ("cumsum", "cumprod", "cummax", "cummin", "argmax", "argmin"):
         return False
     return value.rank > 0
 

@@ -21,6 +21,7 @@ from tracejit.lowering.matrix import emit_dot
 from tracejit.lowering.nests import by_length, map_loops
 from tracejit.lowering.reader import Reader
 from tracejit.lowering.regions import REGIONS
+from tracejit.lowering.search import emit_search
 
 if TYPE_CHECKING:
     from tracejit.lowering.lower import Lowering
@@ -186,12 +187,28 @@ def _concatenate(lowering: Lowering, eqn: Eqn) -> None:
     lowering.place(eqn.results[0], buffer)
 
 
+def _lowest(dtype: np.dtype[Any]) -> Any:
+    return np.iinfo(dtype).min if dtype.kind in "iu" else -np.inf
+
+
+def _highest(dtype: np.dtype[Any]) -> Any:
+    return np.iinfo(dtype).max if dtype.kind in "iu" else np.inf
+
+
+_SCANS: dict[str, tuple[str, Callable[[np.dtype[Any]], Any]]] = {
+    "cumsum": ("add", lambda dtype: 0),
+    "cumprod": ("mul", lambda dtype: 1),
+    "cummax": ("maximum", _lowest),
+    "cummin": ("minimum", _highest),
+}
+
+
 def _scan(lowering: Lowering, eqn: Eqn) -> None:
-    """cumsum and cumprod: serial along the axis, lines beside each other in parallel."""
+    """Cumulative operations: serial along the axis, lines beside each other in parallel."""
     buffer = lowering.result_buffer(eqn.results[0])
     (x,), axis = eqn.operands, eqn.attrs["axis"]
-    combine = "add" if eqn.op.name == "cumsum" else "mul"
-    identity = Literal(0 if combine == "add" else 1, x.type.with_dims(()))
+    combine, neutral = _SCANS[eqn.op.name]
+    identity = Literal(neutral(x.dtype), x.type.with_dims(()))
     reader = lowering.reader
     others = [a for a in range(x.rank) if a != axis]
 
@@ -267,8 +284,8 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "scatter": _scatter,
     "scatter_add": _scatter,
     "concatenate": _concatenate,
-    "cumsum": _scan,
-    "cumprod": _scan,
+    **dict.fromkeys(_SCANS, _scan),
+    "search": emit_search,
     "empty": _empty,
     "bind_size": _bind_size,
     "constant": _constant,

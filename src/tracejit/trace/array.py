@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import UnsupportedError
-from tracejit.ir.core import Operand
+from tracejit.ir.core import Literal, Operand
 from tracejit.ir.dims import DimLike
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, current_trace
-from tracejit.trace.dtypes import DType
+from tracejit.trace.dtypes import INT64, DType
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.registry import call
 from tracejit.trace.scalar import python_size
@@ -41,6 +41,10 @@ def _method(function: Any) -> Callable[..., Any]:
         return call(function, self, *args, **kwargs)
 
     return method
+
+
+def _compress(self: Any, condition: Any, *args: Any, **kwargs: Any) -> Any:
+    return call(np.compress, condition, self, *args, **kwargs)
 
 
 def _attribute(function: Any) -> property:
@@ -91,7 +95,14 @@ class NumpyValue(Tracer):
 
     imag: property
     T = _attribute(np.transpose)
-    mT = _attribute(np.matrix_transpose)
+    flags = _attribute("flags")
+
+    @property
+    def mT(self) -> Any:
+        """``ndarray.mT``."""
+        if self.ndim < 2:
+            raise ValueError("matrix transpose with ndim < 2 is undefined")
+        return call(np.matrix_transpose, self)
 
     all, any = _method(np.all), _method(np.any)
     argmax, argmin = _method(np.argmax), _method(np.argmin)
@@ -100,6 +111,7 @@ class NumpyValue(Tracer):
     max, min, mean, prod = _method(np.max), _method(np.min), _method(np.mean), _method(np.prod)
     std, sum, var = _method(np.std), _method(np.sum), _method(np.var)
     conj = conjugate = _method(np.conjugate)
+    choose, compress, put = _method(np.choose), _compress, _method(np.put)
     ravel, repeat, round = _method(np.ravel), _method(np.repeat), _method(np.round)
     squeeze, swapaxes, take = _method(np.squeeze), _method(np.swapaxes), _method(np.take)
     astype, copy, flatten, item = _method("astype"), _method("copy"), _method("flatten"), _method("item")
@@ -239,12 +251,16 @@ class TracedArray(NumpyValue):
             shape, strides = tuple(hint(d) for d in view.dims), following
         return strides
 
+    def memory_strides(self) -> tuple[int, ...] | None:
+        """The strides in elements in the traced call, on which the program depends from now on."""
+        if self.storage.origin is not None:
+            self.storage.layout_used = True
+        return self.hint_strides()
+
     def reshaped(self, dims: Dims) -> TracedArray:
         """A view under other dims where NumPy gives one, else a copy."""
         hint = self.storage.trace.sizes.hint
-        if self.storage.origin is not None:
-            self.storage.layout_used = True
-        strides = self.hint_strides()
+        strides = self.memory_strides()
         target = tuple(hint(d) for d in dims)
         result = None if strides is None else reshape_strides(self.hint_shape(), strides, target)
         if result is None:
@@ -330,6 +346,8 @@ class TracedScalar(NumpyValue):
 
     def __init__(self, operand: Operand, dim: DimLike | None = None) -> None:
         self._operand = operand
+        if dim is None and type(operand) is Literal and operand.type.dtype == INT64:
+            dim = int(operand.value)
         self.dim = dim  # the size that this int64 is, as np.prod(x.shape)
         self.dtype = operand.type.dtype
         self.owner = current_trace()
@@ -354,7 +372,8 @@ class TracedScalar(NumpyValue):
     def __index__(self) -> int:
         return super().__index__() if self.dim is None else current_trace().sizes.concrete(self.dim)
 
-    __int__ = __index__
+    def __int__(self) -> int:
+        return super().__int__() if self.dim is None else current_trace().sizes.concrete(self.dim)
 
     def is_integer(self) -> Any:
         """``float.is_integer`` of a NumPy float."""

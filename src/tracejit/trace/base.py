@@ -10,6 +10,7 @@ import numpy as np
 
 from tracejit.errors import ConcretizationError, UnsupportedError
 from tracejit.ir.core import Operand
+from tracejit.trace.constants import constant_value
 from tracejit.trace.dtypes import Kind
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.registry import call
@@ -86,7 +87,16 @@ class Tracer:
 
     # -------------------------------------------------------------------------------------------- plain Python values
 
+    def _plain(self) -> Any:
+        """The value if it is a constant with one element, else None."""
+        if any(dim != 1 for dim in self.dims):
+            return None
+        value = constant_value(self.operand())
+        return None if value is None else value.item()
+
     def __bool__(self) -> bool:
+        if (known := self._plain()) is not None:
+            return bool(known)
         refuse(
             "an `if`, `while`, `and`, `or`, `not` or `assert`",
             self,
@@ -94,15 +104,23 @@ class Tracer:
         )
 
     def __float__(self) -> float:
+        if (known := self._plain()) is not None:
+            return float(known)
         refuse("float()", self, "Use the traced value itself, or .astype(float).")
 
     def __complex__(self) -> complex:
+        if (known := self._plain()) is not None:
+            return complex(known)
         refuse("complex()", self, "Use the traced value itself, or .astype(complex).")
 
     def __int__(self) -> int:
+        if (known := self._plain()) is not None:
+            return int(known)
         refuse("int()", self, "Use .astype(int), or make the argument static with static_argnums.")
 
     def __index__(self) -> int:
+        if not self.dims and isinstance(known := self._plain(), int):
+            return known
         refuse(
             "an index, a size or range()",
             self,

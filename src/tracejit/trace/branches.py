@@ -21,7 +21,7 @@ from tracejit.trace.inputs import operand_of, stand_in
 from tracejit.trace.jumps import VALUE
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import flatten, unflatten
-from tracejit.trace.region import Inputs, StagedRaise, emit_regions, finish, region_of
+from tracejit.trace.region import Inputs, StagedRaise, emit_regions, finish, region_of, watched
 from tracejit.trace.scalar import SymbolicInt, TracedNumber, number
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import (
@@ -116,7 +116,7 @@ class _Branch:
 
     def _trace(self, side: Callable[[], Any]) -> _Side:
         before = {name: get(cell) for name, cell in self.cells.items()}
-        with region_of(self.outer) as region:
+        with watched(list(before.values())) as changed, region_of(self.outer) as region:
             region.conditional = True
             found = _Side(region)
             try:
@@ -127,6 +127,11 @@ class _Branch:
             finally:
                 for name, value in before.items():
                     put(self.cells[name], value)
+            if found.error is None and changed():
+                raise UnsupportedError(
+                    f"a list or dict is changed where a traced condition holds ({describe(user_location())}), and how "
+                    "long it becomes would be known only when the compiled function runs; fill an array and count"
+                )
         return found
 
     def _check(self, error: BaseException, *, fails_if: bool) -> None:
@@ -228,12 +233,12 @@ class _Branch:
                 continue
             value = enter(next(rest), item.kind)
             if item.outside:
-                ambiguous(
-                    value,
+                reason = (
                     f"{item.name or 'an array'} may be the memory of an argument or not, depending on a condition that "
                     f"is known only when the compiled function runs ({describe(user_location())}); copy it before "
-                    "writing into it",
+                    "writing into it"
                 )
+                ambiguous(value, lambda reason=reason: reason)  # type: ignore[misc]
             leaves.setdefault(item.name, []).append(value)
         for name in self.cells:
             ends = [side.ends[name] for side in sides]

@@ -107,9 +107,12 @@ def _extreme(function: Any, comparison: np.ufunc, size: Callable[[Any, Any], Any
         return result
 
 
+def _is_size(value: Any) -> bool:
+    return isinstance(value, (int, np.integer, SymbolicInt)) or getattr(value, "dim", None) is not None
+
+
 def _better(current: Any, value: Any, comparison: np.ufunc, size: Callable[[Any, Any], Any]) -> Any:
-    plain = (int, np.integer, SymbolicInt)
-    if isinstance(current, plain) and isinstance(value, plain):
+    if _is_size(current) and _is_size(value):
         if not isinstance(current, Tracer) and not isinstance(value, Tracer):
             return size(current, value)
         return python_size((maximum if comparison is np.greater else minimum)(as_dim(current), as_dim(value)))

@@ -30,7 +30,7 @@ from tracejit.trace.indexing import augment_masked, is_mask_key
 from tracejit.trace.inputs import contains_tracer
 from tracejit.trace.iteration import Indexed
 from tracejit.trace.location import describe, is_internal, user_location
-from tracejit.trace.registry import CREATION, FUNCTIONS
+from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
 from tracejit.trace.registry import call as registered
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.state import cells_of
@@ -170,9 +170,7 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
     if isinstance(function, functools._lru_cache_wrapper) and contains_tracer((args, kwargs)):
         return dispatch(function.__wrapped__, args, kwargs, trace)
     if isinstance(function, np.vectorize):
-        raise UnsupportedError(
-            f"np.vectorize is not compiled ({describe(user_location())}); write the function with array operations"
-        )
+        return FUNCTIONS["vectorized"](function, args, kwargs)
     _refuse_random(owner, function)
     if _is_callable_object(function):
         method = MethodType(type(function).__call__, function)
@@ -195,6 +193,7 @@ def _refuse_random(owner: Any, function: Any) -> None:
         )
 
 
+@implements("adopt")
 def adopt_new(value: Any) -> Any:
     """What NumPy made from constants while tracing: arrays become arrays of the trace."""
     if isinstance(value, np.ndarray):
@@ -313,6 +312,8 @@ class Hook:
             return owner[key]
         if type(owner) is np.ndarray:
             return trace.captures.array(owner)[key]
+        if type(owner) in INDEXED:
+            return INDEXED[type(owner)](owner, key)
         value = owner[key]
         if type(value) is np.ndarray:
             path = trace.captures.path_of(owner)

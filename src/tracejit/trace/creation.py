@@ -46,6 +46,8 @@ def as_dtype(dtype: Any, default: DType = FLOAT64) -> DType:
 
 def shape_dims(shape: Any) -> Dims:
     """The dims that a ``shape`` argument means: an int or a sequence of ints."""
+    if isinstance(shape, TracedArray):
+        shape = call("tolist", shape)
     if isinstance(shape, (list, tuple)):
         dims = tuple(as_dim(size, "a shape") for size in shape)
     elif isinstance(shape, (float, complex, str)) or shape is None:
@@ -256,7 +258,8 @@ def linspace(
     sizes = current_trace().sizes
     if not sizes.decide(count, ">= 0"):
         raise ValueError(f"Number of samples, {sizes.hint(count)}, must be non-negative.")
-    loop = result_type(*(result_type(_own_dtype(value), float) for value in (start, stop)))
+    loop = result_type(*(describe_input(value)[0] for value in (start, stop)))
+    loop = loop if loop.kind in "fc" else FLOAT64
     first, last = (as_array(cast_to(value, loop)) for value in (start, stop))
     delta = apply_ufunc(np.subtract, (last, first))
     places = new_array(expand(cast(iota(INT64, (count,), 0), loop), range(1, delta.ndim + 1)))
@@ -289,6 +292,8 @@ def logspace(
     start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
 ) -> Any:
     """``np.logspace``."""
+    if contains_tracer(base) or not np.isscalar(base):
+        return call("numpy source", np.logspace, start, stop, num, endpoint, base, dtype, axis)
     points = linspace(start, stop, num, endpoint, axis=axis)
     result = apply_ufunc(np.power, (base, points))
     return result if dtype is None else cast_to(result, as_dtype(dtype))
@@ -323,6 +328,8 @@ def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
         return tuple(
             new_array(iota(loop, tuple(d if axis == k else 1 for k, d in enumerate(dims)), axis)) for axis in axes
         )
+    if not dims:
+        return new_array(emit("empty", dtype=loop, dims=(0,)))
     parts = [reshape(iota(loop, dims, axis), (1, *dims)) for axis in range(len(dims))]
     return new_array(emit("concatenate", *parts, axis=0))
 
@@ -336,7 +343,14 @@ def fromfunction(function: Any, shape: Any, *, dtype: Any = float, like: Any = N
 # -------------------------------------------------------------------------------------------------- arrays from values
 
 
-@creates(np.array, np.asarray, np.asanyarray, np.ascontiguousarray)
+@creates(np.ascontiguousarray, np.asfortranarray)
+def ascontiguousarray(a: Any, dtype: Any = None, *, like: Any = None) -> TracedArray:
+    """``np.ascontiguousarray``: as ``np.asarray``, with at least one axis; memory has one layout here."""
+    result = make_array(a, dtype, copy=False)
+    return result if result.dims else new_array(reshape(result.operand(), (1,)))
+
+
+@creates(np.array, np.asarray, np.asanyarray)
 def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, **_: Any) -> TracedArray:
     """``np.asarray``: the array itself where it can be."""
     return make_array(a, dtype, copy=bool(copy))
@@ -435,7 +449,14 @@ def wrap_constant(array: np.ndarray[Any, Any]) -> TracedArray:
     return new_array(current_trace().captures.array(array).operand())
 
 
-@creates(np.frombuffer, np.fromiter, np.fromstring, np.fromfile, np.loadtxt, np.genfromtxt)
+@creates(np.fromiter)
+def fromiter(iter: Any, dtype: Any, count: int = -1, *, like: Any = None) -> TracedArray:
+    """``np.fromiter``."""
+    items = list(iter)
+    return make_array(items if count < 0 else items[:count], dtype)
+
+
+@creates(np.frombuffer, np.fromstring, np.fromfile, np.loadtxt, np.genfromtxt)
 def from_outside(*args: Any, **kwargs: Any) -> Any:
     """Not compiled: what it reads would be frozen into the program."""
     raise UnsupportedError("reading data inside a traced function is not compiled; read it before and pass it in")

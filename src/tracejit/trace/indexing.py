@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import UnsupportedError
-from tracejit.ir.core import Operand
+from tracejit.ir.core import Literal, Operand
 from tracejit.ir.dims import DimLike, maximum
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import Tracer
+from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace
-from tracejit.trace.dtypes import BOOL, INT64, result_type
+from tracejit.trace.dtypes import BOOL, INT64
 from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.registry import call, implements
@@ -319,12 +320,18 @@ def get_item(x: Any, key: Any) -> Any:
         view = _with_new_axes(basic_view(x, plan), plan)
         if view.dims or Ellipsis in [item for item in _as_tuple(key) if item is Ellipsis]:
             return view
-        return TracedScalar(view.operand())
+        return TracedScalar(_folded(view.operand()))
     scalars = all(not index.type.dims for _, index in plan.arrays)
     if scalars and all(_is_scalar_index(item) for item in _as_tuple(key)):
         return _scalar_index(x, plan)
     value, _ = _gather(x, plan)
     return wrap(value)
+
+
+def _folded(element: Operand) -> Operand:
+    """An element of an array of constants as a constant."""
+    known = None if isinstance(element, Literal) else constant_value(element)
+    return element if known is None else Literal(known[()], element.type)
 
 
 def _is_field(key: Any) -> bool:
@@ -476,18 +483,18 @@ def _stored_as(x: TracedArray, value: Any) -> Operand:
 
 @implements("add at")
 def add_at(x: TracedArray, key: Any, value: Any) -> None:
-    """``np.add.at(x, key, value)``."""
-    if not x.writeable:
-        raise ValueError("array is read-only")
-    kind, _ = describe_input(value)
-    if result_type(x.dtype, kind) != x.dtype:
-        raise UnsupportedError(f"np.add.at of values of another kind into an array of {x.dtype} is not compiled")
+    """``np.add.at(x, key, value)`` for values of x's dtype."""
     plan = _plan(x, key)
     if not plan.arrays:
         view = _with_new_axes(basic_view(x, plan), plan)
         call(np.ufunc, np.add, (view, value), out=(view,))
         return
-    _scatter(x, plan, value, "scatter_add")
+    try:
+        _scatter(x, plan, value, "scatter_add")
+    except ValueError as error:
+        if "could not be broadcast to indexing result" in str(error):
+            raise ValueError("array is not broadcastable to correct shape") from None
+        raise
 
 
 def _assign_masked(x: TracedArray, key: Any, value: Any) -> None:

@@ -13,45 +13,70 @@ import numpy as np
 
 from tracejit.trace.base import unknown_function
 from tracejit.trace.calls import Hook
-from tracejit.trace.registry import FUNCTIONS
+from tracejit.trace.registry import FUNCTIONS, implements
 from tracejit.trace.syntax import HOOK, rewritten_code
 
 __all__: list[str] = []
 
-_NAMES = (
-    "apply_over_axes corrcoef cov cross geomspace gradient ix_ polyadd polysub polyval real_if_close resize unwrap "
-    "vander"
-)
-_LINALG = "matrix_norm matrix_power multi_dot outer vector_norm"
+_NAMES = """
+apply_over_axes i0 array_equiv common_type corrcoef cross cumulative_prod cumulative_sum ix_ nancumprod
+nancumsum polyadd polyder polyint polysub polyval require resize unwrap vander
+"""
+_LINALG = "cross diagonal matrix_norm matrix_power outer trace vector_norm"
+_FFT = "fftfreq fftshift ifftshift rfftfreq"
 _SAME = {"matmul": "matmul", "tensordot": "tensordot", "vecdot": "vecdot", "matrix_transpose": "matrix_transpose"}
 
 
-def _from_source(function: Any) -> Callable[..., Any]:
+_made: dict[FunctionType, FunctionType] = {}
+
+
+class _LibraryHook(Hook):
+    """What rewritten functions of NumPy call: private functions of NumPy are rewritten, too."""
+
+    __slots__ = ()
+
+    def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """``function(*args, **kwargs)``."""
+        if type(function) is FunctionType and function not in FUNCTIONS and _is_of_numpy(function):
+            return _with_hooks(function)(*args, **kwargs)
+        return super().call(function, *args, **kwargs)
+
+
+def _is_of_numpy(function: FunctionType) -> bool:
+    return function.__module__.startswith("numpy.")
+
+
+def _with_hooks(source: FunctionType) -> FunctionType:
     """The function as NumPy wrote it, with rewritten syntax; rewritten at its first use."""
-    made: list[FunctionType] = []
+    known = _made.get(source)
+    if known is not None:
+        return known
+    code = rewritten_code(source)
+    if code is None:
+        raise unknown_function(source)
+    cells = dict(zip(source.__code__.co_freevars, source.__closure__ or (), strict=True))
+    cells[HOOK] = CellType(_LibraryHook(source.__globals__, cells))
+    closure = tuple(cells[name] for name in code.co_freevars)
+    result = _made[source] = FunctionType(code, source.__globals__, source.__name__, source.__defaults__, closure)
+    result.__kwdefaults__ = source.__kwdefaults__
+    return result
 
-    def implementation(*args: Any, **kwargs: Any) -> Any:
-        if not made:
-            source: FunctionType = function.__wrapped__
-            code = rewritten_code(source)
-            if code is None:
-                raise unknown_function(function)
-            cells = dict(zip(source.__code__.co_freevars, source.__closure__ or (), strict=True))
-            cells[HOOK] = CellType(Hook(source.__globals__, cells))
-            closure = tuple(cells[name] for name in code.co_freevars)
-            result = FunctionType(code, source.__globals__, source.__name__, source.__defaults__, closure)
-            result.__kwdefaults__ = source.__kwdefaults__
-            made.append(result)
-        return made[0](*args, **kwargs)
 
-    return implementation
+def _from_source(function: Any) -> Callable[..., Any]:
+    return lambda *args, **kwargs: _with_hooks(getattr(function, "__wrapped__", function))(*args, **kwargs)
+
+
+@implements("numpy source")
+def call_source(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Trace NumPy's own source of a function, for the arguments that our implementation leaves to it."""
+    return _from_source(function)(*args, **kwargs)
 
 
 def _register() -> None:
-    for module, names in ((np, _NAMES), (np.linalg, _LINALG)):
+    for module, names in ((np, _NAMES), (np.linalg, _LINALG), (np.fft, _FFT)):
         for name in names.split():
             function = getattr(module, name, None)
-            if hasattr(function, "__wrapped__"):
+            if function is not None:
                 FUNCTIONS[function] = _from_source(function)
     for name, other in _SAME.items():
         if hasattr(np.linalg, name):

@@ -30,11 +30,13 @@ from tracejit.trace.jumps import VALUE
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import Tree, flatten, unflatten
 from tracejit.trace.region import Inputs, UnstageableError, emit_regions, finish, region_of, watched
-from tracejit.trace.scalar import SymbolicInt, python_size
+from tracejit.trace.rotation import Rotation, grouped, period_of
+from tracejit.trace.scalar import SymbolicInt, number, python_size
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import (
     UNDEFINED,
     Kind,
+    ambiguous,
     cells_of,
     enter,
     get,
@@ -147,6 +149,7 @@ class _Name:
     tree: Tree
     leaves: list[Any]
     kinds: list[Kind | None]
+    borrowed: list[bool]  # array leaves that are carried, and may show memory that the caller knows
 
 
 @dataclass
@@ -179,6 +182,8 @@ class _Loop:
         self.test = test
         self.needed = needed
         self.stopped = stopped
+        self.group = 1  # turns that are traced as one
+        self.rotates = True
         self.cells = cells_of([body] if test is None else [test, body])
         self.outer = current_trace()
         declared = self.cells.keys()
@@ -198,13 +203,50 @@ class _Loop:
                 reason = error
         for name, value in before.items():
             put(self.cells[name], value)
+        if isinstance(reason, Rotation):
+            return self._stage_groups(indexed, reason)
         if isinstance(reason, _PeelError) and indexed is not None and self._runs_once(indexed):
             first, rest = indexed.start, Indexed(indexed.start + 1, indexed.stop, indexed.item)
-            self.body(indexed.item(python_size(first)))
+            self._turns(indexed.item(python_size(first)))
             if self.stopped is None:
                 self.stage_again(rest)
                 return None
         return reason
+
+    def _stage_groups(self, indexed: Indexed | None, rotation: Rotation) -> Exception | None:
+        """The loop with so many turns as one that every array has its name again; then the turns left over."""
+        if indexed is None or self.stopped is not None:
+            self.rotates = False
+            return self.stage(indexed)
+        period, sizes = rotation.period, self.outer.sizes
+        count = indexed.stop - indexed.start
+        left: DimLike = count - (count // period) * period
+        if rotation.outside and not sizes.is_late(left):
+            left = sizes.concrete(left)  # which memory a name stands for after the loop must be known
+        self.group = period
+        problem = self.stage(grouped(indexed, period))
+        self.group = 1
+        if problem is None:
+            self._turns_left(indexed, count - left, left, period - 1)
+        return problem
+
+    def _turns_left(self, indexed: Indexed, done: DimLike, left: DimLike, most: int) -> None:
+        if most:
+            more = left > 0 if isinstance(left, int) else number(emit("gt", dim_value(left), dim_value(0)), bool)
+            names = sorted({*self.needed, *self.cells})
+
+            def turn() -> None:
+                self.body(indexed.item(python_size(indexed.start + done)))
+                self._turns_left(indexed, done + 1, left - 1, most - 1)
+
+            def nothing() -> None: ...
+
+            branch(more, turn, nothing, names, self.cells)
+
+    def _turns(self, item: Any) -> None:
+        """One turn, or a group of them."""
+        for each in [item] if self.group == 1 else item:
+            self.body(each)
 
     def stage_again(self, rest: Indexed) -> None:
         """The turns after the first one."""
@@ -239,7 +281,7 @@ class _Loop:
             leaves = [as_array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
             # Arrays are themselves at first, so that writing into them writes into the memory around the loop.
             kinds = [None if isinstance(leaf, TracedArray) else kind_of(leaf) for leaf in leaves]
-            found.append(_Name(name, tree, leaves, kinds))
+            found.append(_Name(name, tree, leaves, kinds, [is_outside(leaf, None) for leaf in leaves]))
         return found
 
     def _trace(self, names: list[_Name], indexed: Indexed | None) -> _Attempt:
@@ -257,7 +299,7 @@ class _Loop:
         entered: dict[str, list[Any]] = {}
         for entry in names:
             leaves = []
-            for leaf, kind in zip(entry.leaves, entry.kinds, strict=True):
+            for leaf, kind, borrowed in zip(entry.leaves, entry.kinds, entry.borrowed, strict=True):
                 if kind is None:
                     leaves.append(leaf)
                     continue
@@ -266,17 +308,35 @@ class _Loop:
                 attempt.kinds.append(kind)
                 attempt.inits.append(leaf)
                 leaves.append(enter(param, kind))
+                if borrowed:
+                    leaves[-1].storage.borrowed = True
             entered[entry.name] = leaves
             put(self.cells[entry.name], unflatten(entry.tree, leaves))
         if indexed is None:
             self.body()
         else:
             assert index is not None
-            self.body(indexed.item(_loop_index(index, indexed)))
+            self._turns(indexed.item(_loop_index(index, indexed)))
         attempt.ends = {name: get(self.cells[name]) for name in self.assigned}
+        if self.rotates:
+            self._check_rotation(attempt, names)
         for entry in names:
             self._check_end(attempt, entry, entered[entry.name])
         return attempt
+
+    def _check_rotation(self, attempt: _Attempt, names: list[_Name]) -> None:
+        before: dict[Any, Any] = {}
+        after: dict[Any, Any] = {}
+        for entry in names:
+            leaves, tree = flatten(attempt.ends[entry.name])
+            if tree == entry.tree:
+                for k, leaf in enumerate(leaves):
+                    if entry.kinds[k] is None:
+                        before[entry.name, k], after[entry.name, k] = entry.leaves[k], leaf
+        period = period_of(before, after)
+        if period > 1:
+            moved = [v for key, v in before.items() if not (after[key] is v or after[key].shares_place(v))]
+            raise Rotation(period, any(is_outside(v, attempt.region) for v in moved))
 
     def _check_end(self, attempt: _Attempt, entry: _Name, entered: list[Any]) -> None:
         """Note what a carried variable holds after one turn; ask for other kinds where it does not fit."""
@@ -304,11 +364,14 @@ class _Loop:
     def _check_carried(self, attempt: _Attempt, entry: _Name, k: int, leaf: Any, given: Any) -> None:
         kind, end = entry.kinds[k], kind_of(leaf)
         assert kind is not None
-        if is_outside(entry.leaves[k], attempt.region) and given.storage.written:
-            raise UnstageableError(f"{entry.name!r} is an argument that is written and then replaced")
+        if entry.borrowed[k] and given.storage.written:
+            raise _PeelError(f"{entry.name!r} may be the memory of an argument, is written and then replaced")
         joined = None if end is None else join(kind, end)
         if joined is None:
             raise _PeelError(f"{entry.name!r} is {kind} before a turn and {end or leaf!r} after it")
+        if isinstance(leaf, TracedArray) and not entry.borrowed[k] and is_outside(leaf, None):
+            entry.borrowed[k] = True
+            raise _Retry
         if joined == kind:
             attempt.results.append(operand_as(leaf, kind))
         entry.kinds[k] = joined
@@ -484,6 +547,10 @@ class _Loop:
                 leaf if kind is None else enter(*next(rest))
                 for leaf, kind in zip(entry.leaves, entry.kinds, strict=True)
             ]
+            ends, _ = flatten(attempt.ends[entry.name])
+            for leaf, kind, borrowed, end in zip(leaves, entry.kinds, entry.borrowed, ends, strict=True):
+                if kind is not None and borrowed:
+                    ambiguous(leaf, self._why_ambiguous(entry.name, end, indexed))
             put(self.cells[entry.name], unflatten(entry.tree, leaves))
         position = len(attempt.kinds)
         inputs.write_back(values[position + len(locals_) :])
@@ -506,6 +573,20 @@ class _Loop:
                 put(self.cells[name], UNDEFINED)
             elif end is not UNDEFINED and not _traced(end):
                 put(self.cells[name], end)
+
+    def _why_ambiguous(self, name: str, end: Any, indexed: Indexed | None) -> Callable[[], str]:
+        """Why an array must not be written after the loop: it may be memory that it showed before."""
+        where, fresh = describe(user_location()), not is_outside(end, None)
+
+        def reason() -> str:
+            if fresh and indexed is not None and self._runs_once(indexed):
+                return ""
+            return (
+                f"{name!r} may be the memory of an argument or not, depending on how often a loop runs ({where}); "
+                "copy it before writing into it"
+            )
+
+        return reason
 
 
 @dataclass

@@ -13,7 +13,7 @@ import numpy as np
 
 from tracejit.errors import UnsupportedError
 
-__all__ = ["CREATION", "FUNCTIONS", "call", "creates", "implements", "implements_named"]
+__all__ = ["CREATION", "FUNCTIONS", "INDEXED", "call", "creates", "implements", "implements_named"]
 
 Implementation = TypeVar("Implementation", bound=Callable[..., Any])
 
@@ -22,6 +22,10 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 
 CREATION: set[Any] = set()
 """Functions taken over even when no argument is traced: what they make must be writable by the trace."""
+
+
+INDEXED: dict[type, Callable[[Any, Any], Any]] = {}
+"""Types of NumPy's objects that are indexed like functions, as ``np.mgrid``, to what ``object[key]`` does."""
 
 
 def implements(*functions: Any) -> Callable[[Implementation], Implementation]:

@@ -17,6 +17,7 @@ from tracejit.errors import ConcretizationError
 from tracejit.ir.core import Literal, Operand
 from tracejit.ir.dims import Dim, DimLike
 from tracejit.trace.base import Tracer, refuse
+from tracejit.trace.constants import constant_value
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import BOOL, INT64, PYTHON_DTYPES, Kind
 from tracejit.trace.registry import call
@@ -386,6 +387,8 @@ def as_dim(value: Any, what: str = "a size") -> DimLike:
             return current_trace().sizes.resolve(dim)  # a NumPy integer that is the product of a shape
         if isinstance(value, PythonNumber) and value.python_type in (float, complex):
             raise TypeError(f"'{value.python_type.__name__}' object cannot be interpreted as an integer")
+        if not value.dims and (known := constant_value(value.operand())) is not None and known.dtype.kind in "iub":
+            return int(known)
         if value.dims == () and getattr(value.kind, "kind", "i") in "iu":
             return late_dim(cast(value.operand(), INT64))
         refuse(what, value, "Sizes come from ints.")
@@ -539,6 +542,9 @@ def to_number(value: Any, kind: type) -> Any:
     if kind is int and (dim := getattr(value, "dim", None)) is not None:
         return python_size(dim)
     operand = value.operand()
+    known = constant_value(operand)
+    if known is not None and not (known.dtype.kind == "c" and kind is not complex):
+        return kind(known)
     if kind is bool:
         return number(truth(operand), bool)
     dtype = PYTHON_DTYPES[kind]

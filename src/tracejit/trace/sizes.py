@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tracejit.errors import ConcretizationError, TracejitError
 from tracejit.ir.builder import Builder
-from tracejit.ir.core import Guard
+from tracejit.ir.core import Guard, Operand
 from tracejit.ir.dims import Atom, Dim, DimLike, Monomial, evaluate, substitute, symbol, symbols_of
 from tracejit.trace.location import describe, user_location
 
@@ -152,13 +152,18 @@ class SizeEnvironment:
             if isinstance(fact, Dim):
                 self._learn_nonnegative(fact - bound)
 
-    def _rank(self, dim: DimLike) -> tuple[int, int]:
-        """Orders dims by which is kept: constants, then what consists of older symbols."""
+    def _rank(self, dim: DimLike) -> tuple[int, int, int]:
+        """Orders dims by which is kept: constants, then what consists of older symbols, then what is shorter."""
         ages = [self._age[name] for name in symbols_of(dim)]
-        return (max(ages, default=-1), len(ages))
+        return (max(ages, default=-1), len(ages), len(str(dim)))
 
     def _solve(self, difference: Dim) -> tuple[str, DimLike] | None:
         """The newest symbol that occurs once, with coefficient 1 or -1, and its value; ints of the call come last."""
+        terms = [(m, c) for m, c in difference.terms.items() if m]
+        if len(terms) == 1 and len(terms[0][0]) == 1 and terms[0][0][0].kind == "symbol":  # 2*n == 10
+            ((monomial, coefficient),) = terms
+            if difference.constant % coefficient == 0:
+                return monomial[0].name, -difference.constant // coefficient
         best: tuple[tuple[bool, int], str, Monomial, int] | None = None
         for monomial, coefficient in difference.terms.items():
             if len(monomial) != 1 or coefficient not in (1, -1) or monomial[0].kind != "symbol":
@@ -438,6 +443,15 @@ class TracingBuilder(Builder):
     def __init__(self, sizes: SizeEnvironment) -> None:
         super().__init__()
         self.sizes = sizes
+        self._definitions: dict[Operand, int] = {}
+        self._indexed = 0
+
+    def definition(self, value: Operand) -> int | None:
+        """The position of the equation whose result a value is; None for params and values of other builders."""
+        for position in range(self._indexed, len(self.eqns)):
+            self._definitions.update(dict.fromkeys(self.eqns[position].results, position))
+        self._indexed = len(self.eqns)
+        return self._definitions.get(value)
 
     def resolve(self, dim: DimLike) -> DimLike:
         """The canonical form of a dim under the equalities that the trace has learned."""

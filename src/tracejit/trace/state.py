@@ -6,7 +6,7 @@ place are joined as Python and NumPy would promote them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import CellType, FunctionType
 from typing import Any, TypeAlias
@@ -155,13 +155,15 @@ def zeros(kind: Kind) -> Operand:
     return full(literal(0, kind.type.dtype), kind.type.dims)
 
 
-def is_outside(leaf: Any, trace: Trace) -> bool:
-    """Whether a leaf shows memory that the caller knows."""
-    return isinstance(leaf, TracedArray) and leaf.storage.trace is not trace and leaf.storage.origin is not None
+def is_outside(leaf: Any, trace: Trace | None) -> bool:
+    """Whether a leaf shows, or may show, memory that the caller knows."""
+    if not isinstance(leaf, TracedArray) or leaf.storage.trace is trace:
+        return False
+    return leaf.storage.origin is not None or leaf.storage.borrowed or leaf.storage.ambiguous is not None
 
 
-def ambiguous(value: Any, reason: str) -> Any:
-    """An array that must not be written, since nobody knows whose memory it is."""
+def ambiguous(value: Any, reason: Callable[[], str]) -> Any:
+    """An array that must not be written, since nobody knows whose memory it is; asked at a write, "" allows it."""
     storage: Storage = value.storage
     storage.ambiguous = reason
     return value

@@ -6,7 +6,7 @@ in-place programs become pure ones, with NumPy's sharing of memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tracejit.errors import UnsupportedError
@@ -38,7 +38,18 @@ class Storage:
     origin: position of the argument or capture whose memory this is, or None for memory made by the traced function.
     """
 
-    __slots__ = ("ambiguous", "layout_used", "origin", "strides", "trace", "value", "version", "writeable", "written")
+    __slots__ = (
+        "ambiguous",
+        "borrowed",
+        "layout_used",
+        "origin",
+        "strides",
+        "trace",
+        "value",
+        "version",
+        "writeable",
+        "written",
+    )
 
     def __init__(
         self,
@@ -57,7 +68,8 @@ class Storage:
         self.version = 0
         self.written = False
         self.layout_used = False
-        self.ambiguous = ""  # why nobody knows whose memory this is, so that it must not be written
+        self.ambiguous: Callable[[], str] | None = None  # why it must not be written: nobody knows whose memory it is
+        self.borrowed = False  # in a loop: the value, in this turn, of memory that the caller knows
 
     def read(self) -> Operand:
         """The value of the whole memory, in the current trace."""
@@ -66,8 +78,8 @@ class Storage:
     def write(self, views: Sequence[View], part: Operand) -> None:
         """Replace the part that a chain of views shows."""
         trace = require_owner(self.trace)
-        if self.ambiguous:
-            raise UnsupportedError(self.ambiguous)
+        if self.ambiguous is not None and (reason := self.ambiguous()):
+            raise UnsupportedError(reason)
         values = [trace.value_of(self)]
         for view in views[:-1]:
             values.append(view.read(values[-1]))

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+import tracejit.trace.applying
+import tracejit.trace.iterators
 import tracejit.trace.library
 import tracejit.trace.numpy_api  # noqa: F401  (these two register the implementations of NumPy's functions)
 from tracejit.errors import UnsupportedError

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import UnsupportedError
-from tracejit.ir.core import Operand
+from tracejit.ir.core import Literal, Operand, Value
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import Tracer
-from tracejit.trace.dtypes import BOOL, DType, loop_dtypes
+from tracejit.trace.dtypes import BOOL, INT64, DType, loop_dtypes
 from tracejit.trace.inputs import Input, as_array, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import SymbolicInt
+from tracejit.trace.size_arithmetic import size_arithmetic
 from tracejit.trace.values import (
     broadcast_dims,
     broadcast_to,
@@ -31,7 +32,7 @@ from tracejit.trace.values import (
     truth,
 )
 
-__all__ = ["apply_ufunc", "binary_operator", "power_operator", "write_out"]
+__all__ = ["apply_ufunc", "binary_operator", "power_operator", "rule_of", "write_out"]
 
 Results = Operand | tuple[Operand, ...]
 
@@ -88,7 +89,8 @@ _COMPOSED: dict[Any, Callable[..., Results]] = {
 _GENERALIZED = frozenset((np.matmul, np.vecdot, *(getattr(np, n) for n in ("matvec", "vecmat") if hasattr(np, n))))
 
 
-def _rule(ufunc: np.ufunc) -> Callable[..., Results] | None:
+def rule_of(ufunc: np.ufunc) -> Callable[..., Results] | None:
+    """What a ufunc does with operands of the dtypes of one of its loops; None when it is unknown."""
     rule = _COMPOSED.get(ufunc)
     if rule is not None:
         return rule
@@ -113,7 +115,7 @@ def apply_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...], *, out: Any = None, **
         return call(ufunc, *inputs, out=out, **kwargs)
     if len(inputs) > ufunc.nin:
         inputs, out = inputs[: ufunc.nin], inputs[ufunc.nin :]
-    rule = _rule(ufunc)
+    rule = rule_of(ufunc)
     if rule is None:
         if ufunc is np.isnat:
             raise_as_numpy(ufunc, *inputs)
@@ -125,7 +127,17 @@ def apply_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...], *, out: Any = None, **
     outs = _outputs(ufunc, out)
     if kwargs or outs:
         return _apply_with_keywords(ufunc, rule, inputs, described, outs, **kwargs)
-    results = _compute(ufunc, rule, inputs, described, None, "same_kind")
+    return _wrapped(ufunc, inputs, _compute(ufunc, rule, inputs, described, None, "same_kind"))
+
+
+def _wrapped(ufunc: np.ufunc, inputs: tuple[Any, ...], results: Results) -> Any:
+    """The results as NumPy gives them: scalars where there are no axes and no array of rank 0."""
+    if any(isinstance(x, SymbolicInt) or getattr(x, "dim", None) is not None for x in inputs):
+        answer = size_arithmetic(ufunc, inputs)
+        if isinstance(answer, bool):
+            return TracedScalar(literal(answer, BOOL))
+        if answer is not None and isinstance(results, (Value, Literal)) and results.type.dtype == INT64:
+            return TracedScalar(results, answer)
     weak = not any(isinstance(value, (NumpyValue, np.ndarray, list, tuple)) for value in inputs)
     if weak:
         return _map(TracedScalar, results)
@@ -270,7 +282,8 @@ def write_out(
         if not isinstance(out, np.ndarray):
             raise TypeError("return arrays must be of ArrayType")
         out = as_array(out)
-    keywords = {} if casting == "same_kind" else {"casting": casting}
+    default = casting == ("same_kind" if isinstance(function, np.ufunc) else "unsafe")
+    keywords = {} if default or casting == "same_kind" else {"casting": casting}
     if not out.writeable:
         raise ValueError("output array is read-only")
     if not np.can_cast(part.type.dtype, out.dtype, casting):  # type: ignore[arg-type]
@@ -352,63 +365,3 @@ def in_place_power(base: TracedArray, exponent: Any) -> TracedArray:
     else:
         write_out(np.power, (base, exponent), special.operand(), base)
     return base
-
-
-# ------------------------------------------------------------------------------------------------------- ufunc methods
-
-
-@implements("ufunc.outer")
-def ufunc_outer(ufunc: np.ufunc, left: Any, right: Any, **kwargs: Any) -> Any:
-    """``ufunc.outer``: every element of one array with every element of the other."""
-    x, y = operand_of(left), operand_of(right)
-    if not x.type.dims:
-        return apply_ufunc(ufunc, (left, right), **kwargs)
-    wide = call(np.reshape, new_array(x), (*new_array(x).shape, *(1,) * len(y.type.dims)))
-    return apply_ufunc(ufunc, (wide, right), **kwargs)
-
-
-@implements("ufunc.at")
-def ufunc_at(ufunc: np.ufunc, target: Any, indices: Any, values: Any = None) -> None:
-    """``ufunc.at`` for addition and subtraction: repeated indices accumulate."""
-    if ufunc not in (np.add, np.subtract):
-        raise UnsupportedError(f"np.{ufunc.__name__}.at is not compiled by tracejit; np.add.at and np.subtract.at are")
-    if ufunc is np.subtract:
-        values = apply_ufunc(np.negative, (values,)) if isinstance(values, Tracer) else np.negative(values)
-    call("add at", as_array(target), indices, values)
-
-
-@implements("ufunc.reduceat")
-def ufunc_reduceat(ufunc: np.ufunc, *args: Any, **kwargs: Any) -> Any:
-    """Not compiled."""
-    raise UnsupportedError(f"np.{ufunc.__name__}.reduceat is not compiled by tracejit; reduce each slice by itself")
-
-
-_REDUCTIONS: dict[Any, Any] = {
-    np.add: np.sum,
-    np.multiply: np.prod,
-    np.maximum: np.max,
-    np.minimum: np.min,
-    np.logical_and: np.all,
-    np.logical_or: np.any,
-}
-
-
-@implements("ufunc.reduce")
-def ufunc_reduce(ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, **kwargs: Any) -> Any:
-    """``ufunc.reduce`` for the ufuncs that are reductions."""
-    if ufunc not in _REDUCTIONS:
-        raise UnsupportedError(f"np.{ufunc.__name__}.reduce is not compiled by tracejit")
-    if dtype is not None and ufunc not in (np.add, np.multiply):
-        array = call("astype", as_array(array), dtype)
-    elif dtype is not None:
-        kwargs["dtype"] = dtype
-    return call(_REDUCTIONS[ufunc], array, axis=axis, out=out, **kwargs)
-
-
-@implements("ufunc.accumulate")
-def ufunc_accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
-    """``ufunc.accumulate`` for addition and multiplication."""
-    functions: dict[Any, Any] = {np.add: np.cumsum, np.multiply: np.cumprod}
-    if ufunc not in functions:
-        raise UnsupportedError(f"np.{ufunc.__name__}.accumulate is not compiled by tracejit")
-    return call(functions[ufunc], array, axis=axis, dtype=dtype, out=out)

@@ -16,6 +16,7 @@ from tracejit.ir.ops import (
     linalg,
     loops,
     reduce,
+    search,
     shape,
 )
 from tracejit.ir.primitive import PRIMITIVES, Primitive
@@ -34,6 +35,7 @@ __all__ = [
     "linalg",
     "loops",
     "reduce",
+    "search",
     "shape",
 ]
 

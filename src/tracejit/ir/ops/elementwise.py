@@ -6,6 +6,7 @@ and transposes follow the convention without conjugation: the transpose of multi
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import numpy as np
@@ -228,16 +229,19 @@ stop_gradient = unary("stop_gradient", np.asarray, None, loops=same_type(*_ALL))
 # ------------------------------------------------------------------------------------------------- indices
 
 
-def _wrap_index_infer(i: ArrayType, n: ArrayType, *, axis: int = 0) -> ArrayType:
+def _wrap_index_infer(i: ArrayType, n: ArrayType, *, axis: int = 0, error: str = "", text: str = "") -> ArrayType:
     if i.dtype != scalar("i64").dtype or n != scalar("i64"):
         raise TypeError(f"wrap_index: takes i64 indices and one i64 size, not {i} and {n}")
     return i
 
 
-def _wrap_index_reference(i: Any, n: Any, *, axis: int = 0) -> Any:
+def _wrap_index_reference(i: Any, n: Any, *, axis: int = 0, error: str = "", text: str = "") -> Any:
+    """Negative indices count from the end; with ``error``, the name of an exception, they are outside, too."""
     i = np.asarray(i)
-    outside = (i < -n) | (i >= n)
+    outside = (i < (0 if error else -n)) | (i >= n)
     if outside.any():
+        if error:
+            raise getattr(builtins, error)(text.format(i[outside].flat[0], n))
         raise IndexError(f"index {i[outside].flat[0]} is out of bounds for axis {axis} with size {n}")
     return np.where(i < 0, i + n, i)
 

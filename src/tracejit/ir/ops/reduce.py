@@ -16,6 +16,8 @@ from tracejit.ir.types import ArrayType
 __all__ = [
     "argmax",
     "argmin",
+    "cummax",
+    "cummin",
     "cumprod",
     "cumsum",
     "reduce_all",
@@ -157,7 +159,7 @@ argmin = _position("argmin", np.argmin)
 
 
 def _cumulative_infer(x: ArrayType, *, axis: int) -> ArrayType:
-    require(0 <= axis < x.rank, "cumsum or cumprod", f"axis {axis} of {x}")
+    require(0 <= axis < x.rank, "a cumulative operation", f"axis {axis} of {x}")
     return x
 
 
@@ -191,5 +193,40 @@ cumprod = primitive(
     infer=_cumulative_infer,
     reference=lambda x, *, axis: np.cumprod(x, axis=axis, dtype=x.dtype),
     jvp=_cumprod_jvp,
+    batch=_axis_batch,
+)
+
+
+def _extreme_so_far_jvp(eqn: Eqn, primals: Sequence[Operand], tangents: Sequence[Tangent]) -> list[Tangent]:
+    """A loop that takes the tangent of the element where it is the new extreme; in a tie half of it, as ``maximum``."""
+    (x,), (t,) = primals, tangents
+    if t is None:
+        return [None]
+    axis = eqn.attrs["axis"]
+    dims = x.type.dims
+    from tracejit.ir.ops.control import linear_recurrence  # noqa: PLC0415  (loops are declared after their users)
+
+    result = eqn.op(x, **eqn.attrs)
+    # NaN is equal to nothing: the first element is always new.
+    nothing = full(np.nan, x.type.dtype, tuple(1 if k == axis else size for k, size in enumerate(dims)))
+    shifted = op("concatenate", nothing, result, axis=axis)
+    before = op("slice", shifted, starts=(0,) * len(dims), sizes=dims, steps=(1,) * len(dims))
+    one, half, zero = (literal_like(value, x) for value in (1, 0.5, 0))
+    factors = op("select", op("eq", before, result), op("select", op("eq", x, result), half, one), zero)
+    return [linear_recurrence(factors, op("mul", op("sub", one, factors), t), axis)]
+
+
+cummax = primitive(
+    "cummax",
+    infer=_cumulative_infer,
+    reference=lambda x, *, axis: np.maximum.accumulate(x, axis=axis),
+    jvp=_extreme_so_far_jvp,
+    batch=_axis_batch,
+)
+cummin = primitive(
+    "cummin",
+    infer=_cumulative_infer,
+    reference=lambda x, *, axis: np.minimum.accumulate(x, axis=axis),
+    jvp=_extreme_so_far_jvp,
     batch=_axis_batch,
 )

@@ -4,9 +4,14 @@ from tracejit.trace import creation, indexing, ufuncs  # noqa: F401
 from tracejit.trace.numpy_api import (  # noqa: F401
     choosing,
     contraction,
+    editing,
+    grids,
     joining,
     methods,
     reductions,
+    searching,
     shaping,
+    signals,
     statistics,
+    ufunc_methods,
 )

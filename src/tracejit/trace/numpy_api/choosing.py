@@ -7,15 +7,30 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import UnsupportedError
+from tracejit.ir.dims import product
 from tracejit.trace.array import TracedArray, new_array, wrap
 from tracejit.trace.base import Tracer
-from tracejit.trace.dtypes import result_type
-from tracejit.trace.inputs import as_array, describe_input, materialize, operand_of, raise_as_numpy
-from tracejit.trace.numpy_api.common import NO_VALUE, given, ufunc
+from tracejit.trace.context import current_trace
+from tracejit.trace.dtypes import BOOL, FLOAT64, INT64, result_type
+from tracejit.trace.inputs import as_array, describe_input, materialize, operand_of, raise_as_numpy, stand_in
+from tracejit.trace.numpy_api.common import NO_VALUE, given, in_range, left_to_numpy, ufunc
 from tracejit.trace.registry import call, implements
-from tracejit.trace.scalar import to_number
+from tracejit.trace.scalar import SymbolicBool, to_number
 from tracejit.trace.ufuncs import broadcast_operands, write_out
-from tracejit.trace.values import broadcast_to, emit, fits, match, resolve_dims, select, truth
+from tracejit.trace.values import (
+    broadcast_to,
+    cast,
+    dim_value,
+    emit,
+    fits,
+    iota,
+    literal,
+    match,
+    reshape,
+    resolve_dims,
+    select,
+    truth,
+)
 
 __all__: list[str] = []
 
@@ -53,6 +68,10 @@ def clip(
     low = a_min if a_min is not NO_VALUE else min
     high = a_max if a_max is not NO_VALUE else max
     low, high = (None if bound is NO_VALUE else bound for bound in (low, high))
+    kind = describe_input(a)[0]
+    if not isinstance(kind, type) and kind.kind in "iu":  # Python ints that no element can be beyond
+        low = None if type(low) is int and low <= np.iinfo(kind).min else low
+        high = None if type(high) is int and high >= np.iinfo(kind).max else high
     if low is None and high is None:
         return ufunc(np.positive, a, out=out, **kwargs)
     if high is None:
@@ -61,6 +80,9 @@ def clip(
         return ufunc(np.minimum, a, high, out=out, **kwargs)
     described = [describe_input(value) for value in (a, low, high)]
     loop = np.dtype(kwargs["dtype"]) if kwargs.get("dtype") is not None else result_type(*(k for k, _ in described))
+    for kind, _ in described:
+        if not isinstance(kind, type) and not np.can_cast(kind, loop, "same_kind"):
+            raise_as_numpy(np.clip, a, low, high, dtype=loop)
     operands = [materialize(content, loop) for _, content in described]
     x, lower, upper = broadcast_operands(np.clip, (a, low, high), operands)
     value = emit("minimum", emit("maximum", x, lower), upper)
@@ -74,6 +96,10 @@ def np_select(condlist: Any, choicelist: Any, default: Any = 0) -> TracedArray:
         raise ValueError("list of cases must be same length as list of conditions")
     if not len(condlist):
         raise ValueError("select with an empty condition list is not possible")
+    for position, condition in enumerate(condlist):
+        kind = describe_input(condition)[0]
+        if kind != BOOL:
+            raise TypeError(f"invalid entry {position} in condlist: should be boolean ndarray")
     result = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
         result = where(condition, choice, result)
@@ -82,13 +108,21 @@ def np_select(condlist: Any, choicelist: Any, default: Any = 0) -> TracedArray:
 
 @implements(np.choose)
 def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
-    """``np.choose`` between a list of arrays; indices out of range choose the last."""
-    if mode != "raise" or not isinstance(choices, (list, tuple)):
-        raise UnsupportedError("np.choose is compiled for a list of choices and mode='raise' only")
-    result = choices[-1]
-    for position in range(len(choices) - 2, -1, -1):
-        result = where(ufunc(np.equal, a, position), choices[position], result)
-    return result if out is None else ufunc(np.positive, result, out=out)
+    """``np.choose``."""
+    which = as_array(a)
+    if which.dtype.kind not in "biu":
+        raise_as_numpy(np.choose, which, [0, 1])
+    entries = list(choices) if isinstance(choices, TracedArray) else choices
+    arrays = [as_array(choice) for choice in entries]
+    loop = result_type(*(describe_input(choice)[0] for choice in entries))
+    total = literal(len(arrays), INT64)
+    place = in_range(cast(which.operand(), INT64), total, mode, "ValueError", "invalid entry in choice array")
+    operands = [place, *(cast(array.operand(), loop) for array in arrays)]
+    place, *values = broadcast_operands(np.choose, (which, arrays), operands)
+    result = values[-1]
+    for position in range(len(values) - 2, -1, -1):
+        result = select(emit("eq", place, literal(position, INT64)), values[position], result)
+    return wrap(result) if out is None else write_out(np.choose, (which, arrays), result, out, casting="unsafe")
 
 
 @implements(np.copyto)
@@ -99,6 +133,8 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
     target = as_array(dst)
     kind, content = describe_input(src)
     source = content if isinstance(kind, type) else wrap(content)
+    if isinstance(kind, type) or (isinstance(src, (bool, SymbolicBool)) and target.dtype != BOOL):
+        np.copyto(np.empty(1, target.dtype), stand_in(src), casting=casting)  # type: ignore[arg-type]
     if not isinstance(kind, type) and not np.can_cast(kind, target.dtype, casting):  # type: ignore[arg-type]
         raise_as_numpy(np.copyto, target, source, casting=casting)
     if where is True:
@@ -114,13 +150,31 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
 
 @implements(np.putmask)
 def putmask(a: Any, mask: Any, values: Any) -> None:
-    """``np.putmask`` with a scalar or values of the array's shape."""
-    copyto(a, values, casting="unsafe", where=mask)
+    """``np.putmask``: values are repeated where there are fewer than elements."""
+    if not isinstance(a, (TracedArray, np.ndarray)):
+        raise TypeError(f"argument 1 must be numpy.ndarray, not {type(a).__name__}")
+    target, chosen, source = as_array(a), truth(operand_of(mask)), as_array(values)
+    sizes = current_trace().sizes
+    dims = resolve_dims(target.dims)
+    if not sizes.require_equal(product(dims), product(resolve_dims(chosen.type.dims))):
+        raise ValueError("putmask: mask and data must be the same size")
+    count = product(resolve_dims(source.dims))
+    if sizes.decide(count, "== 0"):
+        return
+    flat = reshape(cast(source.operand(), target.dtype), (count,))
+    if sizes.decide(count - 1, "== 0"):
+        new = emit("gather", flat, literal(0, INT64), axes=(0,))
+    else:
+        place = emit("mod", iota(INT64, (product(dims),), 0), dim_value(count))
+        new = reshape(emit("gather", flat, place, axes=(0,)), dims)
+    target.write(broadcast_to(select(reshape(chosen, dims), new, target.operand()), dims))
 
 
 @implements(np.isclose)
 def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
     """``np.isclose``."""
+    inexact = result_type(describe_input(b)[0], float)
+    b = wrap(materialize(describe_input(b)[1], inexact))
     difference = ufunc(np.absolute, ufunc(np.subtract, a, b))
     bound = ufunc(np.add, ufunc(np.multiply, ufunc(np.absolute, b), rtol), atol)
     close = ufunc(np.logical_and, ufunc(np.less_equal, difference, bound), ufunc(np.isfinite, b))
@@ -154,9 +208,13 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
     source = operand_of(x)
     dtype = source.type.dtype
     if dtype.kind not in "fc":
-        return x
+        return wrap(source)
     if dtype.kind == "c":
-        raise UnsupportedError("np.nan_to_num of complex numbers is not compiled; treat .real and .imag apart")
+        parts = [nan_to_num(wrap(emit(part, source)), True, nan, posinf, neginf) for part in ("real", "imag")]
+        result = wrap(emit("complex", *(operand_of(part) for part in parts)))
+        if not copy and isinstance(x, TracedArray):
+            call("assign", x, result)
+        return result
     limits = np.finfo(dtype)
     high = limits.max if posinf is None else posinf
     low = limits.min if neginf is None else neginf
@@ -218,7 +276,8 @@ def imag(val: Any) -> Any:
 @implements(np.angle)
 def angle(z: Any, deg: bool = False) -> Any:
     """``np.angle``."""
-    result = ufunc(np.arctan2, imag(z), real(z))
+    is_complex = describe_input(z)[0] is complex or iscomplexobj(z)
+    result = ufunc(np.arctan2, imag(z) if is_complex else 0, real(z) if is_complex else z)
     return ufunc(np.multiply, result, 180 / np.pi) if deg else result
 
 
@@ -233,10 +292,16 @@ def sinc(x: Any) -> Any:
 def np_round(a: Any, decimals: Any = 0, out: Any = None) -> Any:
     """``np.round``."""
     x = operand_of(a)
-    if x.type.dtype.kind in "iub" and decimals >= 0:
-        return ufunc(np.positive, a, out=out) if x.type.dtype.kind != "b" else ufunc(np.rint, a, out=out)
-    if x.type.dtype.kind == "c" or x.type.dtype.kind == "i":
-        raise UnsupportedError("np.round of these numbers is not compiled")
+    kind = x.type.dtype.kind
+    if kind == "b" and decimals != 0:
+        raise_as_numpy(np.round, wrap(x), decimals)
+    if kind in "iu":
+        if decimals < 0:
+            x = cast(operand_of(np_round(wrap(cast(x, FLOAT64)), decimals)), x.type.dtype)
+        return wrap(x) if out is None else write_out(np.round, (a,), x, out)
+    if kind == "c":
+        parts = [operand_of(np_round(wrap(emit(part, x)), decimals)) for part in ("real", "imag")]
+        return wrap(emit("complex", *parts)) if out is None else write_out(np.round, (a,), emit("complex", *parts), out)
     if decimals == 0:
         return ufunc(np.rint, a, out=out)
     factor = float(10 ** abs(decimals))
@@ -250,8 +315,61 @@ def fix(x: Any, out: Any = None) -> Any:
     return ufunc(np.trunc, x, out=out)
 
 
+@implements(np.isreal)
+def isreal(x: Any) -> Any:
+    """``np.isreal``."""
+    return ufunc(np.equal, imag(x), 0)
+
+
+@implements(np.iscomplex)
+def iscomplex(x: Any) -> Any:
+    """``np.iscomplex``."""
+    return ufunc(np.not_equal, imag(x), 0)
+
+
+@implements(np.real_if_close)
+def real_if_close(a: Any, tol: float = 100) -> Any:
+    """``np.real_if_close``: what it gives for complex numbers depends on their values."""
+    return left_to_numpy(np.real_if_close, a, tol) if iscomplexobj(a) else as_array(a)
+
+
+@implements(np.can_cast)
+def can_cast(from_: Any, to: Any, casting: str = "safe") -> bool:
+    """``np.can_cast`` of an array: of its dtype."""
+    kinds = [describe_input(a)[0] if isinstance(a, Tracer) else a for a in (from_, to)]
+    return np.can_cast(kinds[0], kinds[1], casting)  # type: ignore[arg-type]
+
+
+@implements(np.min_scalar_type)
+def min_scalar_type(a: Any, /) -> Any:
+    """``np.min_scalar_type`` of an array: its dtype; that of a scalar depends on its value."""
+    array = as_array(a)
+    return array.dtype if array.ndim else left_to_numpy(np.min_scalar_type, a)
+
+
+_MOST_TESTED = 32
+
+
+@implements(np.isin)
+def isin(
+    element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, kind: Any = None
+) -> Any:
+    """``np.isin`` for a few test elements: each is compared with every element."""
+    tested = as_array(test_elements)
+    count = product(resolve_dims(tested.dims))
+    if not isinstance(count, int) or count > _MOST_TESTED:
+        return left_to_numpy(np.isin, element, test_elements, assume_unique, invert, kind=kind)
+    flat = call(np.ravel, tested)
+    found: Any = call(np.zeros_like, as_array(element), dtype=BOOL)
+    for k in range(count):
+        found = ufunc(np.logical_or, found, ufunc(np.equal, element, flat[k]))
+    return ufunc(np.logical_not, found) if invert else found
+
+
 for _function, _clipped in ((np.isposinf, np.inf), (np.isneginf, -np.inf)):
 
     @implements(_function)
     def _is_infinite(x: Any, out: Any = None, _value: float = _clipped) -> Any:
+        if (dtype := operand_of(x).type.dtype).kind == "c":
+            raise TypeError(f"This operation is not supported for {dtype} values because it would be ambiguous.")
         return ufunc(np.equal, x, _value, out=out)

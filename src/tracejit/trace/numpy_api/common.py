@@ -7,9 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from tracejit.ir.core import Operand
+from tracejit.trace.base import unknown_function
+from tracejit.trace.dtypes import INT64
+from tracejit.trace.registry import FUNCTIONS
 from tracejit.trace.ufuncs import apply_ufunc
+from tracejit.trace.values import cast, emit, literal, reshape
 
-__all__ = ["NO_VALUE", "axes_tuple", "axis_index", "given", "reduced_axes", "ufunc"]
+__all__ = [
+    "NO_VALUE",
+    "axes_tuple",
+    "axis_index",
+    "checked",
+    "given",
+    "in_range",
+    "left_to_numpy",
+    "reduced_axes",
+    "ufunc",
+]
 
 NO_VALUE: Any = np._NoValue  # NumPy's mark for keywords that were not given
 
@@ -42,3 +57,29 @@ def reduced_axes(axis: Any, rank: int) -> tuple[int, ...]:
 def ufunc(function: np.ufunc, *inputs: Any, **kwargs: Any) -> Any:
     """Call a ufunc on tracers and plain values."""
     return apply_ufunc(function, inputs, **kwargs)
+
+
+def left_to_numpy(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """What an implementation gives for arguments that only NumPy itself can work on."""
+    through_numpy = FUNCTIONS.get("python function")
+    if through_numpy is None:
+        raise unknown_function(function)
+    return through_numpy(function, args, kwargs)
+
+
+def in_range(places: Operand, total: Operand, mode: str, error: str = "", text: str = "") -> Operand:
+    """Indices under a ``mode=``: with "raise" they are checked here, or, without ``error``, where they are used."""
+    if mode == "wrap":
+        return emit("mod", places, total)
+    if mode == "clip":
+        upper = emit("sub", total, literal(1, INT64))
+        return emit("maximum", emit("minimum", places, upper), literal(0, INT64))
+    if mode != "raise":
+        raise ValueError(f"clipmode must be one of 'clip', 'raise', or 'wrap' (got {mode!r})")
+    return emit("wrap_index", places, total, error=error, text=text) if error else places
+
+
+def checked(value: Operand, wrong: Operand, error: str, text: str) -> Operand:
+    """The value, with an exception of this name where the bool scalar ``wrong`` holds when the program runs."""
+    none = emit("wrap_index", cast(wrong, INT64), literal(1, INT64), error=error, text=text)
+    return emit("gather", reshape(value, (1, *value.type.dims)), none, axes=(0,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from string import ascii_letters
 from typing import Any
 
@@ -14,7 +15,7 @@ from tracejit.ir.dims import DimLike
 from tracejit.trace.array import TracedArray, wrap
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, INT64, DType, result_type
-from tracejit.trace.inputs import as_array, describe_input, materialize, operand_of, raise_as_numpy
+from tracejit.trace.inputs import as_array, as_value, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.numpy_api.common import axis_index, given, ufunc
 from tracejit.trace.registry import call, implements
 from tracejit.trace.ufuncs import write_out
@@ -65,8 +66,8 @@ def contract(inputs: Sequence[tuple[Operand, Labels]], output: Labels, function:
     terms = [_own_axes(x, labels, function, args) for x, labels in inputs]
     terms = _fit_sizes(terms, function, args)
     terms = [_without_lonely(term, terms, output) for term in terms]
-    while len(terms) > 1:
-        left, right = _cheapest_pair(terms)
+    for left_place, right_place in _cheapest_order(terms, output):
+        left, right = terms[left_place], terms[right_place]
         rest = [term for term in terms if term is not left and term is not right]
         needed = set(output).union(*(labels for _, labels in rest))
         terms = [_multiply_pair(left, right, needed), *rest]
@@ -132,17 +133,42 @@ def _without_lonely(term: Term, terms: list[Term], output: Labels) -> Term:
     return _summed(x, lonely), "".join(label for label in labels if label in others)
 
 
-def _cheapest_pair(terms: list[Term]) -> tuple[Term, Term]:
-    """The pair whose product has the fewest labels; sizes are symbolic, so labels are what can be counted."""
-    best: tuple[int, Term, Term] | None = None
-    for k, left in enumerate(terms):
-        for right in terms[k + 1 :]:
-            shared = len(set(left[1]) & set(right[1]))
-            cost = len(set(left[1]) | set(right[1])) - 2 * shared
-            if best is None or cost < best[0]:
-                best = (cost, left, right)
-    assert best is not None
-    return best[1], best[2]
+_SEARCHED = 6  # operands for which every order is tried
+
+
+def _cheapest_order(terms: list[Term], output: Labels) -> list[tuple[int, int]]:
+    """The pairs to multiply, one after the other: the product of a pair becomes the first of the terms that are left.
+
+    What counts is the number of multiplications for the sizes of the traced call; of many terms the cheapest pair is
+    taken each time.
+    """
+    hint = current_trace().sizes.hint
+    size = {label: hint(dim) for x, labels in terms for label, dim in zip(labels, x.type.dims, strict=True)}
+    known: dict[tuple[frozenset[str], ...], tuple[float, list[tuple[int, int]]]] = {}
+
+    def step(sets: tuple[frozenset[str], ...], i: int, j: int) -> tuple[float, tuple[frozenset[str], ...]]:
+        rest = tuple(s for k, s in enumerate(sets) if k not in (i, j))
+        both = sets[i] | sets[j]
+        cost = 1.0
+        for label in both:
+            cost *= size[label]
+        return cost, (both & frozenset(output).union(*rest), *rest)
+
+    def best(sets: tuple[frozenset[str], ...]) -> tuple[float, list[tuple[int, int]]]:
+        if len(sets) == 1:
+            return 0.0, []
+        if sets not in known:
+            steps = [(*step(sets, i, j), (i, j)) for i in range(len(sets)) for j in range(i + 1, len(sets))]
+            if len(sets) > _SEARCHED:
+                steps = [min(steps, key=lambda found: found[0])]
+            options = []
+            for cost, left, pair in steps:
+                total, pairs = best(left)
+                options.append((cost + total, [pair, *pairs]))
+            known[sets] = min(options, key=lambda found: found[0])
+        return known[sets]
+
+    return best(tuple(frozenset(labels) for _, labels in terms))[1]
 
 
 def _multiply_pair(left: Term, right: Term, needed: set[str]) -> Term:
@@ -189,6 +215,9 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, dtype: Any = 
     subscripts, *values = operands
     arrays = [as_array(value) for value in values]
     inputs, output = _parse(subscripts, arrays, operands)
+    casting = kwargs.get("casting", "safe")
+    if dtype is not None and not all(np.can_cast(array.dtype, np.dtype(dtype), casting) for array in arrays):
+        raise_as_numpy(np.einsum, subscripts, *arrays, dtype=dtype, casting=casting)
     promoted, _ = _promoted(values, dtype)
     value = contract(list(zip(promoted, inputs, strict=True)), output, np.einsum, (subscripts, *arrays))
     return _finish(np.einsum, operands, value, out, kwargs.get("casting", "same_kind") if out is not None else "safe")
@@ -242,6 +271,8 @@ def matmul(x1: Any, x2: Any, out: Any = None, *, dtype: Any = None, casting: str
     """``np.matmul`` and ``@``."""
     if kwargs.get("axes") is not None or kwargs.get("axis") is not None:
         raise UnsupportedError("np.matmul with axes= is not compiled; use np.einsum")
+    if dtype is not None and not all(np.can_cast(as_array(v).dtype, np.dtype(dtype), casting) for v in (x1, x2)):  # type: ignore[arg-type]
+        raise_as_numpy(np.matmul, as_array(x1), as_array(x2), dtype=dtype, casting=casting)
     (x, y), _ = _promoted((x1, x2), dtype)
     if not x.rank or not y.rank:
         raise_as_numpy(np.matmul, x1, x2)
@@ -269,6 +300,9 @@ def _matmul(x: Operand, y: Operand, args: tuple[Any, ...]) -> Operand:
 def _vector_product(function: Any, left: str, right: str, output: str, conjugate: bool) -> None:
     @implements(function)
     def product(x1: Any, x2: Any, out: Any = None, **kwargs: Any) -> Any:
+        axis = kwargs.get("axis", -1)
+        if axis != -1:
+            x1, x2 = (call(np.moveaxis, as_array(v), axis, -1) for v in (x1, x2))
         (x, y), _ = _promoted((x1, x2), kwargs.get("dtype"))
         if conjugate and x.type.dtype.kind == "c":
             x = emit("conj", x)
@@ -291,9 +325,9 @@ for _name, _left, _right, _output, _conjugate in (("matvec", "XK", "K", "X", Fal
 @implements(np.dot)
 def dot(a: Any, b: Any, out: Any = None) -> Any:
     """``np.dot``."""
-    (x, y), _ = _promoted((a, b))
+    (x, y), _ = _promoted((as_value(a), as_value(b)))
     if not x.rank or not y.rank:
-        return ufunc(np.multiply, a, b, out=out)
+        return ufunc(np.multiply, wrap(x), wrap(y), out=out)
     axis = max(y.rank - 2, 0)
     if not current_trace().sizes.require_equal(x.type.dims[-1], y.type.dims[axis]):
         raise_as_numpy(np.dot, wrap(x), wrap(y))
@@ -306,15 +340,17 @@ def vdot(a: Any, b: Any) -> Any:
     (x, y), _ = _promoted((call(np.ravel, as_array(a)), call(np.ravel, as_array(b))))
     if x.type.dtype.kind == "c":
         x = emit("conj", x)
+    if not current_trace().sizes.require_equal(x.type.dims[0], y.type.dims[0]):
+        raise_as_numpy(np.vdot, as_array(a), as_array(b))
     return dot(wrap(x), wrap(y))
 
 
 @implements(np.inner)
 def inner(a: Any, b: Any) -> Any:
     """``np.inner``."""
-    (x, y), _ = _promoted((a, b))
+    (x, y), _ = _promoted((as_value(a), as_value(b)))
     if not x.rank or not y.rank:
-        return ufunc(np.multiply, a, b)
+        return ufunc(np.multiply, wrap(x), wrap(y))
     if not current_trace().sizes.require_equal(x.type.dims[-1], y.type.dims[-1]):
         raise_as_numpy(np.inner, wrap(x), wrap(y))
     return wrap(dot_general(x, y, ((x.rank - 1,), (y.rank - 1,)), ((), ())))
@@ -325,6 +361,29 @@ def outer(a: Any, b: Any, out: Any = None) -> Any:
     """``np.outer``."""
     x, y = call(np.ravel, as_array(a)), call(np.ravel, as_array(b))
     return ufunc(np.multiply, x[:, None], y[None, :], out=out)
+
+
+@implements(np.linalg.multi_dot)
+def multi_dot(arrays: Any, *, out: Any = None) -> Any:
+    """``np.linalg.multi_dot``, in the order that is cheapest for the sizes of the traced call."""
+    parts = [as_array(a) for a in arrays]
+    if len(parts) < 2:
+        raise ValueError("Expecting at least two arrays.")
+    ranks = [part.ndim for part in parts]
+    if any(rank != 2 for rank in ranks[1:-1]) or not {ranks[0], ranks[-1]} <= {1, 2}:
+        raise_as_numpy(np.linalg.multi_dot, parts)
+    sizes = current_trace().sizes
+    for left, right in pairwise(parts):
+        if not sizes.require_equal(left.dims[-1], right.dims[0]):
+            raise_as_numpy(np.linalg.multi_dot, parts)
+    places = "".join(ascii_letters[k] for k in range(len(parts) + 1))
+    labels = [places[k : k + 2] for k in range(len(parts))]
+    labels[0] = labels[0] if ranks[0] == 2 else labels[0][1:]
+    labels[-1] = labels[-1] if ranks[-1] == 2 else labels[-1][:1]
+    output = (places[0] if ranks[0] == 2 else "") + (places[-1] if ranks[-1] == 2 else "")
+    promoted, _ = _promoted(parts)
+    value = contract(list(zip(promoted, labels, strict=True)), output, np.linalg.multi_dot, (parts,))
+    return _finish(np.linalg.multi_dot, (parts,), value, out)
 
 
 @implements(np.tensordot)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.errors import UnsupportedError
 from tracejit.ir.dims import DimLike
 from tracejit.trace.array import TracedArray, new_array
 from tracejit.trace.context import current_trace
@@ -17,7 +16,7 @@ from tracejit.trace.creation import as_dtype
 from tracejit.trace.inputs import as_array, describe_input, raise_as_numpy
 from tracejit.trace.numpy_api.common import axis_index, given
 from tracejit.trace.registry import call, implements, implements_named
-from tracejit.trace.scalar import as_dim, python_size
+from tracejit.trace.scalar import SymbolicInt, as_dim, python_size
 from tracejit.trace.ufuncs import write_out
 from tracejit.trace.values import cast, emit, expand, reshape, resolve_dims, size_of
 
@@ -218,6 +217,8 @@ def dsplit(ary: Any, indices_or_sections: Any) -> list[TracedArray]:
 @implements_named("unstack")
 def unstack(x: Any, *, axis: int = 0) -> tuple[Any, ...]:
     """``np.unstack``."""
+    if not as_array(x).ndim:
+        raise ValueError("Input array must be at least 1-d.")
     return tuple(call(np.moveaxis, as_array(x), axis, 0))
 
 
@@ -225,8 +226,10 @@ def unstack(x: Any, *, axis: int = 0) -> tuple[Any, ...]:
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> TracedArray:
     """``np.pad`` with constants, edge values, or wrapped, reflected and mirrored ones."""
     x = as_array(array)
-    if mode not in _PAD_MODES:
-        raise UnsupportedError(f"np.pad with mode={mode!r} is not compiled; {', '.join(_PAD_MODES)} are")
+    if any(isinstance(w, int) and w < 0 for pair in _plain_pairs(pad_width, x.ndim) for w in pair):
+        raise ValueError("index can't contain negative values")
+    if not _is_simple_pad(x, pad_width, mode, kwargs):
+        return call("numpy source", np.pad, array, pad_width, mode, **kwargs)  # type: ignore[no-any-return]
     widths = _pairs(pad_width, x.ndim)
     values = _pairs(kwargs.get("constant_values", 0), x.ndim)
     for axis, (width, value) in enumerate(zip(widths, values, strict=True)):
@@ -234,7 +237,29 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Tr
     return new_array(x.operand())
 
 
-_PAD_MODES = ("constant", "edge", "wrap", "reflect", "symmetric")
+_PAD_MODES = ("constant", "edge", "wrap", "reflect", "symmetric")  # the others are NumPy's own code
+
+
+def _plain_pairs(pad_width: Any, rank: int) -> list[tuple[Any, Any]]:
+    return [] if isinstance(pad_width, dict) else _pairs(pad_width, rank)
+
+
+def _is_simple_pad(x: TracedArray, pad_width: Any, mode: Any, options: dict[str, Any]) -> bool:
+    """Whether each side is one piece that a slice or a constant gives."""
+    if mode not in _PAD_MODES or set(options) > {"constant_values"}:
+        return False
+    if (options and mode != "constant") or isinstance(pad_width, dict):
+        return False
+    sizes = current_trace().sizes
+    for (before, after), dim in zip(_pairs(pad_width, x.ndim), x.dims, strict=True):
+        for width in (before, after):
+            if not isinstance(width, (int, np.integer, SymbolicInt)):
+                return False
+            count = as_dim(width)
+            smallest = {"constant": 0, "edge": 1, "reflect": count + 1}.get(mode, count)
+            if not sizes.decide(dim - smallest, ">= 0") or not sizes.decide(count, ">= 0"):
+                return False
+    return True
 
 
 def _pairs(value: Any, rank: int) -> list[tuple[Any, Any]]:
@@ -255,8 +280,6 @@ def _padded(x: TracedArray, axis: int, width: tuple[DimLike, ...], mode: str, va
     for side, count in enumerate(width):
         if side == 1:
             parts.append(x)
-        if not sizes.decide(count, ">= 0"):
-            raise ValueError("index can't contain negative values")
         if sizes.decide(count, "== 0"):
             continue
         dims = tuple(count if k == axis else d for k, d in enumerate(x.dims))
@@ -275,9 +298,6 @@ def _pad_source(mode: str, side: int, size: DimLike, count: DimLike) -> slice:
     """Which elements are repeated before (side 0) or after (side 1) an axis."""
     if mode == "edge":
         return slice(0, 1) if side == 0 else slice(-1, None)
-    sizes = current_trace().sizes
-    if not sizes.decide(size - count - (mode == "reflect"), ">= 0"):
-        raise UnsupportedError(f"np.pad with mode={mode!r} by more than the size of the axis is not compiled")
     if mode == "wrap":
         return slice(python_size(size - count), None) if side == 0 else slice(0, python_size(count))
     border = int(mode == "reflect")  # the element at the border is not repeated

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from tracejit.trace.array import TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import refuse
+from tracejit.trace.constants import constant_value
 from tracejit.trace.creation import as_dtype
 from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import to_number
+from tracejit.trace.storage import contiguous_strides
 from tracejit.trace.values import cast
 
 __all__: list[str] = []
@@ -76,7 +78,37 @@ def item(x: Any, *args: Any) -> Any:
     return to_number(wrap(operand_of(x)), kind)
 
 
+class Flags:
+    """``ndarray.flags``: layout and writeability as in the traced call."""
+
+    def __init__(self, array: TracedArray) -> None:
+        strides = array.memory_strides() or contiguous_strides(array.hint_shape())
+        size = array.dtype.itemsize
+        like = np.lib.stride_tricks.as_strided(
+            np.empty(1, array.dtype), array.hint_shape(), tuple(size * stride for stride in strides)
+        )
+        self._flags = like.flags
+        self.writeable = array.writeable
+        self.owndata = not array.views
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._flags, name)
+
+    def __getitem__(self, name: str) -> Any:
+        names = {"C": "c_contiguous", "F": "f_contiguous", "W": "writeable", "O": "owndata"}
+        return getattr(self, names.get(name, name.lower()))
+
+
+@implements("flags")
+def flags(x: Any) -> Flags:
+    """``ndarray.flags``."""
+    return Flags(as_array(x))
+
+
 @implements("tolist")
-def tolist(x: Any) -> NoReturn:
-    """``ndarray.tolist``: not compiled."""
+def tolist(x: Any) -> Any:
+    """``ndarray.tolist`` of constants; other values are known only when the program runs."""
+    known = constant_value(x.operand())
+    if known is not None:
+        return known.tolist()
     refuse("tolist()", x, "Return the array and convert it outside.")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike, product
 from tracejit.trace.array import TracedScalar, new_array, wrap
@@ -33,7 +33,7 @@ from tracejit.trace.values import (
     truth,
 )
 
-__all__ = ["count_of", "reduce_operand"]
+__all__ = ["count_of", "masked_where", "reduce_operand"]
 
 
 def reduce_operand(name: str, x: Operand, axes: tuple[int, ...], keepdims: bool = False) -> Operand:
@@ -42,17 +42,23 @@ def reduce_operand(name: str, x: Operand, axes: tuple[int, ...], keepdims: bool 
     return expand(result, axes) if keepdims and axes else result
 
 
-def deliver(function: Any, result: Operand, out: Any, *, keepdims: bool = False, args: tuple[Any, ...] = ()) -> Any:
+def deliver(function: Any, result: Operand, out: Any, args: tuple[Any, ...], **keywords: Any) -> Any:
     """A reduction's result: written into ``out=``, or a new array or NumPy scalar."""
     if given(out):
-        return write_out(function, args, result, out, True, "unsafe")
+        return write_out(partial(function, **keywords), args, result, out, True, "unsafe")
     return wrap(result)
 
 
 def masked(x: Operand, where: Any, neutral: Any) -> Operand:
     """The operand with a neutral value where ``where=`` does not hold."""
+    mask = masked_where(x, where)
+    return x if mask is None else select(mask, x, literal(neutral, x.type.dtype))
+
+
+def masked_where(x: Operand, where: Any) -> Operand | None:
+    """The mask of a ``where=`` argument with the dims of x, or None where all elements count."""
     if not given(where) or where is True:
-        return x
+        return None
     mask = truth(operand_of(where))
     dims = resolve_dims(x.type.dims)
     if not fits(mask.type.dims, dims):
@@ -60,7 +66,7 @@ def masked(x: Operand, where: Any, neutral: Any) -> Operand:
             "non-broadcastable operand with shape "
             f"{new_array(x).hint_shape()} doesn't match the broadcast shape of where={where!r}"
         )
-    return select(broadcast_to(mask, dims), x, literal(neutral, x.type.dtype))
+    return broadcast_to(mask, dims)
 
 
 def _sum_like(name: str, combine: np.ufunc, neutral: int) -> Callable[..., Any]:
@@ -73,7 +79,12 @@ def _sum_like(name: str, combine: np.ufunc, neutral: int) -> Callable[..., Any]:
         initial: Any = NO_VALUE,
         where: Any = NO_VALUE,
     ) -> Any:
-        if axis is None and dtype is None and _is_shape(a) and not any(map(given, (out, keepdims, initial, where))):
+        if (
+            axis is None
+            and dtype in (None, int, np.int64)
+            and _is_shape(a)
+            and not any(map(given, (out, keepdims, initial, where)))
+        ):
             return _of_sizes(combine, a)
         x = operand_of(a)
         loop = sum_dtype(combine, x.type.dtype) if dtype is None else np.dtype(dtype)
@@ -87,7 +98,7 @@ def _sum_like(name: str, combine: np.ufunc, neutral: int) -> Callable[..., Any]:
         else:
             result = reduce_operand(name, x, axes, bool(given(keepdims) and keepdims))
         result = _with_initial(combine, result, initial)
-        return deliver(getattr(np, combine.__name__), result, out, args=(a,))
+        return deliver(np.sum if combine is np.add else np.prod, result, out, (a,), axis=axis, keepdims=keepdims)
 
     return function
 
@@ -154,7 +165,8 @@ def _extreme(name: str, combine: np.ufunc, largest: bool) -> Callable[..., Any]:
             result = _extreme_of_maybe_empty(name, x, axes, keep, initial)
         else:
             result = reduce_operand(name, x, axes, keep)
-        return deliver(np.max if largest else np.min, _with_initial(combine, result, initial), out, args=(a,))
+        found = _with_initial(combine, result, initial)
+        return deliver(np.max if largest else np.min, found, out, (a,), axis=axis, keepdims=keepdims)
 
     return function
 
@@ -191,7 +203,7 @@ def _quantifier(name: str, neutral: bool) -> Callable[..., Any]:
         x = masked(truth(operand_of(a)), where, neutral)
         axes = reduced_axes(axis, x.rank)
         result = reduce_operand(name, x, axes, bool(given(keepdims) and keepdims))
-        return deliver(np.all if neutral else np.any, result, out, args=(a,))
+        return deliver(np.all if neutral else np.any, result, out, (a,), axis=axis, keepdims=keepdims)
 
     return function
 
@@ -241,7 +253,7 @@ def mean(
     if given(where) and where is not True and not keep:
         count = wrap(_drop(operand_of(count), axes))
     average = cast(operand_of(ufunc(np.divide, wrap(total), count)), final)
-    return deliver(np.mean, average, out, args=(a,))
+    return deliver(np.mean, average, out, (a,), axis=axis, keepdims=keepdims)
 
 
 def _drop(x: Operand, axes: tuple[int, ...]) -> Operand:
@@ -251,8 +263,7 @@ def _drop(x: Operand, axes: tuple[int, ...]) -> Operand:
 def _mean_dtypes(own: DType, dtype: Any) -> tuple[DType, DType]:
     """The dtype in which sums are made, and that of the mean."""
     if dtype is not None:
-        loop = np.dtype(dtype)
-        return loop, loop if loop.kind in "fc" else np.dtype(np.float64)
+        return np.dtype(dtype), np.dtype(dtype)
     if own.kind in "iub":
         return np.dtype(np.float64), np.dtype(np.float64)
     return (np.dtype(np.float32) if own == np.float16 else own), own
@@ -294,7 +305,7 @@ def var(
     total = reduce_operand("reduce_sum", masked(operand_of(squares), where, 0), axes, True)
     freedom = ufunc(np.maximum, ufunc(np.subtract, count, ddof), 0)
     result = cast(operand_of(ufunc(np.divide, wrap(total), freedom)), final)
-    return deliver(np.var, result if keep else _drop(result, axes), out, args=(a,))
+    return deliver(np.var, result if keep else _drop(result, axes), out, (a,), axis=axis, keepdims=keepdims)
 
 
 @implements(np.std)
@@ -312,7 +323,7 @@ def std(
 ) -> Any:
     """``np.std``."""
     variance = var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction)
-    return deliver(np.std, operand_of(ufunc(np.sqrt, variance)), out, args=(a,))
+    return deliver(np.std, operand_of(ufunc(np.sqrt, variance)), out, (a,), axis=axis, keepdims=keepdims)
 
 
 # ------------------------------------------------------------------------------------------------------ argmax, argmin
@@ -325,20 +336,34 @@ def _position(name: str) -> Callable[..., Any]:
         array = as_array(a)
         x = array.operand()
         rank = x.rank
-        if x.type.dtype.kind == "c":
-            raise UnsupportedError(f"np.{name} of complex numbers is not compiled")
         keep = bool(given(keepdims) and keepdims)
         position = 0 if axis is None else axis_index(axis, rank)
         if axis is None or not rank:
             x = reshape(x, (product(resolve_dims(x.type.dims)),))
             position = 0
         check_not_empty(numpy_function, array, x.type.dims, (position,), axis=axis)
-        result = emit(name, x, axis=position)
+        result = _first_extreme(name, x, position) if x.type.dtype.kind == "c" else emit(name, x, axis=position)
         if keep:
             result = reshape(result, (1,) * rank) if axis is None else expand(result, (position,))
-        return deliver(numpy_function, result, out, args=(a,))
+        return deliver(numpy_function, result, out, (a,), axis=axis)
 
     return function
+
+
+def _first_extreme(name: str, x: Operand, axis: int) -> Operand:
+    """Complex numbers are ordered by real part, then by imaginary part; NaN comes first."""
+    largest = name == "argmax"
+    reduce, worst = ("reduce_max", -np.inf) if largest else ("reduce_min", np.inf)
+
+    def among(part: Operand, candidates: Operand) -> Operand:
+        extreme = expand(emit(reduce, select(candidates, part, literal(worst, part.type.dtype)), axes=(axis,)), (axis,))
+        same = emit("eq", part, broadcast_to(extreme, part.type.dims))
+        return emit("bitwise_and", candidates, same)
+
+    every = broadcast_to(literal(True, BOOL), x.type.dims)
+    best = emit("argmax", among(emit("imag", x), among(emit("real", x), every)), axis=axis)
+    nan = emit("isnan", x)
+    return select(emit("reduce_any", nan, axes=(axis,)), emit("argmax", nan, axis=axis), best)
 
 
 argmax = implements(np.argmax)(_position("argmax"))

@@ -7,19 +7,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.exceptions import AxisError
+from numpy.lib.array_utils import normalize_axis_tuple
 
-from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike, floordiv, product
-from tracejit.trace.array import TracedArray, TracedScalar, new_array, transposed, wrap
+from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, transposed, wrap
+from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace
 from tracejit.trace.creation import make_array, shape_dims
-from tracejit.trace.dtypes import INT64
-from tracejit.trace.inputs import as_array, as_value, raise_as_numpy
-from tracejit.trace.numpy_api.common import axes_tuple, axis_index, ufunc
+from tracejit.trace.dtypes import BOOL, INT64
+from tracejit.trace.inputs import as_array, as_value, operand_of, raise_as_numpy
+from tracejit.trace.numpy_api.common import axes_tuple, axis_index, in_range, left_to_numpy
 from tracejit.trace.registry import call, creates, implements
 from tracejit.trace.scalar import TracedNumber, as_dim, python_size
-from tracejit.trace.storage import BroadcastView, DiagonalView, ReshapeView
+from tracejit.trace.storage import BroadcastView, DiagonalView, ReshapeView, contiguous_strides
+from tracejit.trace.ufuncs import write_out
 from tracejit.trace.values import (
     Dims,
     broadcast_dims,
@@ -63,6 +66,8 @@ def size(a: Any, axis: Any = None) -> Any:
 
 def _target_dims(array: TracedArray, target: Any) -> Dims:
     """The dims that a ``shape`` argument of reshape means, -1 resolved."""
+    if isinstance(target, TracedArray):
+        target = call("tolist", target)
     entries = target if isinstance(target, (list, tuple)) else [target]
     dims = [as_dim(entry, "a shape") for entry in entries]
     sizes = current_trace().sizes
@@ -92,12 +97,14 @@ def np_reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None
     """``np.reshape``."""
     array = as_array(a)
     dims = _target_dims(array, shape)
+    if order == "A":
+        order = "F" if _is_column_major(array) else "C"
     if order == "F":
         flipped = transposed(array, tuple(reversed(range(array.ndim))))
         turned = flipped.reshaped(tuple(reversed(dims)))
         return transposed(turned, tuple(reversed(range(len(dims)))))
-    if order not in ("C", "A"):
-        raise UnsupportedError(f"reshape with order={order!r} is not compiled")
+    if order != "C":
+        raise_as_numpy(np.reshape, array, tuple(python_size(d) for d in dims), order=order)
     return new_array(reshape(array.operand(), dims)) if copy else array.reshaped(dims)
 
 
@@ -105,9 +112,32 @@ def np_reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None
 def ravel(a: Any, order: str = "C") -> TracedArray:
     """``np.ravel``."""
     array = as_array(a)
-    if order == "F":
+    if order == "K":
+        array = transposed(array, _memory_order(array))
+    elif order == "F" or (order == "A" and _is_column_major(array)):
         array = transposed(array, tuple(reversed(range(array.ndim))))
+    elif order not in ("A", "C"):
+        raise_as_numpy(np.ravel, array, order=order)
     return array.reshaped((size_of(array.dims),))
+
+
+def _hint_strides(array: TracedArray) -> tuple[int, ...]:
+    """The strides of the traced call; those of a new array where they are unknown."""
+    return array.memory_strides() or contiguous_strides(array.hint_shape())
+
+
+def _is_column_major(array: TracedArray) -> bool:
+    """Whether elements lie in memory in Fortran's order and not in C's."""
+    shape = array.hint_shape()
+    sizes = [(size, stride) for size, stride in zip(shape, _hint_strides(array), strict=True) if size != 1]
+    columns = contiguous_strides([size for size, _ in reversed(sizes)])[::-1]
+    return len(sizes) > 1 and 0 not in shape and tuple(stride for _, stride in sizes) == tuple(columns)
+
+
+def _memory_order(array: TracedArray) -> tuple[int, ...]:
+    """The axes in the order in which memory steps through them, the longest steps first."""
+    strides = _hint_strides(array)
+    return tuple(sorted(range(array.ndim), key=lambda axis: -abs(strides[axis])))
 
 
 @implements(np.transpose)
@@ -156,7 +186,8 @@ def swapaxes(a: Any, axis1: Any, axis2: Any) -> TracedArray:
 def moveaxis(a: Any, source: Any, destination: Any) -> TracedArray:
     """``np.moveaxis``."""
     array = as_array(a)
-    sources, targets = axes_tuple(source, array.ndim), axes_tuple(destination, array.ndim)
+    sources = tuple(int(k) for k in normalize_axis_tuple(source, array.ndim, "source"))
+    targets = tuple(int(k) for k in normalize_axis_tuple(destination, array.ndim, "destination"))
     if len(sources) != len(targets):
         raise ValueError("`source` and `destination` arguments must have the same number of elements")
     order = [axis for axis in range(array.ndim) if axis not in sources]
@@ -170,7 +201,10 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> TracedArray:
     """``np.rollaxis``."""
     array = as_array(a)
     position = axis_index(axis, array.ndim)
-    target = start + array.ndim if start < 0 else start
+    rank = array.ndim
+    if not -rank <= start <= rank:
+        raise AxisError(f"'start' arg requires {-rank} <= start < {rank + 1}, but {start} was passed in")
+    target = start + rank if start < 0 else start
     return moveaxis(array, position, target - 1 if position < target else target)
 
 
@@ -285,16 +319,18 @@ _atleast(np.atleast_3d, 3)
 
 
 @implements(np.flip)
-def flip(m: Any, axis: Any = None) -> TracedArray:
+def flip(m: Any, axis: Any = None) -> Any:
     """``np.flip``: a view."""
     array = as_array(m)
     axes = axes_tuple(axis, array.ndim)
+    if not array.ndim:
+        return TracedScalar(array.operand())
     key = tuple(slice(None, None, -1) if k in axes else slice(None) for k in range(array.ndim))
-    return call(operator.getitem, array, (*key, Ellipsis))  # type: ignore[no-any-return]
+    return call(operator.getitem, array, (*key, Ellipsis))
 
 
 @implements(np.fliplr)
-def fliplr(m: Any) -> TracedArray:
+def fliplr(m: Any) -> Any:
     """``np.fliplr``."""
     if as_array(m).ndim < 2:
         raise ValueError("Input must be >= 2-d.")
@@ -302,7 +338,7 @@ def fliplr(m: Any) -> TracedArray:
 
 
 @implements(np.flipud)
-def flipud(m: Any) -> TracedArray:
+def flipud(m: Any) -> Any:
     """``np.flipud``."""
     if as_array(m).ndim < 1:
         raise ValueError("Input must be >= 1-d.")
@@ -310,14 +346,16 @@ def flipud(m: Any) -> TracedArray:
 
 
 @implements(np.rot90)
-def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> TracedArray:
+def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
     """``np.rot90``."""
     array = as_array(m)
     if len(axes) != 2:
         raise ValueError("len(axes) must be 2.")
-    first, second = axis_index(axes[0], array.ndim), axis_index(axes[1], array.ndim)
-    if first == second:
+    if axes[0] == axes[1] or abs(axes[0] - axes[1]) == array.ndim:
         raise ValueError("Axes must be different.")
+    if not all(-array.ndim <= axis < array.ndim for axis in axes):
+        raise ValueError(f"Axes={tuple(axes)} out of range for array of ndim={array.ndim}.")
+    first, second = axis_index(axes[0], array.ndim), axis_index(axes[1], array.ndim)
     turns = k % 4
     if turns == 0:
         return array
@@ -332,6 +370,11 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> TracedArray:
 def roll(a: Any, shift: Any, axis: Any = None) -> TracedArray:
     """``np.roll``."""
     array = as_array(a)
+    if (
+        isinstance(shift, (TracedArray, np.ndarray))
+        and (known := constant_value(as_array(shift).operand())) is not None
+    ):
+        shift = known.tolist()
     if axis is None:
         dims = array.dims
         flat = _rolled_by(reshape(array.operand(), (size_of(dims),)), shift, 0)
@@ -378,18 +421,24 @@ def _rolled(x: Operand, shift: DimLike, axis: int) -> Operand:
 def repeat(a: Any, repeats: Any, axis: Any = None) -> TracedArray:
     """``np.repeat`` with one count for all elements, or a count for each that is known while tracing."""
     array = as_array(a)
+    given_axis = axis
     if axis is None:
         array, axis = as_array(ravel(array)), 0
     position = axis_index(axis, array.ndim)
     x = array.operand()
-    if isinstance(repeats, (list, tuple, np.ndarray)) and len(np.atleast_1d(repeats)) > 1:
+    if isinstance(repeats, (TracedArray, np.ndarray)):
+        known = None if isinstance(repeats, np.ndarray) else constant_value(repeats.operand())
+        if known is None:
+            return left_to_numpy(np.repeat, a, repeats, given_axis)  # type: ignore[no-any-return]
+        repeats = known.tolist()
+    if isinstance(repeats, (list, tuple)) and len(repeats) > 1:
         places = np.repeat(np.arange(len(repeats)), repeats)
         if not current_trace().sizes.require_equal(x.type.dims[position], len(repeats)):
             raise_as_numpy(np.repeat, array, repeats, position)
         return call(np.take, array, places, position)  # type: ignore[no-any-return]
-    count = as_dim(repeats[0] if isinstance(repeats, (list, tuple, np.ndarray)) else repeats, "a count of repeats")
+    count = as_dim(repeats[0] if isinstance(repeats, (list, tuple)) else repeats, "a count of repeats")
     if not current_trace().sizes.decide(count, ">= 0"):
-        raise ValueError("repeats may not contain negative values.")
+        raise ValueError("negative dimensions are not allowed")
     dims = x.type.dims
     wide = (*dims[: position + 1], count, *dims[position + 1 :])
     axes = tuple(k if k <= position else k + 1 for k in range(len(dims)))
@@ -494,16 +543,6 @@ def diagflat(v: Any, k: Any = 0) -> TracedArray:
     return diag(ravel(v), k)
 
 
-@implements(np.fill_diagonal)
-def fill_diagonal(a: TracedArray, val: Any, wrap: bool = False) -> None:
-    """``np.fill_diagonal`` of a matrix."""
-    if a.ndim < 2:
-        raise ValueError("array must be at least 2-d")
-    count = _smaller(a.dims[0], a.dims[1]) if a.ndim == 2 else a.dims[0]
-    place = call(np.arange, python_size(count))
-    call(operator.setitem, a, (place,) * a.ndim, val)
-
-
 # -------------------------------------------------------------------------------------------------------------- taking
 
 
@@ -514,13 +553,21 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
     if axis is None:
         array, axis = as_array(ravel(array)), 0
     position = axis_index(axis, array.ndim)
+    where = indices if isinstance(indices, int) else as_value(indices)
     if mode != "raise":
-        raise UnsupportedError(f"np.take with mode={mode!r} is not compiled; use np.clip or % on the indices")
-    where = as_value(indices) if not isinstance(indices, int) else indices
+        if current_trace().sizes.decide(array.dims[position], "== 0"):
+            raise IndexError("cannot do a non-empty take from an empty axes.")
+        where = wrap(in_range(cast(operand_of(where), INT64), dim_value(array.dims[position]), mode))
+    if isinstance(where, NumpyValue) and where.dtype.kind not in "iub":
+        raise_as_numpy(np.take, array, where, position)
+    if mode == "raise" and as_array(where).dims and current_trace().sizes.decide(array.dims[position], "== 0"):
+        raise IndexError("cannot do a non-empty take from an empty axes.")
+    if isinstance(where, NumpyValue) and where.dtype == BOOL:
+        where = call("astype", where, INT64)
     result = call(operator.getitem, array, (*(slice(None),) * position, where))
     if isinstance(result, TracedArray):
         result = wrap(result.operand())
-    return result if out is None else ufunc(np.positive, result, out=out)
+    return result if out is None else write_out(np.take, (array, where), operand_of(result), out, casting="unsafe")
 
 
 @implements(np.take_along_axis)

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import UnsupportedError
+from tracejit.ir.dims import product
 from tracejit.trace.array import TracedArray, wrap
-from tracejit.trace.dtypes import result_type
-from tracejit.trace.inputs import as_array, operand_of
-from tracejit.trace.numpy_api.common import NO_VALUE, axis_index, ufunc
+from tracejit.trace.context import current_trace
+from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
+from tracejit.trace.numpy_api.common import NO_VALUE, axes_tuple, axis_index, checked, left_to_numpy, ufunc
+from tracejit.trace.numpy_api.editing import known_array
 from tracejit.trace.numpy_api.reductions import np_max, np_min, np_prod, np_sum
 from tracejit.trace.registry import call, implements, implements_named
-from tracejit.trace.values import reshape
+from tracejit.trace.values import broadcast_to, cast, emit, literal, reshape, resolve_dims
 
 __all__: list[str] = []
 
@@ -25,24 +27,38 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     """``np.average``."""
     if weights is None:
         mean = call(np.mean, a, axis=axis, keepdims=keepdims)
-        count = ufunc(np.divide, as_array(a).size, call(np.size, mean))
-        return (mean, ufunc(np.add, ufunc(np.multiply, mean, 0), count)) if returned else mean
-    x, w = as_array(a), as_array(weights)
-    if x.ndim != w.ndim:
-        if axis is None:
-            raise TypeError("Axis must be specified when shapes of a and weights differ.")
-        if w.ndim != 1:
-            raise UnsupportedError("np.average with weights over several axes is not compiled; write the sums out")
-        shape = [1] * x.ndim
-        shape[axis_index(axis, x.ndim)] = -1
-        w = call(np.reshape, w, tuple(shape))
-    elif not all(m == n for m, n in zip(x.shape, w.shape, strict=True)) and axis is None:
-        raise TypeError("Axis must be specified when shapes of a and weights differ.")
-    loop = result_type(x.dtype, w.dtype, float if x.dtype.kind in "iub" else x.dtype)
-    scale = np_sum(w, axis=axis, dtype=loop, keepdims=keepdims)
+        if not returned:
+            return mean
+        of_mean = operand_of(mean)
+        count = operand_of(ufunc(np.divide, as_array(a).size, call(np.size, mean)))
+        return mean, wrap(broadcast_to(cast(count, of_mean.type.dtype), of_mean.type.dims))
+    x = as_array(a)
+    w = _weights(x, as_array(weights), axis)
+    loop = np.result_type(x.dtype, w.dtype, *(["f8"] if x.dtype.kind in "iub" else []))
+    scale = operand_of(np_sum(w, axis=axis, dtype=loop, keepdims=keepdims))
+    zero = emit("eq", scale, literal(0, loop))
+    none = emit("reduce_any", zero, axes=tuple(range(zero.rank))) if zero.rank else zero
+    scale = checked(scale, none, "ZeroDivisionError", "Weights sum to zero, can't be normalized")
     total = np_sum(ufunc(np.multiply, x, w, dtype=loop), axis=axis, keepdims=keepdims)
-    result = ufunc(np.divide, total, scale)
-    return (result, ufunc(np.add, ufunc(np.multiply, result, 0), scale)) if returned else result
+    result = ufunc(np.divide, total, wrap(scale))
+    if not returned:
+        return result
+    return result, wrap(broadcast_to(scale, operand_of(result).type.dims))
+
+
+def _weights(x: TracedArray, w: TracedArray, axis: Any) -> TracedArray:
+    """The weights in the shape of x, or of its reduced axes."""
+    sizes = current_trace().sizes
+    if x.ndim == w.ndim and all(map(sizes.require_equal, x.dims, w.dims)):
+        return w
+    if axis is None:
+        raise TypeError("Axis must be specified when shapes of a and weights differ.")
+    axes = axes_tuple(axis, x.ndim)
+    if w.ndim != len(axes) or not all(sizes.require_equal(d, x.dims[k]) for d, k in zip(w.dims, axes, strict=True)):
+        raise ValueError("Shape of weights must be consistent with shape of a along specified axis.")
+    order = sorted(range(len(axes)), key=axes.__getitem__)
+    moved = call(np.transpose, w, tuple(order))
+    return call(np.reshape, moved, tuple(size if k in axes else 1 for k, size in enumerate(x.shape)))  # type: ignore[no-any-return]
 
 
 # ----------------------------------------------------------------------------------------------------------- NaN-aware
@@ -72,6 +88,8 @@ def _nan_extreme(function: Any, reduction: Callable[..., Any], neutral: float) -
     @implements(function)
     def nan_extreme(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, **kwargs: Any) -> Any:
         clean, nan = _without_nan(a, neutral)
+        if current_trace().sizes.decide(product(resolve_dims(clean.dims)), "== 0"):
+            raise_as_numpy(function, clean, axis)
         result = reduction(clean, axis=axis, keepdims=keepdims, **kwargs)
         if nan is not None:
             nothing = call(np.all, nan, axis=axis, keepdims=keepdims)
@@ -81,6 +99,32 @@ def _nan_extreme(function: Any, reduction: Callable[..., Any], neutral: float) -
 
 _nan_extreme(np.nanmax, np_max, -np.inf)
 _nan_extreme(np.nanmin, np_min, np.inf)
+
+
+for _function, _cumulative in ((np.nancumsum, np.cumsum), (np.nancumprod, np.cumprod)):
+
+    @implements(_function)
+    def nan_cumulative(
+        a: Any, axis: Any = None, dtype: Any = None, out: Any = None, _cumulative: Any = _cumulative
+    ) -> Any:
+        clean, _ = _without_nan(a, 0 if _cumulative is np.cumsum else 1)
+        return call(_cumulative, clean, axis=axis, dtype=dtype, out=out)
+
+
+def _nan_position(function: Any, position: Any, neutral: float) -> None:
+    @implements(function)
+    def nan_position(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NO_VALUE) -> Any:
+        clean, nan = _without_nan(a, neutral)
+        found = call(position, clean, axis=axis, keepdims=keepdims)
+        if nan is not None:
+            nothing = operand_of(call(np.all, nan, axis=axis))
+            every = emit("reduce_any", nothing, axes=tuple(range(nothing.rank))) if nothing.rank else nothing
+            found = wrap(checked(operand_of(found), every, "ValueError", "All-NaN slice encountered"))
+        return found if out is None else ufunc(np.positive, found, out=out)
+
+
+_nan_position(np.nanargmax, np.argmax, -np.inf)
+_nan_position(np.nanargmin, np.argmin, np.inf)
 
 
 def _nan_moment(function: Any, moment: Any) -> None:
@@ -132,6 +176,25 @@ def _extended(array: TracedArray, axis: int, prepend: Any, append: Any) -> Trace
     return array if len(parts) == 1 else call(np.concatenate, parts, axis)
 
 
+@implements(np.ediff1d)
+def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> TracedArray:
+    """``np.ediff1d``."""
+    array = as_array(call(np.ravel, as_array(ary)))
+    parts: list[Any] = []
+    for name, extra in (("to_begin", to_begin), ("to_end", to_end)):
+        if extra is not None:
+            part = as_array(extra)
+            if not np.can_cast(part.dtype, array.dtype, "same_kind"):
+                raise TypeError(f"dtype of `{name}` must be compatible with input `ary` under the `same_kind` rule.")
+            parts.append(call("astype", call(np.ravel, part), array.dtype))
+    if current_trace().sizes.decide(array.dims[0] - 1, ">= 0"):
+        between = ufunc(np.subtract, array[1:], array[:-1])
+    else:
+        between = array
+    parts.insert(0 if to_begin is None else 1, between)
+    return between if len(parts) == 1 else call(np.concatenate, parts)  # type: ignore[no-any-return]
+
+
 @implements(np.trapezoid)
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
     """``np.trapezoid``."""
@@ -148,6 +211,54 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
     after = call(operator.getitem, values, (*head, slice(1, None)))
     before = call(operator.getitem, values, (*head, slice(None, -1)))
     return np_sum(ufunc(np.divide, ufunc(np.multiply, step, ufunc(np.add, after, before)), 2.0), axis=position)
+
+
+@implements(np.gradient)
+def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+    """``np.gradient``: places that depend on the call are taken as not evenly spaced."""
+    array = as_array(f)
+    axes = axes_tuple(axis, array.ndim)
+    spacings = list(varargs) * (len(axes) if len(varargs) == 1 else 1)
+    arrays = [k for k, value in enumerate(spacings) if as_array(value).ndim == 1 and known_array(value) is None]
+    if not arrays or len(spacings) != len(axes) or edge_order != 1 or array.dtype.kind not in "fc":
+        return call("numpy source", np.gradient, f, *varargs, axis=axis, edge_order=edge_order)
+    results = []
+    for k, (position, spacing) in enumerate(zip(axes, spacings, strict=True)):
+        if k in arrays:
+            results.append(_uneven_gradient(array, as_array(spacing), position))
+        else:
+            results.append(call("numpy source", np.gradient, array, spacing, axis=position))
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def _uneven_gradient(array: TracedArray, places: TracedArray, axis: int) -> TracedArray:
+    """The formulas of second order inside and of first order at the ends."""
+    sizes = current_trace().sizes
+    if not sizes.require_equal(places.dims[0], array.dims[axis]):
+        raise ValueError("when 1d, distances must match the length of the corresponding dimension")
+    if not sizes.decide(array.dims[axis] - 2, ">= 0"):
+        raise ValueError(
+            "Shape of array too small to calculate a numerical gradient, "
+            "at least (edge_order + 1) elements are required."
+        )
+    moved = call(np.moveaxis, array, axis, -1)
+    steps = diff(places)
+    left, right = steps[:-1], steps[1:]
+    a = -right / (left * (left + right))
+    b = (right - left) / (left * right)
+    c = left / (right * (left + right))
+    inner = a * moved[..., :-2] + b * moved[..., 1:-1] + c * moved[..., 2:]
+    first = (moved[..., 1:2] - moved[..., 0:1]) / steps[0]
+    last = (moved[..., -1:] - moved[..., -2:-1]) / steps[-1]
+    return call(np.moveaxis, call(np.concatenate, [first, inner, last], -1), -1, axis)  # type: ignore[no-any-return]
+
+
+@implements(np.cov)
+def cov(m: Any, *args: Any, fweights: Any = None, aweights: Any = None, **kwargs: Any) -> Any:
+    """``np.cov``: weights are checked by NumPy."""
+    if fweights is not None or aweights is not None or len(args) > 4:
+        return left_to_numpy(np.cov, m, *args, fweights=fweights, aweights=aweights, **kwargs)
+    return call("numpy source", np.cov, m, *args, **kwargs)
 
 
 # --------------------------------------------------------------------------------------------------------------- norms
@@ -204,8 +315,10 @@ def _matrix_norm(array: TracedArray, ord: Any, axes: tuple[int, ...], keepdims: 
         raise ValueError("Duplicate axes given.")
     if ord in (None, "fro", "f"):
         return _root_of_squares(array, (row, column), 0, keepdims)
+    if ord in (2, -2, "nuc"):
+        return left_to_numpy(np.linalg.norm, array, ord, axes, keepdims)
     if ord not in (1, -1, np.inf, -np.inf):
-        raise UnsupportedError(f"np.linalg.norm of matrices with ord={ord!r} is not compiled; it needs singular values")
+        raise ValueError("Invalid norm order for matrices.")
     size = ufunc(np.absolute, array)
     first, second = (row, column) if abs(ord) == 1 else (column, row)
     sums = np_sum(size, axis=first, keepdims=True)

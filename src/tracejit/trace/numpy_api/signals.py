@@ -1,0 +1,168 @@
+"""Sliding products: convolve and correlate. Window functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracejit.ir.core import Operand
+from tracejit.ir.dims import DimLike
+from tracejit.trace.array import TracedArray, new_array
+from tracejit.trace.context import current_trace
+from tracejit.trace.dtypes import BOOL, FLOAT64, INT64, DType, result_type
+from tracejit.trace.inputs import as_array, describe_input
+from tracejit.trace.numpy_api.common import left_to_numpy, ufunc
+from tracejit.trace.registry import call, creates, implements
+from tracejit.trace.scalar import as_dim, python_size
+from tracejit.trace.values import cast, emit, iota, literal, reshape, slice_axis
+
+__all__: list[str] = []
+
+_MODES = {"valid": 0, "same": 1, "full": 2}
+
+
+def _mode(mode: Any) -> int:
+    if isinstance(mode, str) and mode in _MODES:
+        return _MODES[mode]
+    if isinstance(mode, int) and mode in (0, 1, 2):
+        return mode
+    raise ValueError(f"mode must be one of 'valid', 'same', or 'full' (got {mode!r})")
+
+
+def _vectors(a: Any, v: Any) -> tuple[Operand, Operand, DType]:
+    arrays = [as_array(value) for value in (a, v)]
+    loop = result_type(*(describe_input(value)[0] for value in (a, v)))
+    for array in arrays:
+        if array.ndim > 1:
+            raise ValueError("object too deep for desired array")
+    x, y = (cast(array.operand(), loop) for array in arrays)
+    return *(o if o.rank else reshape(o, (1,)) for o in (x, y)), loop  # type: ignore[return-value]
+
+
+@implements(np.correlate)
+def correlate(a: Any, v: Any, mode: Any = "valid") -> TracedArray:
+    """``np.correlate``."""
+    x, y, loop = _vectors(a, v)
+    for operand, name in ((x, "first"), (y, "second")):
+        if current_trace().sizes.decide(operand.type.dims[0], "== 0"):
+            raise ValueError(f"{name} array argument cannot be empty")
+    if loop.kind == "c":
+        y = emit("conj", y)
+    if current_trace().sizes.decide(x.type.dims[0] - y.type.dims[0], ">= 0"):
+        return new_array(_slide(x, y, _mode(mode)))
+    return new_array(_reversed(_slide(y, x, _mode(mode))))
+
+
+@implements(np.convolve)
+def convolve(a: Any, v: Any, mode: Any = "full") -> TracedArray:
+    """``np.convolve``."""
+    x, y, _ = _vectors(a, v)
+    sizes = current_trace().sizes
+    if not sizes.decide(x.type.dims[0] - y.type.dims[0], ">= 0"):
+        x, y = y, x
+    for operand, name in ((x, "a"), (y, "v")):
+        if sizes.decide(operand.type.dims[0], "== 0"):
+            raise ValueError(f"{name} cannot be empty")
+    return new_array(_slide(x, _reversed(y), _mode(mode)))
+
+
+def _reversed(x: Operand) -> Operand:
+    (size,) = x.type.dims
+    return slice_axis(x, 0, size - 1, size, -1)
+
+
+def _slide(x: Operand, y: Operand, mode: int) -> Operand:
+    """The sums of products of y with the elements of the longer x that it covers, at each place."""
+    sizes = current_trace().sizes
+    (long,), (short,) = x.type.dims, y.type.dims
+    before: DimLike = (0, sizes.resolve(short // 2), short - 1)[mode]
+    after: DimLike = (0, short - 1 - before, short - 1)[mode]
+    if mode:
+        x = emit("concatenate", *_zeros(x.type.dtype, before), x, *_zeros(x.type.dtype, after), axis=0)
+    count = sizes.resolve(before + long + after - short + 1)
+    if isinstance(short, int) and short <= _UNROLLED:
+        return _shifted_sum(x, y, short, count)
+    dims = (count, short)
+    place = emit("add", iota(INT64, dims, 0), iota(INT64, dims, 1))
+    windows = emit("gather", x, place, axes=(0,))
+    weights = emit("broadcast", y, dims=dims, axes=(1,))
+    if x.type.dtype == BOOL:
+        return emit("reduce_any", emit("bitwise_and", windows, weights), axes=(1,))
+    return emit("reduce_sum", emit("mul", windows, weights), axes=(1,))
+
+
+_UNROLLED = 16  # weights that become one expression
+
+
+def _zeros(dtype: DType, count: DimLike) -> list[Operand]:
+    return [] if count == 0 else [emit("broadcast", literal(0, dtype), dims=(count,), axes=())]
+
+
+def _shifted_sum(x: Operand, y: Operand, short: int, count: DimLike) -> Operand:
+    multiply, add = ("bitwise_and", "bitwise_or") if x.type.dtype == BOOL else ("mul", "add")
+    total = None
+    for k in range(short):
+        weight = emit("gather", y, literal(k, INT64), axes=(0,))
+        term = emit(multiply, slice_axis(x, 0, k, count), weight)
+        total = term if total is None else emit(add, total, term)
+    assert total is not None
+    return total
+
+
+# ----------------------------------------------------------------------------------------------------------- windows
+
+
+Shape = Callable[[Any, Any], Any]
+
+
+def _window(function: Any) -> Callable[[Shape], Shape]:
+    """Register the shape of a window, a function of the places -M+1, -M+3, ..., M-1 and of M-1."""
+
+    def register(shape: Shape) -> Shape:
+        @creates(function)
+        def window(M: Any) -> Any:
+            if not isinstance(M, (int, np.integer)) and getattr(M, "dim", None) is None:
+                return left_to_numpy(function, M)
+            size = as_dim(M)
+            sizes = current_trace().sizes
+            if not sizes.decide(size - 1, ">= 0"):
+                return call(np.zeros, 0)
+            if sizes.decide(size - 1, "== 0"):
+                return call(np.ones, 1)
+            step = cast(iota(INT64, (size,), 0), FLOAT64)
+            span = python_size(size - 1)
+            places = ufunc(np.subtract, ufunc(np.multiply, new_array(step), 2.0), span)
+            return shape(places, span)
+
+        return shape
+
+    return register
+
+
+def _cosine(places: Any, span: Any, times: float) -> Any:
+    return ufunc(np.cos, ufunc(np.divide, ufunc(np.multiply, times * np.pi, places), span))
+
+
+@_window(np.hanning)
+def _hanning(places: Any, span: Any) -> Any:
+    return ufunc(np.add, 0.5, ufunc(np.multiply, 0.5, _cosine(places, span, 1)))
+
+
+@_window(np.hamming)
+def _hamming(places: Any, span: Any) -> Any:
+    return ufunc(np.add, 0.54, ufunc(np.multiply, 0.46, _cosine(places, span, 1)))
+
+
+@_window(np.blackman)
+def _blackman(places: Any, span: Any) -> Any:
+    first = ufunc(np.add, 0.42, ufunc(np.multiply, 0.5, _cosine(places, span, 1)))
+    return ufunc(np.add, first, ufunc(np.multiply, 0.08, _cosine(places, span, 2.0)))
+
+
+@_window(np.bartlett)
+def _bartlett(places: Any, span: Any) -> Any:
+    rising = ufunc(np.add, 1, ufunc(np.divide, places, span))
+    falling = ufunc(np.subtract, 1, ufunc(np.divide, places, span))
+    return call(np.where, ufunc(np.less_equal, places, 0), rising, falling)
