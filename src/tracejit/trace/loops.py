@@ -541,17 +541,7 @@ class _Loop:
         indexed: Indexed | None,
     ) -> None:
         """Give the variables their values after the loop."""
-        rest = iter(zip(values, attempt.kinds, strict=False))
-        for entry in names:
-            leaves = [
-                leaf if kind is None else enter(*next(rest))
-                for leaf, kind in zip(entry.leaves, entry.kinds, strict=True)
-            ]
-            ends, _ = flatten(attempt.ends[entry.name])
-            for leaf, kind, borrowed, end in zip(leaves, entry.kinds, entry.borrowed, ends, strict=True):
-                if kind is not None and borrowed:
-                    ambiguous(leaf, self._why_ambiguous(entry.name, end, indexed))
-            put(self.cells[entry.name], unflatten(entry.tree, leaves))
+        self._hand_out_carried(attempt, names, values, indexed)
         position = len(attempt.kinds)
         inputs.write_back(values[position + len(locals_) :])
         known = {entry.name for entry in names}
@@ -573,6 +563,21 @@ class _Loop:
                 put(self.cells[name], UNDEFINED)
             elif end is not UNDEFINED and not _traced(end):
                 put(self.cells[name], end)
+
+    def _hand_out_carried(
+        self, attempt: _Attempt, names: list[_Name], values: Sequence[Operand], indexed: Indexed | None
+    ) -> None:
+        rest = iter(zip(values, attempt.kinds, strict=False))
+        for entry in names:
+            leaves = [
+                leaf if kind is None else enter(*next(rest))
+                for leaf, kind in zip(entry.leaves, entry.kinds, strict=True)
+            ]
+            ends, _ = flatten(attempt.ends[entry.name])
+            for leaf, kind, borrowed, end in zip(leaves, entry.kinds, entry.borrowed, ends, strict=True):
+                if kind is not None and borrowed:
+                    ambiguous(leaf, self._why_ambiguous(entry.name, end, indexed))
+            put(self.cells[entry.name], unflatten(entry.tree, leaves))
 
     def _why_ambiguous(self, name: str, end: Any, indexed: Indexed | None) -> Callable[[], str]:
         """Why an array must not be written after the loop: it may be memory that it showed before."""
