@@ -47,7 +47,8 @@ kernels, which arrive vectorised: they run as fast as with O3, for a tenth of it
 LEVEL_LOOPS = 2
 """Also LLVM's scalar simplification per function: common subexpressions, loop-invariant code out of loops."""
 LEVEL_FULL = 3
-"""LLVM's O3 without its vectorisers and unrolling (kernels are vectorised and unrolled explicitly)."""
+"""LLVM's O3, with its vectorisers and unrolling: for loops of the user that go element by element, which arrive as they
+were written. (Loops over whole arrays arrive vectorised and unrolled.)"""
 
 # One program's text is parsed into its own LLVM context, so threads share nothing but LLVM's global tables, which
 # llvmlite guards call by call. This lock is for our own tables and one-time set-up, here and in the modules on top of
@@ -110,10 +111,11 @@ def _machine(opt: int) -> llvm.TargetMachine:
 
 def _pass_builder(machine: llvm.TargetMachine, level: int) -> llvm.PassBuilder:
     options = llvm.create_pipeline_tuning_options(speed_level=level)
-    options.loop_vectorization = False
-    options.slp_vectorization = False
-    options.loop_unrolling = False
-    options.loop_interleaving = False
+    full = level == LEVEL_FULL
+    options.loop_vectorization = full
+    options.slp_vectorization = full
+    options.loop_unrolling = full
+    options.loop_interleaving = full
     return llvm.create_pass_builder(machine, options)
 
 

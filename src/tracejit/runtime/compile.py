@@ -17,7 +17,7 @@ import numpy as np
 
 from tracejit.codegen_llvm import engine
 from tracejit.config import config
-from tracejit.ir.core import Function
+from tracejit.ir.core import Function, walk
 from tracejit.ir.ops.callbacks import callbacks_of
 from tracejit.ir.printer import fingerprint
 from tracejit.runtime import cache
@@ -84,7 +84,7 @@ def compile_kernel(function: Function, hints: Mapping[str, int], options: Compil
         except (KeyError, ValueError, RuntimeError):  # whole, yet not of this program: compiled again below
             pass
     emitted = _emitted(_loops(function, steering, options), callbacks)
-    object_code = engine.compile_object(emitted.text)
+    object_code = engine.compile_object(emitted.text, level=_level(function))
     messages = tuple(
         message_of([m.exception, m.text, "" if m.location is None else f"{m.location[0]}:{m.location[1]}"])
         for m in emitted.messages
@@ -93,6 +93,12 @@ def compile_kernel(function: Function, hints: Mapping[str, int], options: Compil
     code = engine.load_object(object_code)
     _log.info("%s: compiled in %.1f ms", function.name, 1e3 * (time.perf_counter() - started))
     return Kernel(code.address, messages, callbacks, code, compiled=True)
+
+
+def _level(function: Function) -> int:
+    """How much of LLVM a program needs: loops of the user arrive as they were written, all others vectorised."""
+    loops = any(eqn.op.name in ("fori_loop", "while_loop") for eqn in walk(function))
+    return engine.LEVEL_FULL if loops else engine.LEVEL_SHORT
 
 
 @functools.cache
@@ -171,7 +177,7 @@ def stage_text(function: Function, hints: Mapping[str, int], options: CompileOpt
         return str(loops)
     text = _emitted(loops, callbacks_of(function)).text
     if stage == "llvm":
-        return engine.optimised_text(text)
+        return engine.optimised_text(text, level=_level(function))
     if stage == "asm":
-        return engine.assembly(text)
+        return engine.assembly(text, level=_level(function))
     raise ValueError(f"stage {stage!r}: choose trace, optimized, loops, llvm or asm")

@@ -67,6 +67,20 @@ def _converter(kind: type) -> None:
 
 for _kind in (int, float, complex, bool):
     _converter(_kind)
+_complex = BUILTINS[complex]
+
+
+@_replaces(complex)
+def _complex_of_parts(*args: Any, **kwargs: Any) -> Any:
+    parts = dict(zip(("real", "imag"), args, strict=False)) | kwargs
+    if not contains_tracer(parts):
+        return complex(*args, **kwargs)
+    if "imag" not in parts:
+        return _complex(parts["real"])
+    real, imag = parts.get("real", 0.0), parts["imag"]
+    if any(issubclass(_class_of(part), (complex, np.complexfloating)) for part in (real, imag)):
+        return _complex(real) + _complex(imag) * 1j
+    return number(emit("complex", *(cast(_one_element(part), FLOAT64) for part in (real, imag))), complex)
 
 
 def _class_of(value: Any) -> type:
