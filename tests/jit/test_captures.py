@@ -300,14 +300,6 @@ def test_captured_layouts():
         assert total == table.sum()
 
 
-def test_random_state_is_refused():
-    rng = np.random.default_rng(0)
-    with pytest.raises(tj.UnsupportedError, match="Draw the numbers outside"):
-        tj.jit(lambda x: x + rng.normal())(np.ones(3))
-    with pytest.raises(tj.UnsupportedError, match="Draw the numbers outside"):
-        tj.jit(lambda x: x + np.random.rand(3))(np.ones(3))
-
-
 def test_environment_and_dtypes():
     kinds = {"kind": np.float32}
 

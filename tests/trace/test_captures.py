@@ -184,13 +184,6 @@ def test_objects_made_inside_are_free() -> None:
     check(program, np.arange(3.0))
 
 
-def test_random_numbers_inside_are_refused() -> None:
-    generator = np.random.default_rng(0)
-    for function in (lambda x: x + np.random.rand(3), lambda x: x + generator.standard_normal(3)):
-        with pytest.raises(UnsupportedError, match="would give the same numbers at each call"):
-            Jit(function)(np.ones(3))
-
-
 def test_threads_trace_apart() -> None:
     failures: list[BaseException] = []
 

@@ -130,7 +130,7 @@ class CompiledFunction(CompiledCallable):
         self._counts["hits"] += 1
         if version.stale:
             self._renew(version, leaves)
-        return version.run(bound)
+        return version.run(leaves, bound)
 
     def _static_keys(self, args: Sequence[Any]) -> tuple[int | str, ...]:
         return tuple(k + len(args) if isinstance(k, int) and k < 0 else k for k in self._static)

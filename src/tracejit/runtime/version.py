@@ -16,6 +16,7 @@ from tracejit.runtime.describe import direct_program, flat_program, passed_leave
 from tracejit.runtime.entry import CompiledCallable, FastCallable
 from tracejit.runtime.program import Program, comparison_of
 from tracejit.trace.arguments import Static
+from tracejit.trace.frames import running_call
 from tracejit.trace.location import frames_to_user
 from tracejit.trace.tracer import Traced, run_leaves
 
@@ -69,18 +70,22 @@ class Version:
             return self._bind_interpreted
         return make_bind(self.traced, passed_leaves(self.traced), self._known, self._note)
 
-    def run(self, bound: Bound) -> Any:
-        """Answer a call; raises OverlapError where written memory is shared."""
+    def run(self, leaves: Sequence[Any], bound: Bound) -> Any:
+        """Answer a call with these leaves; raises OverlapError where written memory is shared."""
         if self.kernel is None:
             return run_leaves(self.traced, *bound)
-        return _answer(self._flat, bound) if self.kernel.callbacks else self._native(*bound)
+        return self._answer(leaves, bound) if self.kernel.callbacks else self._native(*bound)
 
     def run_first(self, leaves: Sequence[Any], sizes: dict[str, int]) -> Any:
         """Answer the call that was traced, without making what only further calls need."""
         if self.kernel is None:
             return run_leaves(self.traced, leaves, sizes)
         captured = [capture.getter() for capture in self.traced.captures if capture.kind == "array"]
-        return _answer(self._flat, [*(leaves[k] for k in passed_leaves(self.traced)), *captured])
+        return self._answer(leaves, [*(leaves[k] for k in passed_leaves(self.traced)), *captured])
+
+    def _answer(self, leaves: Sequence[Any], bound: Bound) -> Any:
+        with running_call(leaves):
+            return _answer(self._flat, bound)
 
     @functools.cached_property
     def _flat(self) -> Program:

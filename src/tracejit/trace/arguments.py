@@ -128,16 +128,16 @@ def enter(trace: Trace, leaves: Sequence[Any], names: Sequence[str], shared: boo
             tracers.append(tracers[argument.same_as])
             continue
         seen[id(leaf)] = position
-        tracers.append(_enter_leaf(trace, leaf, argument))
+        tracers.append(_enter_leaf(trace, leaf, argument, position))
     return tracers, arguments
 
 
-def _enter_leaf(trace: Trace, leaf: Any, argument: Argument) -> Any:
+def _enter_leaf(trace: Trace, leaf: Any, argument: Argument, position: int) -> Any:
     kind = argument.kind
     if kind == "static":
         value = leaf.value if isinstance(leaf, Static) else leaf
         argument.key = freeze(value)
-        trace.captures.know(value)
+        trace.captures.know(value, argument, position)
         return value
     if kind in ("int", "bool"):
         dim = trace.sizes.fresh(symbol_name(argument.name), int(leaf), integer=True)

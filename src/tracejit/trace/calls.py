@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import operator
 import os
-import sys
 import sysconfig
 from collections.abc import Callable, Iterable
 from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
@@ -30,6 +29,7 @@ from tracejit.trace.indexing import augment_masked, is_mask_key
 from tracejit.trace.inputs import contains_tracer
 from tracejit.trace.iteration import Indexed
 from tracejit.trace.location import describe, is_internal, user_location
+from tracejit.trace.random_numbers import is_draw
 from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
 from tracejit.trace.registry import call as registered
 from tracejit.trace.scalar import SymbolicInt
@@ -161,17 +161,19 @@ def _is_traced(value: Any) -> bool:
 
 
 def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
+    if is_draw(function):
+        return FUNCTIONS["draw"](function, args, kwargs)
     owner = getattr(function, "__self__", None)
     if isinstance(owner, np.ufunc) and (_is_traced(args) or _is_traced(kwargs)):
         return FUNCTIONS[f"ufunc.{function.__name__}"](owner, *args, **kwargs)
-    if isinstance(function, (MethodType, functools.partial)):
-        _refuse_random(owner, function)
+    if isinstance(function, functools.partial):
+        return dispatch(function.func, (*function.args, *args), {**function.keywords, **kwargs}, trace)
+    if isinstance(function, MethodType):
         return adopt(rewritten(function)(*args, **kwargs), trace)
     if isinstance(function, functools._lru_cache_wrapper) and contains_tracer((args, kwargs)):
         return dispatch(function.__wrapped__, args, kwargs, trace)
     if isinstance(function, np.vectorize):
         return FUNCTIONS["vectorized"](function, args, kwargs)
-    _refuse_random(owner, function)
     if _is_callable_object(function):
         method = MethodType(type(function).__call__, function)
         return adopt(rewritten(method)(*args, **kwargs), trace)
@@ -182,15 +184,6 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
         return FUNCTIONS["python function"](function, args, kwargs)
     result = function(*args, **kwargs)
     return adopt_new(result) if module.startswith("numpy") else adopt(result, trace)
-
-
-def _refuse_random(owner: Any, function: Any) -> None:
-    random: Any = sys.modules.get("numpy.random")
-    if random is not None and isinstance(owner, (random.RandomState, random.Generator)):
-        raise UnsupportedError(
-            f"np.random.{function.__name__} inside a traced function would give the same numbers at each call "
-            f"({describe(user_location())}). Draw the numbers outside and pass them as an argument"
-        )
 
 
 @implements("adopt")

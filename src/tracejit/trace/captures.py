@@ -17,6 +17,8 @@ from tracejit.ir.core import Value
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray
 from tracejit.trace.dtypes import check_dtype
+from tracejit.trace.frames import LeafOf
+from tracejit.trace.generators import States, is_generator, is_shared
 from tracejit.trace.storage import Storage
 
 if TYPE_CHECKING:
@@ -177,19 +179,46 @@ class CaptureTable:
 
     def __init__(self) -> None:
         self.trace: Trace | None = None  # the outermost trace, whose params captured arrays are
+        self.states: States | None = None  # of generators, which tracing must not change
         self.captures: list[Capture] = []
         self._arrays: dict[int, tuple[Capture, TracedArray]] = {}
         self._paths: dict[int, tuple[Any, Getter]] = {}  # the objects are kept, so that ids stay theirs
         self._seen: set[Any] = set()
+        self._made: dict[int, tuple[Any, Getter]] = {}  # objects that stand for what the program makes
+        self.exchangeable: dict[int, Any] = {}  # generators, to the argument or capture whose key allows another one
+
+    def made(self, value: Any, getter: Getter) -> Any:
+        """Note that an object stands for one that the program makes; gives the object."""
+        self._made[id(value)] = (value, getter)
+        return value
+
+    def finder(self, value: Any) -> Getter:
+        """What finds an object, or the one that it stands for, when the program runs."""
+        found = self._made.get(id(value)) or self._paths.get(id(value))
+        return Fixed(value) if found is None else found[1]
+
+    def _exchange(self, value: Any, getter: Getter, source: Any) -> None:
+        """Note a way to a generator: calls may have another one there, unless there are several ways to this one."""
+        if self.states is not None:
+            self.states.know(value)
+        known = self._paths.setdefault(id(value), (value, Fixed(value) if is_shared(value) else getter))
+        if known[1] == getter:
+            self.exchangeable[id(value)] = source
+            return
+        source.key = _Same(value)
+        if (first := self.exchangeable.get(id(value))) is not None:
+            first.key = source.key
 
     def path_of(self, value: Any) -> Getter | None:
         """How an outside object was reached, if the trace saw that."""
         found = self._paths.get(id(value))
         return None if found is None else found[1]
 
-    def know(self, value: Any) -> None:
-        """Note a static argument, whose attributes the program may read."""
-        if not isinstance(value, (*_NUMBERS, *_FUNCTIONS)):
+    def know(self, value: Any, argument: Any = None, number: int = -1) -> None:
+        """Note a static argument (leaf ``number`` of the call), whose attributes the program may read."""
+        if is_generator(value) and argument is not None:
+            self._exchange(value, LeafOf(number), argument)
+        elif not isinstance(value, (*_NUMBERS, *_FUNCTIONS)):
             self._paths.setdefault(id(value), (value, Fixed(value)))
 
     def array(self, array: np.ndarray[Any, Any], getter: Getter | None = None) -> TracedArray:
@@ -231,19 +260,24 @@ class CaptureTable:
         elif isinstance(value, (list, tuple, dict)):
             self._remember(value, getter)
             self._enter(value, getter, 0)
+        elif is_generator(value):
+            if (capture := self._remember(value, getter)) is not None:
+                self._exchange(value, getter, capture)
         else:
             self._remember(value, getter)
             self._paths.setdefault(id(value), (value, getter))
         return value
 
-    def _remember(self, value: Any, getter: Getter) -> None:
+    def _remember(self, value: Any, getter: Getter) -> Capture | None:
         try:
             if getter in self._seen:
-                return
+                return None
             self._seen.add(getter)
         except TypeError:  # an unhashable key or object on the way
             pass
-        self.captures.append(Capture("value", getter, key=freeze(value)))
+        capture = Capture("value", getter, key=freeze(value))
+        self.captures.append(capture)
+        return capture
 
     def _enter(self, value: Any, getter: Getter, depth: int) -> None:
         """Note how the arrays inside a container are reached."""
@@ -269,7 +303,7 @@ def freeze(value: Any, depth: int = 0) -> Any:
         return type(value), tuple(freeze(item, depth + 1) for item in value)
     if isinstance(value, dict) and depth <= 8 and len(value) <= _MAX_ENTRIES:
         return dict, tuple((key, freeze(item, depth + 1)) for key, item in value.items())
-    return _Same(value)
+    return _Exchangeable(value) if depth == 0 and is_generator(value) else _Same(value)
 
 
 class _Same:
@@ -285,3 +319,17 @@ class _Same:
 
     def __hash__(self) -> int:
         return id(self.value)
+
+
+class _Exchangeable(_Same):
+    """An object that the program finds anew at each call: any other one of its type will do."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is _Exchangeable:
+            return type(self.value) is type(other.value)
+        return isinstance(other, _Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return hash(type(self.value))

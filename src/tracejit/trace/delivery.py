@@ -5,7 +5,6 @@ The caller allocates the memory of all other results before a call; for these no
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,35 +14,32 @@ from tracejit.ir.core import Operand
 from tracejit.ir.dims import Dim, DimLike, evaluate
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.context import Trace
+from tracejit.trace.frames import current_frame
 from tracejit.trace.location import user_location
 from tracejit.trace.values import dim_value
 
 __all__ = ["Delivery", "LateSizes", "Parcel"]
 
 
-class Delivery(threading.local):
-    """The callback, and for each thread the arrays and sizes that its last call has handed out."""
-
-    def __init__(self) -> None:
-        self.arrays: tuple[np.ndarray[Any, Any], ...] = ()
+class Delivery:
+    """The callback, and what the running call has handed out by it: arrays and sizes."""
 
     def __repr__(self) -> str:
         return "the delivery of results"
 
     def __call__(self, *arrays: np.ndarray[Any, Any]) -> tuple[()]:
         """Keep the arrays until the call takes them."""
-        self.arrays = arrays
+        current_frame().delivered = arrays
         return ()
 
     def take(self, index: int) -> np.ndarray[Any, Any]:
-        """The array of this number, which is handed over; a result leaf may ask for it once."""
-        found = self.arrays[index]
-        self.arrays = (*self.arrays[:index], np.empty(0), *self.arrays[index + 1 :])
+        """The array of this number."""
+        found: np.ndarray[Any, Any] = current_frame().delivered[index]
         return found
 
     def size(self, index: int) -> int:
         """The size of this number."""
-        return int(self.arrays[index])
+        return int(self.take(index))
 
 
 class Parcel:

@@ -19,26 +19,16 @@ from tracejit.trace.values import Dims, broadcast_dims, resolve_dims, size_of
 if TYPE_CHECKING:
     from inspect import Signature
 
-__all__ = ["result_dims"]
+__all__ = ["dims_by_rule", "dims_of"]
 
-Shapes = Sequence[Sequence[DimLike | None]]
 Arguments = Mapping[str, Any]
 Rule = Callable[[Arguments], Sequence[Dims] | None]
 
 
-def result_dims(
-    function: Any, args: Sequence[Any], kwargs: dict[str, Any], shapes: Sequence[tuple[int, ...]], size_of_dim: Any
-) -> Sequence[tuple[DimLike | None, ...]]:
-    """The dims of the arrays that a function gives, None where they are not known; shapes: those of the sample."""
-    found = _by_rule(function, args, kwargs)
-    if found is not None and [tuple(map(size_of_dim, dims)) for dims in found] == list(shapes):
-        return [tuple(dims) for dims in found]
-    return [(None,) * len(shape) for shape in shapes]
-
-
-def _by_rule(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Sequence[Dims] | None:
+def dims_by_rule(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Sequence[Dims] | None:
+    """The dims of the arrays that a function gives, where a rule knows them."""
     if getattr(function, "signature", "") is None:  # an elementwise ufunc
-        dims = broadcast_dims([_dims(x) for x in args[: function.nin]])
+        dims = broadcast_dims([dims_of(x) for x in args[: function.nin]])
         return None if dims is None else [dims] * function.nout
     rule = RULES.get(getattr(function, "__name__", ""))
     if rule is None:
@@ -65,14 +55,15 @@ def _signature(function: Any) -> Signature:
 # --------------------------------------------------------------------------------------------------------------- rules
 
 
-def _dims(value: Any) -> Dims:
+def dims_of(value: Any) -> Dims:
+    """The dims of an argument."""
     if isinstance(value, Tracer) and not isinstance(value, NumpyValue):
         return ()
     return resolve_dims(as_value(value).dims)
 
 
 def _first(arguments: Arguments) -> Dims:
-    return _dims(next(iter(arguments.values())))
+    return dims_of(next(iter(arguments.values())))
 
 
 def _same(arguments: Arguments) -> Sequence[Dims]:
@@ -131,11 +122,11 @@ def _triangular(arguments: Arguments) -> Sequence[Dims] | None:
 
 
 def _solution(arguments: Arguments) -> Sequence[Dims]:
-    return [_dims(arguments["b"])]
+    return [dims_of(arguments["b"])]
 
 
 def _argument(name: str) -> Rule:
-    return lambda arguments: [_dims(arguments[name])] if name in arguments else None
+    return lambda arguments: [dims_of(arguments[name])] if name in arguments else None
 
 
 def _resized(length: Callable[[DimLike], DimLike], default: Callable[[DimLike], DimLike]) -> Rule:
@@ -161,7 +152,7 @@ def _reduced(arguments: Arguments) -> Sequence[Dims]:
     gone = {a % len(dims) for a in axes}
     keep = arguments.get("keepdims") is True
     rest = tuple(1 if a in gone else d for a, d in enumerate(dims) if keep or a not in gone)
-    return [(*(_dims(arguments["q"]) if "q" in arguments else ()), *rest)]
+    return [(*(dims_of(arguments["q"]) if "q" in arguments else ()), *rest)]
 
 
 def _unchanged(size: DimLike) -> DimLike:

@@ -9,8 +9,7 @@ second one, for memory of that size, hands it over.
 from __future__ import annotations
 
 import itertools
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,20 +24,24 @@ from tracejit.trace.array import TracedArray, TracedScalar, new_array
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import INT64, DType
+from tracejit.trace.frames import SlotOf, current_frame
+from tracejit.trace.generators import is_generator
 from tracejit.trace.inputs import as_array, contains_tracer
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
 from tracejit.trace.scalar import PythonNumber, number
 from tracejit.trace.values import late_dim, resolve_dims
 
-__all__ = ["Announced", "Outcome", "Part", "PythonFunction", "call_python", "kept_results", "take_apart"]
+__all__ = ["Announced", "Outcome", "Part", "PythonFunction", "call_python", "take_apart"]
 
 
 @dataclass(frozen=True)
 class Part:
     """One leaf of arguments or results.
 
-    kind: "array", "scalar" (a NumPy scalar), "python" (a number of type ``value``), or "static" (the object ``value``).
+    kind: "array", "scalar" (a NumPy scalar), "python" (a number of type ``value``), "static" (the object ``value``), or
+        "object": among arguments, what the function ``value`` finds; among results, what is put into slot ``index``,
+        for which ``value`` stands while tracing.
     index: which of the operands (or of the announced results) it is; -1 for static ones.
     """
 
@@ -50,6 +53,8 @@ class Part:
         """The Python object, from the arrays of all operands."""
         if self.kind == "static":
             return self.value
+        if self.kind == "object":
+            return self.value()
         array = arrays[self.index]
         if self.kind == "array":
             return array
@@ -59,6 +64,8 @@ class Part:
         """The tracer, from all operands."""
         if self.kind == "static":
             return self.value
+        if self.kind == "object":
+            return current_trace().captures.made(self.value, SlotOf(self.index))
         operand = operands[self.index]
         if self.kind == "array":
             return new_array(operand)
@@ -127,9 +134,16 @@ class PythonFunction:
         leaves, tree = flatten(output)
         if tree != self.outcome.tree:
             raise UnsupportedError(f"{self!r} gave {tree} where it gave {self.outcome.tree} for sample arrays")
-        results = tuple(map(np.asarray, leaves))
+        results = tuple(self._taken(leaves))
         self._check(results)
         return (*results, *(arrays[k] for k in self.mutated))
+
+    def _taken(self, leaves: Sequence[Any]) -> Iterator[np.ndarray[Any, Any]]:
+        for leaf, part in zip(leaves, self.outcome.parts, strict=True):
+            if part.kind == "object":
+                current_frame().slots[part.index] = leaf
+            else:
+                yield np.asarray(leaf)
 
     def _check(self, results: Sequence[np.ndarray[Any, Any]]) -> None:
         for result, announced in zip(results, self.outcome.arrays, strict=True):
@@ -144,20 +158,7 @@ class PythonFunction:
 # --------------------------------------------------------------------------------------------- results of unknown size
 
 
-class _Kept(threading.local):
-    """Results that a callback of this thread has made and another one will hand over, by ticket."""
-
-    def __init__(self) -> None:
-        self.results: dict[int, tuple[Any, ...]] = {}
-        self.tickets = itertools.count(1)
-
-    def drop_from(self, ticket: int) -> None:
-        """Forget what was kept since a ticket was drawn: the call that would have asked for it is over."""
-        for other in [t for t in self.results if t >= ticket]:
-            del self.results[other]
-
-
-kept_results = _Kept()
+_tickets = itertools.count()
 
 
 class _Start:
@@ -177,8 +178,8 @@ class _Start:
         sizes = []
         for result, announced in zip(results, self.announced, strict=True):
             sizes += [np.int64(s) for s, dim in zip(result.shape, announced.dims, strict=True) if dim is None]
-        ticket = next(kept_results.tickets)
-        kept_results.results[ticket] = results
+        ticket = next(_tickets)
+        current_frame().kept[ticket] = results
         return [np.int64(ticket), *sizes]
 
 
@@ -195,7 +196,8 @@ class _HandOver:
         return repr(self.function)
 
     def __call__(self, ticket: np.ndarray[Any, Any]) -> tuple[Any, ...]:
-        return kept_results.results.pop(int(ticket))
+        results: tuple[Any, ...] = current_frame().kept.pop(int(ticket))
+        return results
 
 
 # ------------------------------------------------------------------------------------------------------------ emitting
@@ -224,12 +226,14 @@ def _holds_values(value: Any) -> bool:
         return any(map(_holds_values, value))
     if isinstance(value, dict):
         return any(map(_holds_values, value.values()))
-    return isinstance(value, (Tracer, np.ndarray))
+    return isinstance(value, (Tracer, np.ndarray)) or is_generator(value)
 
 
 def _argument(leaf: Any, operands: list[Operand]) -> Part:
     if isinstance(leaf, np.ndarray) and type(leaf) is np.ndarray and leaf.dtype.kind in "biufc":
         leaf = as_array(leaf)
+    if is_generator(leaf):
+        return Part("object", value=current_trace().captures.finder(leaf))
     if not isinstance(leaf, Tracer):
         if contains_tracer(leaf):
             raise UnsupportedError(f"{leaf!r} with traced values in it cannot be passed to a function of NumPy")

@@ -23,6 +23,8 @@ from tracejit.trace.arguments import Argument, Static, argument_names, classify,
 from tracejit.trace.calls import enter_callable
 from tracejit.trace.captures import Capture, CaptureTable, freeze
 from tracejit.trace.context import Trace
+from tracejit.trace.frames import running_call
+from tracejit.trace.generators import undisturbed
 from tracejit.trace.location import describe, traceback_location
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
@@ -169,7 +171,8 @@ def _trace_leaves(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: 
     captures = CaptureTable()
     root = Trace(captures)
     captures.trace = root
-    with root.running():
+    with root.running(), undisturbed() as states:
+        captures.states = states
         tracers, arguments = enter(root, leaves, argument_names(fun, tree), shared)
         args, kwargs = unflatten(tree, tracers)
         try:
@@ -308,12 +311,18 @@ def run_leaves(traced: Traced, leaves: Sequence[Any], sizes: dict[str, int]) -> 
     function = traced.function
     inputs = traced.inputs(leaves)
     native = [_native(value, param) for value, param in zip(inputs, function.params, strict=True)]
+    originals = [leaf.value if isinstance(leaf, Static) else leaf for leaf in leaves]
+    with running_call(originals):
+        return _interpreted(traced, originals, inputs, native, sizes)
+
+
+def _interpreted(traced: Traced, originals: Sequence[Any], inputs: Any, native: Any, sizes: dict[str, int]) -> Any:
+    function = traced.function
     values = interpret(function, *native, sizes={name: sizes[name] for name in function.symbols()})
     fresh = [np.array(value, order="C") for value in values]
     for position, param in function.aliases.items():
         inputs[param][...] = fresh[position]
     captured = [capture.getter() if capture.kind == "array" else None for capture in traced.captures]
-    originals = [leaf.value if isinstance(leaf, Static) else leaf for leaf in leaves]
     return unflatten(traced.out_tree, build_results(traced.results, fresh, originals, captured, sizes))
 
 

@@ -1,0 +1,88 @@
+"""The call of a compiled program that is running in a thread: what its callbacks find and leave for one another.
+
+Callbacks that run Python functions need more than arrays: the objects that this call was given, objects that another
+callback has made, arrays on their way to the caller.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Frame", "LeafOf", "SlotOf", "current_frame", "fresh_slot", "running_call"]
+
+
+@dataclass
+class Frame:
+    """One call.
+
+    leaves: those of its arguments, static ones as they are. slots: objects made by callbacks, by number.
+    kept: results that one callback has made and another one will hand over, by ticket. delivered: see ``delivery.py``.
+    """
+
+    leaves: Sequence[Any] = ()
+    slots: dict[int, Any] = field(default_factory=dict)
+    kept: dict[int, Any] = field(default_factory=dict)
+    delivered: Sequence[Any] = ()
+
+
+class _Frames(threading.local):
+    def __init__(self) -> None:
+        self.current = Frame()  # of programs that run without a call, as in tj.ir.interpret
+
+
+_frames = _Frames()
+_numbers = itertools.count()
+
+
+def current_frame() -> Frame:
+    """The innermost call of this thread."""
+    return _frames.current
+
+
+@contextmanager
+def running_call(leaves: Sequence[Any]) -> Iterator[Frame]:
+    """A call with these leaves runs until the block ends."""
+    before = _frames.current
+    _frames.current = frame = Frame(leaves)
+    try:
+        yield frame
+    finally:
+        _frames.current = before
+
+
+def fresh_slot() -> int:
+    """A number that no other slot has."""
+    return next(_numbers)
+
+
+@dataclass(frozen=True)
+class LeafOf:
+    """Reads a leaf of the arguments of the running call."""
+
+    number: int
+
+    def __call__(self) -> Any:
+        """The object."""
+        return _frames.current.leaves[self.number]
+
+    def __str__(self) -> str:
+        return f"argument {self.number}"
+
+
+@dataclass(frozen=True)
+class SlotOf:
+    """Reads an object that a callback of the running call has made."""
+
+    number: int
+
+    def __call__(self) -> Any:
+        """The object."""
+        return _frames.current.slots[self.number]
+
+    def __str__(self) -> str:
+        return f"object {self.number}"
