@@ -121,7 +121,7 @@ def test_the_warning_names_function_and_line_once() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         function(SQUARE)
-        function(SQUARE.astype("f4"))
+        function(SQUARE * 2)
 
 
 MUTATING: list[Callable[[Any], Any]] = [

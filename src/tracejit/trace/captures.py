@@ -181,6 +181,7 @@ class CaptureTable:
         self.trace: Trace | None = None  # the outermost trace, whose params captured arrays are
         self.states: States | None = None  # of generators, which tracing must not change
         self.captures: list[Capture] = []
+        self.warned: set[Any] = set()  # what this trace has warned of
         self._arrays: dict[int, tuple[Capture, TracedArray]] = {}
         self._paths: dict[int, tuple[Any, Getter]] = {}  # the objects are kept, so that ids stay theirs
         self._seen: set[Any] = set()

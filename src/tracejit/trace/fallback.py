@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import PerformanceWarning, UnsupportedError
-from tracejit.ir.core import Location
 from tracejit.trace.array import NumpyValue, TracedArray
 from tracejit.trace.base import Tracer, unknown_function
+from tracejit.trace.context import current_trace
 from tracejit.trace.fallback_shapes import dims_by_rule
 from tracejit.trace.inputs import as_array
 from tracejit.trace.location import describe, frames_to_user, user_location
@@ -31,7 +31,6 @@ _REFUSED = {np.shares_memory, np.may_share_memory, np.isfortran, np.save, np.sav
 _CHANGES_FIRST = {np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis, np.copyto} | {
     getattr(np.ndarray, name) for name in ("sort", "partition", "put", "fill", "resize")
 }
-_warned: set[tuple[str, Location | None]] = set()
 
 
 def is_library_function(function: Any) -> bool:
@@ -109,11 +108,11 @@ def _write_out(function: Any, args: Sequence[Any], result: Any, out: Any) -> Any
 
 
 def _warn(name: str) -> None:
-    place = user_location()
-    if (name, place) not in _warned:
+    place, warned = user_location(), current_trace().captures.warned
+    if (name, place) not in warned:
         warnings.warn(
             f"{name} is called through NumPy from compiled code ({describe(place)})",
             PerformanceWarning,
             stacklevel=frames_to_user(),
         )
-        _warned.add((name, place))
+        warned.add((name, place))
