@@ -13,10 +13,7 @@ TOO_LONG = "loops are unrolled, which takes too long to try"  # programs that ar
 
 _NAMES = {
     "one more version where a loop has no turn": """
-        pairwise_distances single_linkage points_in_polygon bezier_curve matmul thomas durbin lstm coprime_table
-        pascal count_partitions xorshift magic_trace lennard_jones_forces lorenz smith_waterman edit_distance
-        longest_common_subsequence viterbi longest_increasing matrix_chain max_subarray fir_filter biquad
-        lms_filter gauss_seidel insertion_sort_rows
+        bezier_curve edit_distance
     """,
     "reading with a boolean mask": """
         mandelbrot_masks kmeans clean_outliers implied_volatility relative_strength project pagerank
@@ -46,9 +43,6 @@ _NAMES = {
     """,
     "a size that the program computes in its result": """
         birth_death run_length_encode
-    """,
-    "complex() of computed numbers": """
-        mandelbrot_complex
     """,
     "np.unique": """
         group_means
