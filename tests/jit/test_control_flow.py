@@ -73,7 +73,18 @@ def written_then_replaced(x, n):
     return x
 
 
+def rows_of_a_table(s, n):
+    previous, current = np.arange(len(s) + 1), np.zeros(len(s) + 1, int)
+    for i in range(len(s)):
+        current[0] = i + n
+        for j in range(len(s)):
+            current[j + 1] = min(previous[j + 1], current[j]) + int(s[i])
+        previous, current = current, previous
+    return previous[-1]
+
+
 EXCHANGES = [
+    rows_of_a_table,
     exchanged,
     exchanged_without_result,
     of_three,
@@ -137,7 +148,8 @@ def test_a_loop_without_a_turn_has_no_version_of_its_own():
 
 def test_variables_that_a_turn_sets_are_read_after_the_loop():
     def index(n):
-        for i in range(n):
+        i = -1
+        for i in range(n):  # noqa: B007
             pass
         return i
 

@@ -13,7 +13,7 @@ TOO_LONG = "loops are unrolled, which takes too long to try"  # programs that ar
 
 _NAMES = {
     "one more version where a loop has no turn": """
-        bezier_curve edit_distance
+        bezier_curve
     """,
     "reading with a boolean mask": """
         mandelbrot_masks kmeans clean_outliers implied_volatility relative_strength project pagerank

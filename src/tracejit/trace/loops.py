@@ -238,7 +238,10 @@ class _Loop:
             names = sorted({*self.needed, *self.cells})
 
             def turn() -> None:
-                self.body(indexed.item(python_size(indexed.start + done)))
+                index: Any = python_size(indexed.start + done)
+                if not isinstance(left, int):
+                    index = _loop_index(dim_value(indexed.start + done), indexed)
+                self.body(indexed.item(index))
                 self._turns_left(indexed, done + 1, left - 1, most - 1)
 
             def nothing() -> None: ...
@@ -641,7 +644,7 @@ def _stored(body: FunctionType) -> set[str]:
     return found
 
 
-def _loop_index(param: Value, indexed: Indexed) -> SymbolicInt:
+def _loop_index(param: Operand, indexed: Indexed) -> SymbolicInt:
     """The index of a loop as a size that the program binds in each turn."""
     sizes = current_trace().sizes
     dim = sizes.fresh_late("i", indexed.start, indexed.stop - 1)
