@@ -73,7 +73,18 @@ def written_then_replaced(x, n):
     return x
 
 
+def rows_of_a_table(s, n):
+    previous, current = np.arange(len(s) + 1), np.zeros(len(s) + 1, int)
+    for i in range(len(s)):
+        current[0] = i + n
+        for j in range(len(s)):
+            current[j + 1] = min(previous[j + 1], current[j]) + int(s[i])
+        previous, current = current, previous
+    return previous[-1]
+
+
 EXCHANGES = [
+    rows_of_a_table,
     exchanged,
     exchanged_without_result,
     of_three,
@@ -115,3 +126,51 @@ def test_a_list_that_grows_on_a_traced_condition_is_refused():
 
     with pytest.raises(tj.errors.UnsupportedError, match="a list or dict is changed where a traced condition holds"):
         tj.jit(f)(np.array([1.0, -1, 2]))
+
+
+# ------------------------------------------------------------------------------------------------- loops without a turn
+
+
+def test_a_loop_without_a_turn_has_no_version_of_its_own():
+    def f(a, b):
+        c = np.zeros((a.shape[0], b.shape[1]))
+        for i in range(a.shape[0]):
+            for j in range(b.shape[1]):
+                for k in range(a.shape[1]):
+                    c[i, j] += a[i, k] * b[k, j]
+        return c
+
+    jitted = tj.jit(f, exact=True)
+    for m, n, k in ((5, 6, 7), (1, 1, 1), (0, 3, 2), (2, 0, 3), (2, 3, 0)):
+        check(f, np.full((m, k), 2.0), np.full((k, n), 3.0), jitted=jitted)
+    assert jitted.cache_info().traces == 1
+
+
+def test_variables_that_a_turn_sets_are_read_after_the_loop():
+    def index(n):
+        i = -1
+        for i in range(n):  # noqa: B007
+            pass
+        return i
+
+    def number(x):
+        last = -1.0
+        for i in range(len(x)):
+            last = x[i] * 2
+            index = i + 0.5
+        return last, index
+
+    def after_a_default(x):
+        found = 7
+        for i in range(len(x)):
+            found = i
+        return found
+
+    for function, arguments in (
+        (index, [5, 1, 0, 9]),
+        (number, [np.arange(5.0), np.ones(1), np.ones(0)]),
+        (after_a_default, [np.arange(5.0), np.ones(0), np.ones(1)]),
+    ):
+        jitted = tj.jit(function, exact=True)
+        for argument in arguments:
+            check(function, argument, jitted=jitted, text=False)

@@ -13,11 +13,7 @@ TOO_LONG = "loops are unrolled, which takes too long to try"  # programs that ar
 
 _NAMES = {
     "one more version where a loop has no turn": """
-        pairwise_distances single_linkage points_in_polygon bezier_curve matmul thomas durbin lstm coprime_table
-        pascal count_partitions xorshift magic_trace lennard_jones_forces lorenz smith_waterman edit_distance
-        longest_common_subsequence viterbi longest_increasing matrix_chain max_subarray fir_filter biquad
-        lms_filter gauss_seidel insertion_sort_rows particle_swarm nelder_mead jacobi_eigenvalues median_filter
-        kalman_track
+        bezier_curve particle_swarm nelder_mead jacobi_eigenvalues median_filter kalman_track
     """,
     "reading with a boolean mask": """
         mandelbrot_masks kmeans clean_outliers implied_volatility relative_strength project pagerank

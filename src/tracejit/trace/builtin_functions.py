@@ -24,6 +24,7 @@ from tracejit.trace.scalar import (
     python_size,
     to_number,
 )
+from tracejit.trace.text import formatted, is_pending
 from tracejit.trace.values import cast, emit, reshape, truth
 
 __all__ = ["BUILTINS"]
@@ -186,6 +187,16 @@ def _round(value: Any, ndigits: Any = None) -> Any:
 
 
 BUILTINS[round] = _round
+
+
+def _text_maker(function: Any) -> None:
+    @_replaces(function)
+    def make(*args: Any, **kwargs: Any) -> Any:
+        return formatted(function, args, kwargs) if is_pending((args, kwargs)) else function(*args, **kwargs)
+
+
+for _maker in (str, repr, format, ascii):
+    _text_maker(_maker)
 
 
 # ---------------------------------------------------------------------------------------------------------------- math

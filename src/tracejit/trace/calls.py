@@ -24,17 +24,19 @@ from tracejit.trace.builtin_functions import BUILTINS
 from tracejit.trace.captures import AttributeOf, ClosureCell, Fixed, GlobalName, ItemOf
 from tracejit.trace.context import Trace, active_trace
 from tracejit.trace.creation import wrap_constant
+from tracejit.trace.effects import call_effect, has_effect
 from tracejit.trace.fallback import is_library_function
 from tracejit.trace.indexing import augment_masked, is_mask_key
 from tracejit.trace.inputs import contains_tracer
 from tracejit.trace.iteration import Indexed
 from tracejit.trace.location import describe, is_internal, user_location
-from tracejit.trace.random_numbers import is_draw
+from tracejit.trace.random_numbers import draw, is_draw
 from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
 from tracejit.trace.registry import call as registered
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.state import cells_of
 from tracejit.trace.syntax import HOOK, rewritten_code
+from tracejit.trace.text import formatted, is_pending, joined
 
 __all__ = ["Hook", "dispatch", "enter_callable", "rewritten"]
 
@@ -107,6 +109,8 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
             return _call_numpy(function, args, kwargs)
         if is_library_function(function) and _is_traced((args, kwargs)):
             return _call_library(function, args, kwargs)
+        if has_effect(function):
+            return call_effect(function, args, kwargs)
         return adopt(rewritten(function)(*args, **kwargs), trace)
     try:
         implementation = BUILTINS.get(function) or FUNCTIONS.get(function)
@@ -161,9 +165,9 @@ def _is_traced(value: Any) -> bool:
 
 
 def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
-    if is_draw(function):
-        return FUNCTIONS["draw"](function, args, kwargs)
     owner = getattr(function, "__self__", None)
+    if (later := _only_later(function, owner, args, kwargs)) is not None:
+        return later(function, args, kwargs)
     if isinstance(owner, np.ufunc) and (_is_traced(args) or _is_traced(kwargs)):
         return FUNCTIONS[f"ufunc.{function.__name__}"](owner, *args, **kwargs)
     if isinstance(function, functools.partial):
@@ -184,6 +188,15 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
         return FUNCTIONS["python function"](function, args, kwargs)
     result = function(*args, **kwargs)
     return adopt_new(result) if module.startswith("numpy") else adopt(result, trace)
+
+
+def _only_later(function: Any, owner: Any, args: Any, kwargs: Any) -> Callable[..., Any] | None:
+    """What calls a function when the program runs, if it must not be called while tracing."""
+    if is_draw(function):
+        return draw
+    if has_effect(function):
+        return call_effect
+    return formatted if type(owner) is str and is_pending((args, kwargs)) else None
 
 
 @implements("adopt")
@@ -259,6 +272,12 @@ class Hook:
     both, either = staticmethod(branches.both), staticmethod(branches.either)
     opposite, chain = staticmethod(branches.opposite), staticmethod(branches.chain)
     ensure, raising = staticmethod(branches.ensure), staticmethod(branches.raising)
+
+    joined = staticmethod(joined)
+
+    def percent(self, text: Any, values: Any) -> Any:
+        """``text % values``."""
+        return formatted(operator.mod, (text, values), {}) if is_pending(values) else text % values
 
     def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """``function(*args, **kwargs)``."""

@@ -203,6 +203,8 @@ class _Loop:
                 reason = error
         for name, value in before.items():
             put(self.cells[name], value)
+        if isinstance(reason, _NoTurn):
+            return None
         if isinstance(reason, Rotation):
             return self._stage_groups(indexed, reason)
         if isinstance(reason, _PeelError) and indexed is not None and self._runs_once(indexed):
@@ -236,7 +238,10 @@ class _Loop:
             names = sorted({*self.needed, *self.cells})
 
             def turn() -> None:
-                self.body(indexed.item(python_size(indexed.start + done)))
+                index: Any = python_size(indexed.start + done)
+                if not isinstance(left, int):
+                    index = _loop_index(dim_value(indexed.start + done), indexed)
+                self.body(indexed.item(index))
                 self._turns_left(indexed, done + 1, left - 1, most - 1)
 
             def nothing() -> None: ...
@@ -252,11 +257,12 @@ class _Loop:
         """The turns after the first one."""
         for_loop(rest, self.body, self.carried, self.needed, self.stopped)
 
-    def _runs_once(self, indexed: Indexed) -> bool:
+    def _runs_once(self, indexed: Indexed, late: bool = False) -> bool:
+        """Whether there is a turn: as in this call, under a guard; ``late`` where only the running program knows."""
         try:
             return self.outer.sizes.decide(indexed.stop - indexed.start - 1, ">= 0")
         except UndecidedError:
-            return False
+            return late
 
     def _stage(self, indexed: Indexed | None, changed: Callable[[], bool]) -> None:
         names = self._names()
@@ -506,6 +512,8 @@ class _Loop:
                 old = get(self.cells[name])
                 old_kind = None if old is UNDEFINED else kind_of(old)
                 fits = old_kind is not None and join(old_kind, kind) == kind
+                if not fits and indexed is not None and not self._runs_once(indexed, late=True):
+                    raise _NoTurn
                 init = operand_as(old, kind) if fits else zeros(kind)
                 param = attempt.region.builder.param(kind.type)
                 with attempt.region.running():
@@ -524,10 +532,7 @@ class _Loop:
         name = next((n for n, (low, high) in sizes.late.items() if sizes_index(n, value.dim, indexed, low, high)), None)
         if name is None:
             return None
-        try:
-            if not sizes.decide(indexed.stop - indexed.start - 1, ">= 0"):
-                return None
-        except UndecidedError:
+        if not self._runs_once(indexed):
             return None
         return python_size(substitute(value.dim, {name: indexed.stop - 1}))
 
@@ -552,7 +557,7 @@ class _Loop:
             if name in known:
                 continue
             end = attempt.ends[name]
-            last = self._last(end, indexed)
+            last = self._last(end, indexed) if name in self.needed else None
             if last is not None:
                 put(self.cells[name], last)
             elif name in given:
@@ -610,6 +615,10 @@ class _Local:
     end: Operand
 
 
+class _NoTurn(Exception):
+    """Variables that only a turn sets are read after the loop, which in this call has no turn."""
+
+
 class _PeelError(UnstageableError):
     """The first turn is unlike the others."""
 
@@ -635,7 +644,7 @@ def _stored(body: FunctionType) -> set[str]:
     return found
 
 
-def _loop_index(param: Value, indexed: Indexed) -> SymbolicInt:
+def _loop_index(param: Operand, indexed: Indexed) -> SymbolicInt:
     """The index of a loop as a size that the program binds in each turn."""
     sizes = current_trace().sizes
     dim = sizes.fresh_late("i", indexed.start, indexed.stop - 1)

@@ -17,7 +17,7 @@ from tracejit.trace.generators import is_generator, is_maker, undisturbed
 from tracejit.trace.inputs import as_array
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.python_calls import call_python
-from tracejit.trace.registry import call, implements
+from tracejit.trace.registry import call
 from tracejit.trace.sampling import sample_call
 from tracejit.trace.scalar import as_dim
 from tracejit.trace.values import Dims, broadcast_dims
@@ -30,7 +30,6 @@ def is_draw(function: Any) -> bool:
     return is_maker(function) or is_generator(getattr(function, "__self__", None))
 
 
-@implements("draw")
 def draw(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Call a method of a generator, or make a generator, when the program runs."""
     owner = getattr(function, "__self__", None)

@@ -283,6 +283,24 @@ class _Rewriter(ast.NodeTransformer):
             index.elts = [self._index(item) for item in index.elts]
         return index
 
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> Any:
+        pieces = [self._piece(value) for value in node.values]
+        return self._hook("joined", *pieces, like=node)
+
+    def _piece(self, node: ast.expr) -> ast.expr:
+        """A piece of an f-string: a text, or ``(value, conversion, format)``."""
+        if not isinstance(node, ast.FormattedValue):
+            return node
+        spec = self._constant("", node) if node.format_spec is None else self.visit(node.format_spec)
+        parts = [self.visit(node.value), self._constant(node.conversion, node), spec]
+        return ast.copy_location(ast.Tuple(parts, ast.Load()), node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> Any:
+        self.generic_visit(node)
+        if isinstance(node.op, ast.Mod) and isinstance(node.left, ast.Constant) and isinstance(node.left.value, str):
+            return self._hook("percent", node.left, node.right, like=node)
+        return node
+
     def visit_Call(self, node: ast.Call) -> Any:
         if isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", None) == HOOK:
             node.args = [self.visit(argument) for argument in node.args]
