@@ -26,12 +26,12 @@ class Jit:
         leaves, tree = flatten_call(args, kwargs, self.static)
         for traced in self.traces:
             if traced.in_tree == tree and (sizes := traced.bind(leaves)) is not None:
-                return run_leaves(traced, leaves, sizes)
+                return run_leaves(traced, leaves, sizes, (args, kwargs))
         traced = trace(self.function, args, kwargs, static=self.static)
         self.traces.append(traced)
         sizes = traced.bind(leaves, fresh=True)
         assert sizes is not None, "a trace must fit the call that it was made from"
-        return run_leaves(traced, leaves, sizes)
+        return run_leaves(traced, leaves, sizes, (args, kwargs))
 
 
 def outcome(function: Any, args: Any, kwargs: Any) -> tuple[Any, BaseException | None]:

@@ -55,7 +55,7 @@ def flat_program(traced: Traced, kernel: Kernel) -> Program:
 
 def direct_program(traced: Traced, kernel: Kernel, leaves: Sequence[Any]) -> Program | None:
     """The program for whole calls, made for a call with these leaves (static ones as they are), if there is one."""
-    if kernel.callbacks:
+    if kernel.callbacks or traced.writes:
         return None
     try:
         described = _Direct(traced, leaves)

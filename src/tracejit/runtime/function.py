@@ -105,7 +105,7 @@ class CompiledFunction(CompiledCallable):
                 leaves = latest.split(args, kwargs)
                 bound = None if leaves is None else latest.bind(leaves)
                 if leaves is not None and bound is not None:
-                    return self._run(latest, leaves, bound)
+                    return self._run(latest, leaves, bound, (args, kwargs))
             return self._search(args, kwargs)
         except wrapper.OverlapError:
             # NumPy's own order of reads and writes is the meaning of arguments that share memory.
@@ -121,16 +121,16 @@ class CompiledFunction(CompiledCallable):
                 found = self._find(tree, leaves)  # another thread may have made it
                 made = None if found is not None else self._make(args, kwargs, leaves, tree)
             if made is not None:
-                return made[0].run_first(leaves, made[1])
+                return made[0].run_first(leaves, made[1], (args, kwargs))
         assert found is not None
         self._latest = found[0]
-        return self._run(found[0], leaves, found[1])
+        return self._run(found[0], leaves, found[1], (args, kwargs))
 
-    def _run(self, version: Version, leaves: Sequence[Any], bound: list[Any]) -> Any:
+    def _run(self, version: Version, leaves: Sequence[Any], bound: list[Any], arguments: tuple[Any, Any]) -> Any:
         self._counts["hits"] += 1
         if version.stale:
             self._renew(version, leaves)
-        return version.run(leaves, bound)
+        return version.run(leaves, bound, arguments)
 
     def _static_keys(self, args: Sequence[Any]) -> tuple[int | str, ...]:
         return tuple(k + len(args) if isinstance(k, int) and k < 0 else k for k in self._static)

@@ -70,22 +70,24 @@ class Version:
             return self._bind_interpreted
         return make_bind(self.traced, passed_leaves(self.traced), self._known, self._note)
 
-    def run(self, leaves: Sequence[Any], bound: Bound) -> Any:
+    def run(self, leaves: Sequence[Any], bound: Bound, arguments: tuple[Any, Any]) -> Any:
         """Answer a call with these leaves; raises OverlapError where written memory is shared."""
         if self.kernel is None:
-            return run_leaves(self.traced, *bound)
-        return self._answer(leaves, bound) if self.kernel.callbacks else self._native(*bound)
+            return run_leaves(self.traced, bound[0], bound[1], arguments)
+        if self.kernel.callbacks or self.traced.writes:
+            return self._answer(leaves, bound, arguments)
+        return self._native(*bound)
 
-    def run_first(self, leaves: Sequence[Any], sizes: dict[str, int]) -> Any:
+    def run_first(self, leaves: Sequence[Any], sizes: dict[str, int], arguments: tuple[Any, Any]) -> Any:
         """Answer the call that was traced, without making what only further calls need."""
         if self.kernel is None:
-            return run_leaves(self.traced, leaves, sizes)
+            return run_leaves(self.traced, leaves, sizes, arguments)
         captured = [capture.getter() for capture in self.traced.captures if capture.kind == "array"]
-        return self._answer(leaves, [*(leaves[k] for k in passed_leaves(self.traced)), *captured])
+        return self._answer(leaves, [*(leaves[k] for k in passed_leaves(self.traced)), *captured], arguments)
 
-    def _answer(self, leaves: Sequence[Any], bound: Bound) -> Any:
-        with running_call(leaves):
-            return _answer(self._flat, bound)
+    def _answer(self, leaves: Sequence[Any], bound: Bound, arguments: tuple[Any, Any]) -> Any:
+        with running_call(leaves, arguments):
+            return self.traced.finished(_answer(self._flat, bound))
 
     @functools.cached_property
     def _flat(self) -> Program:

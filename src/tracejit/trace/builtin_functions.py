@@ -15,6 +15,7 @@ from tracejit.trace.base import Tracer
 from tracejit.trace.dtypes import BOOL, FLOAT64, INT64
 from tracejit.trace.inputs import contains_tracer, operand_of, stand_in
 from tracejit.trace.numpy_api.common import ufunc
+from tracejit.trace.outside import set_attribute
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import (
     PythonNumber,
@@ -187,6 +188,11 @@ def _round(value: Any, ndigits: Any = None) -> Any:
 
 
 BUILTINS[round] = _round
+
+
+@_replaces(setattr)
+def _setattr(owner: Any, name: str, value: Any) -> None:
+    set_attribute(owner, name, value)
 
 
 def _text_maker(function: Any) -> None:

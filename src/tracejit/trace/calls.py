@@ -10,6 +10,7 @@ import functools
 import operator
 import os
 import sysconfig
+from collections import deque
 from collections.abc import Callable, Iterable
 from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -29,7 +30,8 @@ from tracejit.trace.fallback import is_library_function
 from tracejit.trace.indexing import augment_masked, is_mask_key
 from tracejit.trace.inputs import contains_tracer
 from tracejit.trace.iteration import Indexed
-from tracejit.trace.location import describe, is_internal, user_location
+from tracejit.trace.location import is_internal
+from tracejit.trace.outside import Place, note_change, read_outside, set_attribute, writes_of
 from tracejit.trace.random_numbers import draw, is_draw
 from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
 from tracejit.trace.registry import call as registered
@@ -46,6 +48,10 @@ _LIBRARY_FOLDERS = tuple(
     if folder
 )
 _user_files: dict[str, bool] = {}
+_CHANGING = frozenset(  # methods of containers
+    "append extend insert remove pop clear sort reverse update setdefault popitem __setitem__ __delitem__ add discard "
+    "appendleft extendleft popleft rotate".split()
+)
 _METHODS = (MethodType, BuiltinFunctionType, type)
 
 
@@ -166,6 +172,7 @@ def _is_traced(value: Any) -> bool:
 
 def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     owner = getattr(function, "__self__", None)
+    _note_method(function, owner)
     if (later := _only_later(function, owner, args, kwargs)) is not None:
         return later(function, args, kwargs)
     if isinstance(owner, np.ufunc) and (_is_traced(args) or _is_traced(kwargs)):
@@ -188,6 +195,11 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
         return FUNCTIONS["python function"](function, args, kwargs)
     result = function(*args, **kwargs)
     return adopt_new(result) if module.startswith("numpy") else adopt(result, trace)
+
+
+def _note_method(function: Any, owner: Any) -> None:
+    if isinstance(owner, (list, dict, set, deque)) and function.__name__ in _CHANGING:
+        note_change("contents", owner)
 
 
 def _only_later(function: Any, owner: Any, args: Any, kwargs: Any) -> Callable[..., Any] | None:
@@ -216,10 +228,6 @@ def adopt(value: Any, trace: Trace) -> Any:
     if type(value) is tuple and any(isinstance(item, np.ndarray) for item in value):
         return tuple(adopt(item, trace) for item in value)
     return value
-
-
-def _has_path(trace: Trace, owner: Any) -> bool:
-    return trace.captures.path_of(owner) is not None
 
 
 class Hook:
@@ -291,14 +299,14 @@ class Hook:
         trace = active_trace()
         if trace is None or isinstance(value, Tracer):
             return value
-        return trace.captures.read(value, GlobalName(self.namespace, name))
+        return read_outside(trace, value, GlobalName(self.namespace, name))
 
     def free(self, name: str, value: Any) -> Any:
         """Reading a variable of an enclosing function."""
         trace = active_trace()
         if trace is None or isinstance(value, Tracer) or contains_tracer(value):
             return value
-        return trace.captures.read(value, ClosureCell(self.cells[name], name))
+        return read_outside(trace, value, ClosureCell(self.cells[name], name))
 
     def attr(self, owner: Any, name: str) -> Any:
         """``owner.name``."""
@@ -314,7 +322,7 @@ class Hook:
         if path is None and isinstance(owner, ModuleType) and _is_user_file(getattr(owner, "__file__", None) or "<"):
             path = Fixed(owner)
         if path is not None and not contains_tracer(value):
-            return trace.captures.read(value, AttributeOf(path, name))
+            return read_outside(trace, value, AttributeOf(path, name))
         return adopt(value, trace)
 
     def item(self, owner: Any, key: Any) -> Any:
@@ -339,7 +347,9 @@ class Hook:
             return owner
         if type(owner) is np.ndarray:
             return trace.captures.array(owner)
-        return _Guarded(owner) if isinstance(owner, (dict, list)) and _has_path(trace, owner) else owner
+        if isinstance(owner, (dict, list)):
+            note_change("contents", owner)
+        return owner
 
     def iterate(self, iterable: Any) -> Iterable[Any]:
         """What a loop iterates over."""
@@ -353,15 +363,19 @@ class Hook:
 
     def set_attr(self, value: Any, owner: Any, name: str) -> None:
         """``owner.name = value``."""
-        trace = active_trace()
-        if trace is not None and contains_tracer(value) and not isinstance(owner, Tracer) and _has_path(trace, owner):
-            raise _kept(f"the attribute {name!r} of an object from outside")
-        setattr(owner, name, value)
+        if active_trace() is None or isinstance(owner, Tracer):
+            setattr(owner, name, value)
+        else:
+            set_attribute(owner, name, value)
 
     def outside(self, name: str, value: Any) -> Any:
         """A value for a name declared global or nonlocal."""
-        if active_trace() is not None and contains_tracer(value):
-            raise _kept(f"the global or nonlocal name {name!r}")
+        if (trace := active_trace()) is not None:
+            if name in self.cells:
+                place = Place("cell", Fixed(self.cells[name]), name)
+            else:
+                place = Place("name", Fixed(self.namespace), name)
+            writes_of(trace).note(place, trace)
         return value
 
     def augment(self, operation: str, old: Any, value: Any) -> Any:
@@ -384,37 +398,10 @@ class Hook:
         if is_mask_key(owner, key):
             augment_masked(owner, key, _IN_PLACE[operation], value)
             return
-        if isinstance(owner, _Guarded):
-            old = self.item(owner.value, key)
-        else:
-            old = self.item(owner, key)
+        old = self.item(owner, key)
         new = self.augment(operation, old, value)
         if isinstance(owner, TracedArray) or not (new is old and isinstance(new, TracedArray)):
             owner[key] = new
-
-
-class _Guarded:
-    """A list or dict from outside, as the target of an item assignment: traced values must not go in."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        if contains_tracer(value):
-            raise _kept(f"a {type(self.value).__name__} from outside")
-        self.value[key] = value
-
-    def __delitem__(self, key: Any) -> None:
-        del self.value[key]
-
-
-def _kept(where: str) -> UnsupportedError:
-    return UnsupportedError(
-        f"a traced value is stored in {where} ({describe(user_location())}). Compiled code has no effects besides "
-        "writing into arrays; return the value, or write into an array with [...] ="
-    )
 
 
 _IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {

@@ -23,6 +23,7 @@ from tracejit.trace.storage import Storage
 
 if TYPE_CHECKING:
     from tracejit.trace.context import Trace
+    from tracejit.trace.outside import OutsideWrites
 
 __all__ = ["Capture", "CaptureTable", "freeze"]
 
@@ -179,6 +180,7 @@ class CaptureTable:
 
     def __init__(self) -> None:
         self.trace: Trace | None = None  # the outermost trace, whose params captured arrays are
+        self.writes: OutsideWrites | None = None  # what the function changes outside
         self.states: States | None = None  # of generators, which tracing must not change
         self.captures: list[Capture] = []
         self.warned: set[Any] = set()  # what this trace has warned of
@@ -268,6 +270,12 @@ class CaptureTable:
             self._remember(value, getter)
             self._paths.setdefault(id(value), (value, getter))
         return value
+
+    def remember_loosely(self, value: Any, getter: Getter, key: Any) -> None:
+        """Note what was read outside under another key than its own."""
+        if (capture := self._remember(value, getter)) is not None:
+            capture.key = key
+            self._paths.setdefault(id(value), (value, getter))
 
     def _remember(self, value: Any, getter: Getter) -> Capture | None:
         try:

@@ -20,11 +20,13 @@ __all__ = ["Frame", "LeafOf", "SlotOf", "current_frame", "fresh_slot", "running_
 class Frame:
     """One call.
 
-    leaves: those of its arguments, static ones as they are. slots: objects made by callbacks, by number.
+    leaves: those of its arguments, static ones as they are. arguments: ``(args, kwargs)``.
+    slots: objects made by callbacks, by number.
     kept: results that one callback has made and another one will hand over, by ticket. delivered: see ``delivery.py``.
     """
 
     leaves: Sequence[Any] = ()
+    arguments: tuple[Any, Any] = ((), {})
     slots: dict[int, Any] = field(default_factory=dict)
     kept: dict[int, Any] = field(default_factory=dict)
     delivered: Sequence[Any] = ()
@@ -45,10 +47,10 @@ def current_frame() -> Frame:
 
 
 @contextmanager
-def running_call(leaves: Sequence[Any]) -> Iterator[Frame]:
-    """A call with these leaves runs until the block ends."""
+def running_call(leaves: Sequence[Any], arguments: tuple[Any, Any] = ((), {})) -> Iterator[Frame]:
+    """A call with these arguments runs until the block ends."""
     before = _frames.current
-    _frames.current = frame = Frame(leaves)
+    _frames.current = frame = Frame(leaves, arguments)
     try:
         yield frame
     finally:

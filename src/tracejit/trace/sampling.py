@@ -27,7 +27,7 @@ from tracejit.trace.pytree import flatten, unflatten
 from tracejit.trace.scalar import PythonNumber, SymbolicInt
 from tracejit.trace.values import Dims
 
-__all__ = ["Sample", "sample_call"]
+__all__ = ["Sample", "outcome_like", "sample_call"]
 
 _SMALL = 8
 """Sizes up to this are those of the traced call in sample arrays; larger ones become slightly larger than this."""
@@ -85,6 +85,11 @@ class Sample:
     def _is_view(self, array: np.ndarray[Any, Any]) -> bool:
         given = [sample for sample in self.samples if isinstance(sample, np.ndarray)]
         return any(array is not sample and np.may_share_memory(array, sample) for sample in given)
+
+
+def outcome_like(value: Any) -> Outcome:
+    """The outcome of a function that returns a number of this type."""
+    return Sample([], [], {}, value).outcome("a number from outside")
 
 
 _Filler = Callable[[int], float]

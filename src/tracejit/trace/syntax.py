@@ -330,11 +330,39 @@ class _Rewriter(ast.NodeTransformer):
                 )
             if isinstance(target, ast.Name):
                 node.value = self._kept_outside(target.id, node.value)
-        return node
+                return node
+        return self._several(node)
+
+    def _several(self, node: ast.Assign) -> Any:
+        """An assignment to several targets: attributes and outside names among them get their values one by one."""
+        later: list[ast.stmt] = []
+
+        def replaced(target: ast.expr) -> ast.expr:
+            if isinstance(target, (ast.Tuple, ast.List)):
+                target.elts = [replaced(item) for item in target.elts]
+                return target
+            attribute = isinstance(target, ast.Attribute) and not _is_private(target.attr)
+            if not attribute and not (isinstance(target, ast.Name) and self._is_declared(target.id)):
+                return target
+            name = f"{HOOK}{len(later)}"
+            value = ast.copy_location(ast.Name(name, ast.Load()), target)
+            if isinstance(target, ast.Attribute):
+                call = self._hook("set_attr", value, target.value, self._constant(target.attr, target), like=target)
+                later.append(ast.copy_location(ast.Expr(call), node))
+            elif isinstance(target, ast.Name):
+                later.append(ast.copy_location(ast.Assign([target], self._kept_outside(target.id, value)), node))
+            return ast.copy_location(ast.Name(name, ast.Store()), target)
+
+        node.targets = [replaced(target) for target in node.targets]
+        return [node, *later]
+
+    def _is_declared(self, name: str) -> bool:
+        """Whether a name is one of outside that is declared global or nonlocal here."""
+        return bool(self.declared) and name in self.declared[-1] and not any(name in s for s in self.scopes[:-1])
 
     def _kept_outside(self, name: str, value: ast.expr) -> ast.expr:
         """Values for names declared global or nonlocal must not be traced."""
-        if self.declared and name in self.declared[-1] and not any(name in scope for scope in self.scopes[:-1]):
+        if self._is_declared(name):
             return self._hook("outside", self._constant(name, value), value, like=value)
         return value
 

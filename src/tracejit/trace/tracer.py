@@ -26,6 +26,7 @@ from tracejit.trace.context import Trace
 from tracejit.trace.frames import running_call
 from tracejit.trace.generators import undisturbed
 from tracejit.trace.location import describe, traceback_location
+from tracejit.trace.outside import Containers, OutsideWrites, Place, put_all
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
 from tracejit.trace.scalar import SymbolicInt
@@ -46,6 +47,7 @@ class Traced:
     arguments: one entry for each leaf of ``(args, kwargs)``; in_tree is their structure.
     captures: everything else the function read.
     results: one entry for each leaf of what the function returns; out_tree is their structure.
+    writes: places outside that get a value after each call; the program gives ``(result, values for them)``.
     """
 
     function: Function
@@ -54,6 +56,15 @@ class Traced:
     in_tree: Tree
     out_tree: Tree
     results: list[Result]
+    writes: tuple[Place, ...] = ()
+
+    def finished(self, output: Any) -> Any:
+        """What the caller gets, from what the program gives; the places outside get their values."""
+        if not self.writes:
+            return output
+        result, values = output
+        put_all(self.writes, values)
+        return result
 
     def bind(self, leaves: Sequence[Any], *, fresh: bool = False) -> dict[str, int] | None:
         """The value of every size symbol if this program is right for these leaves, else None.
@@ -159,22 +170,37 @@ def trace(
     """
     leaves, tree = flatten_call(args, kwargs or {}, static)
     label: str = name or getattr(fun, "__name__", None) or "function"
-    traced = _trace_leaves(fun, leaves, tree, label, shared=False)
+    traced = _trace_all(fun, leaves, tree, label, shared=False)
     ids = [id(leaf) for leaf in leaves]
     if any(a.written and ids.count(id(leaf)) > 1 for a, leaf in zip(traced.arguments, leaves, strict=True)):
         # One array was passed twice and is written: both arguments are one memory.
-        traced = _trace_leaves(fun, leaves, tree, label, shared=True)
+        traced = _trace_all(fun, leaves, tree, label, shared=True)
     return traced
 
 
-def _trace_leaves(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str, *, shared: bool) -> Traced:
-    captures = CaptureTable()
+def _trace_all(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str, *, shared: bool) -> Traced:
+    """Trace again where a number outside was remembered that the function itself replaces."""
+    volatile: frozenset[Any] = frozenset()
+    while True:
+        writes = OutsideWrites(CaptureTable(), volatile)
+        traced = _trace_leaves(fun, leaves, tree, name, writes, shared=shared)
+        if writes.numbers_read() <= volatile:
+            return traced
+        volatile |= writes.numbers_read()
+
+
+def _trace_leaves(
+    fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str, writes: OutsideWrites, *, shared: bool
+) -> Traced:
+    captures = writes.captures
+    captures.writes = writes
     root = Trace(captures)
     captures.trace = root
     with root.running(), undisturbed() as states:
         captures.states = states
         tracers, arguments = enter(root, leaves, argument_names(fun, tree), shared)
         args, kwargs = unflatten(tree, tracers)
+        containers = Containers(args, kwargs)
         try:
             output = enter_callable(fun, root)(*args, **kwargs)
         except Exception as error:
@@ -186,7 +212,13 @@ def _trace_leaves(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: 
                     "are Python's own; define the function in a file or a notebook cell"
                 )
             raise
+        finally:
+            changed = writes.finals()
+            writes.take_back()
+        changed += containers.finals()
         check_containers(args, kwargs, tree, tracers)
+        if changed:
+            output = (output, [value for _, value in changed])
         out_leaves, out_tree = flatten(output)
         out_tree = plain_keys(out_tree)
         results, operands = describe_results(root, out_leaves, arguments, captures.captures)
@@ -196,7 +228,8 @@ def _trace_leaves(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: 
     for source in [*arguments, *captures.captures]:
         _settle(source, params)
     results = [resolve_result(result, root.sizes.resolve) for result in results]
-    return Traced(function, arguments, captures.captures, tree, out_tree, results)
+    places = tuple(place for place, _ in changed)
+    return Traced(function, arguments, captures.captures, tree, out_tree, results, places)
 
 
 def plain_keys(tree: Tree) -> Tree:
@@ -292,7 +325,7 @@ def run(traced: Traced, args: Sequence[Any] = (), kwargs: dict[str, Any] | None 
     sizes = traced.bind(leaves)
     if sizes is None:
         raise ValueError(f"the arguments do not fit the traced {traced.function.name!r}: its guards do not hold")
-    return run_leaves(traced, leaves, sizes)
+    return run_leaves(traced, leaves, sizes, (args, kwargs or {}))
 
 
 def _with_static(traced: Traced, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
@@ -306,14 +339,16 @@ def _with_static(traced: Traced, args: Sequence[Any], kwargs: dict[str, Any]) ->
     return leaves
 
 
-def run_leaves(traced: Traced, leaves: Sequence[Any], sizes: dict[str, int]) -> Any:
+def run_leaves(
+    traced: Traced, leaves: Sequence[Any], sizes: dict[str, int], arguments: tuple[Any, Any] = ((), {})
+) -> Any:
     """Run on flat leaves whose sizes are bound."""
     function = traced.function
     inputs = traced.inputs(leaves)
     native = [_native(value, param) for value, param in zip(inputs, function.params, strict=True)]
     originals = [leaf.value if isinstance(leaf, Static) else leaf for leaf in leaves]
-    with running_call(originals):
-        return _interpreted(traced, originals, inputs, native, sizes)
+    with running_call(originals, arguments):
+        return traced.finished(_interpreted(traced, originals, inputs, native, sizes))
 
 
 def _interpreted(traced: Traced, originals: Sequence[Any], inputs: Any, native: Any, sizes: dict[str, int]) -> Any:

@@ -1,0 +1,347 @@
+"""Changes of objects from outside: of attributes, of names declared global or nonlocal, of lists and dicts.
+
+While tracing they are made, so that the function sees them; afterwards they are taken back, and the final values become
+results of the program, which are put in place after each call. Numbers that a function both reads and replaces are
+read anew at each call, not remembered.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import CellType
+from typing import Any
+
+import numpy as np
+
+from tracejit.errors import UnsupportedError
+from tracejit.trace.captures import AttributeOf, CaptureTable, ClosureCell, Fixed, GlobalName, freeze
+from tracejit.trace.context import Trace, current_trace
+from tracejit.trace.frames import current_frame
+from tracejit.trace.location import describe, user_location
+from tracejit.trace.python_calls import call_python
+from tracejit.trace.region import UnstageableError
+from tracejit.trace.sampling import outcome_like
+
+__all__ = [
+    "Containers",
+    "OutsideWrites",
+    "Place",
+    "note_change",
+    "put_all",
+    "read_outside",
+    "set_attribute",
+    "writes_of",
+]
+
+_NUMBERS = (bool, int, float, complex, np.number, np.bool_)
+_RESTORABLE = frozenset((list, dict, OrderedDict, defaultdict))
+_MISSING: Any = object()
+Getter = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value goes after a call. kind: "attribute", "name" (of a module), "cell" or "contents"."""
+
+    kind: str
+    find: Getter
+    key: str = ""
+
+    def get(self) -> Any:
+        """What is there now."""
+        owner = self.find()
+        if self.kind == "attribute":
+            return (
+                vars(owner).get(self.key, _MISSING)
+                if hasattr(owner, "__dict__")
+                else getattr(owner, self.key, _MISSING)
+            )
+        if self.kind == "name":
+            return owner.get(self.key, _MISSING)
+        if self.kind == "cell":
+            return _content(owner)
+        return owner.copy()
+
+    def put(self, value: Any) -> None:
+        """Put a value there."""
+        owner = self.find()
+        if self.kind == "attribute":
+            delattr(owner, self.key) if value is _MISSING else setattr(owner, self.key, value)
+        elif self.kind == "name":
+            owner.pop(self.key, None) if value is _MISSING else owner.__setitem__(self.key, value)
+        elif self.kind == "cell":
+            owner.cell_contents = value
+        elif isinstance(owner, list):
+            owner[:] = map(_found, value)
+        else:
+            entries = {key: _found(item) for key, item in value.items()}
+            owner.clear()
+            owner.update(entries)
+
+    @property
+    def getter(self) -> Getter:
+        """How the function reads it."""
+        if self.kind == "attribute":
+            return AttributeOf(self.find, self.key)
+        if self.kind == "contents":
+            return self.find
+        owner = self.find()
+        return GlobalName(owner, self.key) if self.kind == "name" else ClosureCell(owner, self.key)
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _MISSING
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """Stands in the final contents of a container for another container, which stays the object that it is."""
+
+    find: Getter
+
+
+def _found(value: Any) -> Any:
+    return value.find() if isinstance(value, _Reference) else value
+
+
+def _referring(value: Any, finder: Callable[[Any], Getter | None]) -> Any:
+    """Contents with references for the containers that a finder knows."""
+
+    def refer(item: Any) -> Any:
+        find = finder(item) if isinstance(item, (list, dict)) else None
+        return item if find is None else _Reference(find)
+
+    return list(map(refer, value)) if isinstance(value, list) else {key: refer(item) for key, item in value.items()}
+
+
+def put_all(places: Sequence[Place], values: Sequence[Any]) -> None:
+    """After a call: put the final values in place."""
+    for place, value in zip(places, values, strict=True):
+        place.put(_found(value))
+
+
+class OutsideWrites:
+    """The places outside that a trace has changed, with what was there before."""
+
+    def __init__(self, captures: CaptureTable, volatile: frozenset[Getter]) -> None:
+        self.captures = captures
+        self.volatile = volatile  # ways to numbers that are read at each call
+        self.before: dict[Place, Any] = {}
+        self.getters: set[Getter] = set()
+
+    def note(self, place: Place, trace: Trace) -> None:
+        """A place is about to change."""
+        if trace.region:
+            raise UnstageableError(f"its body changes {place.getter} from outside ({describe(user_location())})")
+        if place not in self.before:
+            self.before[place] = place.get()
+            self.getters.add(place.getter)
+
+    def finals(self) -> list[tuple[Place, Any]]:
+        """The places that have changed, and what is there now."""
+        found = [(place, place.get()) for place in self.before]
+        changed = [(place, value) for place, value in found if not _same(value, self.before[place])]
+        return [(place, self._final(place, value)) for place, value in changed]
+
+    def _final(self, place: Place, value: Any) -> Any:
+        if place.kind == "contents":
+            return _referring(value, self.captures.path_of)
+        path = self.captures.path_of(value) if isinstance(value, (list, dict)) else None
+        return value if path is None else _Reference(path)
+
+    def take_back(self) -> None:
+        """Put back what was there before."""
+        for place, value in self.before.items():
+            place.put(value)
+
+    def numbers_read(self) -> frozenset[Getter]:
+        """Ways to numbers that were remembered, and change: a program for all calls reads them at each call."""
+        remembered = {
+            id(capture.getter): capture.getter for capture in self.captures.captures if capture.kind == "value"
+        }
+        changed = {place.getter: before for place, before in self.before.items()}
+        return frozenset(
+            getter for getter in remembered.values() if _hashable(getter) and _has_number(changed.get(getter, ()))
+        )
+
+
+def _hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _has_number(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_number, value))
+    return any(map(_has_number, value.values())) if isinstance(value, dict) else isinstance(value, _NUMBERS)
+
+
+def _same(value: Any, before: Any) -> bool:
+    if isinstance(value, list) and isinstance(before, list):
+        return len(value) == len(before) and all(a is b for a, b in zip(value, before, strict=True))
+    if isinstance(value, dict) and isinstance(before, dict):
+        return list(value) == list(before) and all(value[key] is before[key] for key in value)
+    return value is before
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+def read_outside(trace: Trace, value: Any, getter: Getter) -> Any:
+    """What the program sees where it reads something outside."""
+    captures, writes = trace.captures, trace.captures.writes
+    if writes is None or not _hashable(getter):
+        return captures.read(value, getter)
+    if getter in writes.getters:  # the function itself has put it there
+        return captures.array(value) if type(value) is np.ndarray else value
+    if getter not in writes.volatile:
+        return captures.read(value, getter)
+    captures.remember_loosely(value, getter, _Loosely(freeze(value)))
+    if isinstance(value, _NUMBERS):
+        return _read_number(value, getter)
+    place = Place("contents", getter)
+    if place not in writes.before:
+        writes.before[place] = place.get()
+        for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
+            if isinstance(item, _NUMBERS):
+                value[key] = _read_number(item, _Entry(getter, key))
+    return value
+
+
+@dataclass(frozen=True)
+class _Entry:
+    find: Getter
+    key: Any
+
+    def __call__(self) -> Any:
+        return self.find()[self.key]
+
+
+def _read_number(value: Any, getter: Getter) -> Any:
+    return call_python(getter, (), {}, outcome_like(value), name=str(getter), effects=False)
+
+
+class _Loosely:
+    """Equal to keys (``freeze``) of the same structure and types, whatever the numbers in them."""
+
+    def __init__(self, key: Any) -> None:
+        self.key = _loosened(key)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(_loosened(other) == self.key)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _loosened(key: Any) -> Any:
+    if not isinstance(key, tuple):
+        return key
+    if len(key) == 2 and isinstance(key[0], type) and issubclass(key[0], _NUMBERS):
+        return key[:1]
+    return tuple(map(_loosened, key))
+
+
+# ----------------------------------------------------------------------------------------------- containers of the call
+
+
+@dataclass(frozen=True)
+class _ArgumentAt:
+    """Finds a container among the arguments of the running call."""
+
+    path: tuple[Any, ...]
+
+    def __call__(self) -> Any:
+        value: Any = current_frame().arguments
+        for step in self.path:
+            value = getattr(value, step.name) if isinstance(step, _Field) else value[step]
+        return value
+
+
+@dataclass(frozen=True)
+class _Field:
+    name: str
+
+
+class Containers:
+    """The lists, dicts and dataclasses among the arguments of a traced function, as they were before."""
+
+    def __init__(self, args: Any, kwargs: Any) -> None:
+        self.before = [
+            (path, value, dict(vars(value)) if hasattr(value, "__dataclass_fields__") else value.copy())
+            for path, value in _containers((args, kwargs), ())
+        ]
+
+    def finals(self) -> list[tuple[Place, Any]]:
+        """Where the caller's containers must change, and to what; the function's own are put back."""
+        found: list[tuple[Place, Any]] = []
+        for path, value, before in self.before:
+            if not hasattr(value, "__dataclass_fields__"):
+                if not _same(value, before):
+                    found.append((Place("contents", _ArgumentAt(path)), _referring(value, self._finder)))
+                    Place("contents", Fixed(value)).put(before)
+                continue
+            for name, content in dict(vars(value)).items():
+                if content is not before.get(name, _MISSING):
+                    found.append((Place("attribute", _ArgumentAt(path), name), content))
+                    Place("attribute", Fixed(value), name).put(before.get(name, _MISSING))
+        return found
+
+    def _finder(self, value: Any) -> Getter | None:
+        return next((_ArgumentAt(path) for path, own, _ in self.before if own is value), None)
+
+
+def _containers(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    items: Sequence[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, (list, tuple)):
+        items = list(enumerate(value))
+    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        items = [(_Field(name), item) for name, item in vars(value).items()]
+    else:
+        return
+    if not isinstance(value, tuple) and len(path) > 1:
+        yield path, value
+    for key, item in items:
+        yield from _containers(item, (*path, key))
+
+
+def writes_of(trace: Trace) -> OutsideWrites:
+    """The changes of the running trace."""
+    writes = trace.captures.writes
+    if writes is None:
+        raise UnsupportedError(
+            f"an object from outside is changed under a transform ({describe(user_location())}); return the value"
+        )
+    return writes
+
+
+def note_change(kind: str, owner: Any, key: str = "") -> None:
+    """The traced function is about to change something of an object from outside."""
+    trace = current_trace()
+    path = trace.captures.path_of(owner)
+    if path is not None and kind == "contents" and type(owner) not in _RESTORABLE:
+        raise UnsupportedError(
+            f"a {type(owner).__name__} from outside is changed ({describe(user_location())}); use a list or a dict"
+        )
+    if path is not None:
+        writes_of(trace).note(Place(kind, path, key), trace)
+
+
+def set_attribute(owner: Any, name: str, value: Any) -> None:
+    """``owner.name = value`` while tracing; objects that the function has made itself are changed at once."""
+    note_change("attribute", owner, name)
+    if current_trace().region:
+        raise UnstageableError(
+            f"its body sets the attribute {name!r} of a {type(owner).__name__} ({describe(user_location())}); "
+            "use a variable, and set the attribute afterwards"
+        )
+    setattr(owner, name, value)
