@@ -275,6 +275,9 @@ class CaptureTable:
         """Note what was read outside under another key than its own."""
         if (capture := self._remember(value, getter)) is not None:
             capture.key = key
+        if isinstance(value, (list, tuple, dict)):
+            self._enter(value, getter, 0)
+        else:
             self._paths.setdefault(id(value), (value, getter))
 
     def _remember(self, value: Any, getter: Getter) -> Capture | None:
