@@ -25,8 +25,8 @@ __all__ = ["compiled"]
 _MOST_PROGRAMS = 4096
 # Functions whose Python ints are sizes or numbers, not axes or modes.
 _OF_SIZES = frozenset("arange empty eye full identity linspace ones tri zeros".split())
-# Functions with sizes that follow from their floats: these are part of the program.
-_OF_FIXED_FLOATS = frozenset(["arange"])
+# Functions with sizes that follow from their floats: with these NumPy is as fast.
+_OF_SIZES_FROM_FLOATS = frozenset(["arange"])
 
 
 class _Leaf:
@@ -46,13 +46,6 @@ class _Sequence(NamedTuple):
     items: tuple[Hashable, ...]
 
 
-class _Number(NamedTuple):
-    """A float or complex number that is part of the program; its text tells -0.0 from 0.0 and equals itself as NaN."""
-
-    kind: type
-    text: str
-
-
 class _Constant(NamedTuple):
     """Anything else that is part of the program; the type tells True from 1."""
 
@@ -61,17 +54,17 @@ class _Constant(NamedTuple):
 
 
 class _NotCompilable(Exception):
-    """An argument that compiled code knows nothing of: an array of objects, a subclass of ndarray, ..."""
+    """An argument that NumPy has to handle: an array of objects, a subclass of ndarray, a float that decides a size."""
 
 
 class _Arguments:
     """The arguments of one call, taken apart: data in ``leaves``, the program in what ``take`` returns."""
 
-    __slots__ = ("fixed_floats", "ints_are_data", "leaves")
+    __slots__ = ("floats_are_sizes", "ints_are_data", "leaves")
 
-    def __init__(self, ints_are_data: bool, fixed_floats: bool) -> None:
+    def __init__(self, ints_are_data: bool, floats_are_sizes: bool) -> None:
         self.ints_are_data = ints_are_data
-        self.fixed_floats = fixed_floats
+        self.floats_are_sizes = floats_are_sizes
         self.leaves: list[Any] = []
 
     def take(self, value: Any) -> Hashable:
@@ -82,7 +75,9 @@ class _Arguments:
         if kind is list or kind is tuple:
             return _Sequence(kind, tuple(map(self.take, value)))
         if kind is float or kind is complex:
-            return _Number(kind, repr(value)) if self.fixed_floats else self._leaf(value)
+            if self.floats_are_sizes:
+                raise _NotCompilable
+            return self._leaf(value)
         if kind is int and self.ints_are_data and -(2**63) <= value < 2**63:
             return self._leaf(value)
         if kind is slice:
@@ -117,8 +112,6 @@ def _put_back(part: Any, leaves: Iterator[Any]) -> Any:
     if type(part) is _Sequence:
         items = [_put_back(item, leaves) for item in part.items]
         return slice(*items) if part.kind is slice else part.kind(items)
-    if type(part) is _Number:
-        return part.kind(part.text)
     return part.value
 
 
@@ -155,14 +148,14 @@ def compiled(function: Any) -> Any:
     name = getattr(function, "__name__", "")
     is_ufunc = isinstance(function, np.ufunc)
     of_sizes = name in _OF_SIZES
-    fixed_floats = name in _OF_FIXED_FLOATS
+    floats_are_sizes = name in _OF_SIZES_FROM_FLOATS
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         trace = active_trace()
         if trace is not None:
             return dispatch(function, args, kwargs, trace)
-        arguments = _Arguments(is_ufunc or of_sizes, fixed_floats)
+        arguments = _Arguments(is_ufunc or of_sizes, floats_are_sizes)
         try:
             parts = [*map(arguments.take, args)]
             arguments.ints_are_data = of_sizes
