@@ -16,6 +16,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+LOG_2 = 0.6931471805599453
+
+
 def _part(k: Register) -> Register:
     assert k.part is not None
     return k.part
@@ -33,16 +36,25 @@ def exponential(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
     size = call(w, "exp", p, w.select(p, large, half, a[0]))
     again = w.select(p, large, size, p.number(1.0))
     parts = []
-    real = compare(w, p, "oeq", a[1], p.number(0.0))
+    flat = compare(w, p, "oeq", a[1], p.number(0.0))
     for name, plain in (("cos", p.number(1.0)), ("sin", a[1])):
-        turned = _times(w, p, _times(w, p, size, w.select(p, real, plain, call(w, name, p, a[1]))), again)
+        turned = _times(w, p, _times(w, p, size, w.select(p, flat, plain, call(w, name, p, a[1]))), again)
         parts.append(turned)
-    imag = w.select(p, real, a[1], parts[1])
+    imag = w.select(p, flat, a[1], parts[1])
     gone = compare(w, p, "oeq", a[0], p.number(-INFINITY))
-    lost = compare(w, p, "uno", parts[0], parts[0])
-    endless = w.op(f"and {p.mask} {lost}, {compare(w, p, 'oeq', a[0], p.number(INFINITY))}")
-    whole = w.select(p, endless, p.number(INFINITY), parts[0])
-    return w.select(p, gone, p.number(0.0), whole), w.select(p, gone, p.number(0.0), imag)
+    endless = compare(w, p, "oeq", a[0], p.number(INFINITY))
+    limit = w.select(p, gone, p.number(0.0), w.select(p, endless, p.number(INFINITY), parts[0]))
+    real = w.select(p, compare(w, p, "uno", parts[0], parts[0]), limit, parts[0])
+    vanishes = w.op(f"and {p.mask} {gone}, {compare(w, p, 'uno', imag, imag)}")
+    return real, w.select(p, vanishes, w.intrinsic("copysign", p, p.number(0.0), a[1]), imag)
+
+
+def _range(w: Writer, p: Register, a: Pair) -> tuple[str, str]:
+    """Whether both parts are so small that computing with them loses bits, and whether one is so large."""
+    x, y = w.intrinsic("fabs", p, a[0]), w.intrinsic("fabs", p, a[1])
+    larger = w.select(p, compare(w, p, "ogt", x, y), x, y)
+    small, large = (2.0**-960, 2.0**1020) if p.bits == 64 else (2.0**-100, 2.0**124)
+    return compare(w, p, "olt", larger, p.number(small)), compare(w, p, "ogt", larger, p.number(large))
 
 
 def logarithm(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
@@ -55,7 +67,11 @@ def logarithm(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
     above = w.op(f"fadd {p.type} {longer}, {p.number(1.0)}")
     squares = w.op(f"fadd {p.type} {_times(w, p, below, above)}, {_times(w, p, shorter, shorter)}")
     near = w.op(f"fmul {p.type} {call(w, 'log1p', p, squares)}, {p.number(0.5)}")
-    far = call(w, "log", p, call(w, "hypot", p, a[0], a[1]))
+    tiny, huge = _range(w, p, a)
+    factor = w.select(p, tiny, p.number(2.0**60), w.select(p, huge, p.number(2.0**-60), p.number(1.0)))
+    shift = w.select(p, tiny, p.number(60 * LOG_2), w.select(p, huge, p.number(-60 * LOG_2), p.number(0.0)))
+    length = call(w, "hypot", p, _times(w, p, a[0], factor), _times(w, p, a[1], factor))
+    far = w.op(f"fsub {p.type} {call(w, 'log', p, length)}, {shift}")
     is_near = compare(w, p, "olt", w.intrinsic("fabs", p, squares), p.number(0.5))
     return w.select(p, is_near, near, far), call(w, "arctan2", p, a[1], a[0])
 
@@ -75,44 +91,59 @@ def square_root(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
     """The square root with a real part that is not negative."""
     p = _part(k)
     t, half = p.type, p.number(0.5)
+    tiny, huge = _range(w, p, a)
+    one = p.number(1.0)
+    factor = w.select(p, tiny, p.number(2.0**60), w.select(p, huge, p.number(2.0**-60), one))
+    a = (_times(w, p, a[0], factor), _times(w, p, a[1], factor))
     length = call(w, "hypot", p, a[0], a[1])
     size = w.intrinsic("fabs", p, a[0])
     middle = w.op(f"fadd {t} {_times(w, p, size, half)}, {_times(w, p, length, half)}")
     root = w.intrinsic("sqrt", p, middle)
-    other = w.op(f"fdiv {t} {_times(w, p, a[1], half)}, {root}")
+    other = w.op(f"fdiv {t} {a[1]}, {w.op(f'fadd {t} {root}, {root}')}")
     left = compare(w, p, "olt", a[0], p.number(0.0))
     nothing = compare(w, p, "oeq", root, p.number(0.0))
     endless = is_infinite(w, p, p, a[1])
     real = w.select(p, left, w.intrinsic("fabs", p, other), root)
     imag = w.select(p, left, w.intrinsic("copysign", p, root, a[1]), other)
     imag = w.select(p, w.op(f"or {p.mask} {nothing}, {endless}"), a[1], imag)
-    return w.select(p, endless, p.number(INFINITY), real), imag
+    back = w.select(p, tiny, p.number(2.0**-30), w.select(p, huge, p.number(2.0**30), one))
+    return w.select(p, endless, p.number(INFINITY), _times(w, p, real, back)), _times(w, p, imag, back)
 
 
 def _product(w: Writer, p: Register, a: str, b: str) -> str:
     """``a * b``, but 0 wherever a factor is 0, even if the other is infinite or NaN."""
-    zero = p.number(0.0)
-    signed = _times(w, p, a, w.intrinsic("copysign", p, p.number(1.0), b))
-    product = w.select(p, compare(w, p, "oeq", a, zero), signed, _times(w, p, a, b))
-    return w.select(p, compare(w, p, "oeq", b, zero), b, product)
+    zero, one = p.number(0.0), p.number(1.0)
+    known = compare(w, p, "ord", a, zero)
+    direction = w.select(p, known, w.intrinsic("copysign", p, one, a), one)  # the sign of a NaN means nothing
+    product = w.select(p, compare(w, p, "oeq", b, zero), _times(w, p, b, direction), _times(w, p, a, b))
+    return w.select(p, compare(w, p, "oeq", a, zero), _times(w, p, a, w.intrinsic("copysign", p, one, b)), product)
 
 
 def _crossed(
-    real: tuple[str, str], imag: tuple[str, str], *, sign: float = 1.0, turned: bool
+    real: tuple[str, str], imag: tuple[str, str], *, sign: float = 1.0, turned: bool, endless_part: int = 0
 ) -> Callable[[Writer, Register, Register, Pair], Pair]:
-    """Each part the product of a function of one part and a function of the other."""
+    """Each part the product of a function of one part and a function of the other.
+
+    ``endless_part`` of the result is infinite where one part of the number is infinite and the other has no direction.
+    """
 
     def emit(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
         p = _part(k)
         flat, steep = (a[0], a[1]) if not turned else (a[1], a[0])
         first = _product(w, p, call(w, real[0], p, flat), call(w, real[1], p, steep))
         second = _product(w, p, call(w, imag[0], p, flat), call(w, imag[1], p, steep))
-        return first, second if sign > 0 else w.op(f"fneg {p.type} {second}")
+        if sign < 0:
+            second = w.op(f"fneg {p.type} {second}")
+        lost = compare(w, p, "uno", call(w, "sin", p, flat), p.number(0.0))
+        endless = w.op(f"and {p.mask} {lost}, {is_infinite(w, p, p, steep)}")
+        if endless_part == 0:
+            return w.select(p, endless, p.number(INFINITY), first), second
+        return first, w.select(p, endless, p.number(INFINITY), second)
 
     return emit
 
 
-sine = _crossed(("sin", "cosh"), ("cos", "sinh"), turned=False)
+sine = _crossed(("sin", "cosh"), ("cos", "sinh"), turned=False, endless_part=1)
 cosine = _crossed(("cos", "cosh"), ("sin", "sinh"), sign=-1.0, turned=False)
 sinh = _crossed(("cos", "sinh"), ("sin", "cosh"), turned=True)
 cosh = _crossed(("cos", "cosh"), ("sin", "sinh"), turned=True)

@@ -1,0 +1,31 @@
+"""The functions of this namespace that run as NumPy's own, each with the reason.
+
+Inside a traced function they are what the NumPy function of that name is there. A function leaves this table when the
+compiler gets an implementation of it: a test compares the two.
+"""
+
+from __future__ import annotations
+
+__all__ = ["REASONS", "THROUGH_NUMPY"]
+
+REASONS: dict[str, str] = {
+    "the size of the result depends on the values": """
+        nonzero flatnonzero argwhere unique unique_all unique_counts unique_inverse unique_values
+        union1d intersect1d setdiff1d setxor1d trim_zeros bincount mask_indices
+        """,
+    "NumPy sorts with vector instructions; a sort of our own would have nothing to add": """
+        sort argsort partition argpartition lexsort sort_complex
+        median percentile quantile nanmedian nanpercentile nanquantile
+        """,
+    "counts into bins whose edges depend on the values": "histogram histogram2d histogramdd histogram_bin_edges",
+    "LAPACK's work, which the compiler does not call yet": """
+        cholesky cond det eig eigh eigvals eigvalsh inv lstsq matrix_rank pinv qr slogdet solve svd svdvals
+        tensorinv tensorsolve poly polyfit roots
+        """,
+    "Fourier transforms, which the compiler does not call yet": """
+        fft fft2 fftn ifft ifft2 ifftn rfft rfft2 rfftn irfft irfft2 irfftn hfft ihfft
+        """,
+    "small arrays, handled by Python code of NumPy's": "polydiv polymul kaiser geomspace asarray_chkfinite row_stack",
+}
+
+THROUGH_NUMPY: frozenset[str] = frozenset(name for names in REASONS.values() for name in names.split())
