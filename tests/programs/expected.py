@@ -31,9 +31,6 @@ _NAMES = {
     "a list as a stack in a loop": """
         simplify_line convex_hull
     """,
-    "new entries of a dictionary that was given": """
-        adam
-    """,
     "new attributes of an object that was given": """
         train_layers
     """,

@@ -1,0 +1,231 @@
+"""The body of a loop, traced once: what it carries from turn to turn, and as what kinds of values."""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from tracejit.ir.core import Operand, Value
+from tracejit.ir.dims import Dim
+from tracejit.ir.primitive import PRIMITIVES
+from tracejit.ir.types import scalar
+from tracejit.trace.array import TracedArray
+from tracejit.trace.context import Trace, current_trace
+from tracejit.trace.inputs import as_array
+from tracejit.trace.iteration import Indexed
+from tracejit.trace.jumps import VALUE
+from tracejit.trace.location import user_location
+from tracejit.trace.pytree import Tree, flatten, unflatten
+from tracejit.trace.region import UnstageableError, region_of
+from tracejit.trace.rotation import Rotation, period_of
+from tracejit.trace.scalar import SymbolicInt
+from tracejit.trace.sizes import UndecidedError
+from tracejit.trace.state import UNDEFINED, Kind, cells_of, enter, get, is_outside, join, kind_of, operand_as, put
+
+__all__ = ["Attempt", "CarriedName", "LoopBody", "PeelError", "RetryError", "loop_index"]
+
+
+@dataclass
+class CarriedName:
+    """A carried variable: the structure of its value, and the kind of each leaf (None: as it is)."""
+
+    name: str
+    tree: Tree
+    leaves: list[Any]
+    kinds: list[Kind | None]
+    borrowed: list[bool]  # array leaves that are carried, and may show memory that the caller knows
+
+
+@dataclass
+class Attempt:
+    """A body that was traced: its region, the params of carried leaves, what the variables hold at the end."""
+
+    region: Trace
+    names: list[CarriedName]
+    indexed: Indexed | None
+    index: Value | None
+    params: list[Value] = field(default_factory=list)
+    kinds: list[Kind] = field(default_factory=list)
+    inits: list[Any] = field(default_factory=list)
+    results: list[Operand] = field(default_factory=list)
+    ends: dict[str, Any] = field(default_factory=dict)
+
+
+class RetryError(Exception):
+    """Trace again, with other kinds."""
+
+
+class PeelError(UnstageableError):
+    """The first turn is unlike the others."""
+
+
+class LoopBody:
+    """The nested functions that a loop was rewritten into, and the variables that they share with the function."""
+
+    def __init__(
+        self,
+        body: FunctionType,
+        test: FunctionType | None,
+        carried: Sequence[str],
+        needed: Sequence[str],
+        stopped: str | None,
+    ) -> None:
+        self.body = body
+        self.test = test
+        self.needed = needed
+        self.stopped = stopped
+        self.group = 1  # turns that are traced as one
+        self.rotates = True
+        self.cells = cells_of([body] if test is None else [test, body])
+        self.outer = current_trace()
+        declared = self.cells.keys()
+        self.assigned = [n for n in body.__code__.co_freevars if n in _stored(body)]
+        self.carried = [n for n in carried if n in declared and n in self.assigned]
+
+    def turns(self, item: Any) -> None:
+        """One turn, or a group of them."""
+        for each in [item] if self.group == 1 else item:
+            self.body(each)
+
+    def runs_once(self, indexed: Indexed, late: bool = False) -> bool:
+        """Whether there is a turn: as in this call, under a guard; ``late`` where only the running program knows."""
+        try:
+            return self.outer.sizes.decide(indexed.stop - indexed.start - 1, ">= 0")
+        except UndecidedError:
+            return late
+
+    def names(self) -> list[CarriedName]:
+        """The carried variables as they are before the loop."""
+        found = []
+        for name in self.carried:
+            value = get(self.cells[name])
+            if value is UNDEFINED or (name == VALUE and value is None):
+                continue
+            leaves, tree = flatten(value)
+            leaves = [as_array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
+            # Arrays are themselves at first, so that writing into them writes into the memory around the loop.
+            kinds = [None if isinstance(leaf, TracedArray) else kind_of(leaf) for leaf in leaves]
+            found.append(CarriedName(name, tree, leaves, kinds, [is_outside(leaf, None) for leaf in leaves]))
+        return found
+
+    def trace(self, names: list[CarriedName], indexed: Indexed | None) -> Attempt:
+        """Trace one turn (or a group of them); raises RetryError where ``names`` has got other kinds."""
+        before = {name: get(cell) for name, cell in self.cells.items()}
+        with region_of(self.outer) as region:
+            try:
+                return self._trace_in(region, names, indexed)
+            finally:
+                for name, value in before.items():
+                    put(self.cells[name], value)
+
+    def _trace_in(self, region: Trace, names: list[CarriedName], indexed: Indexed | None) -> Attempt:
+        index = None if indexed is None else region.builder.param(scalar("i64"))
+        attempt = Attempt(region, names, indexed, index)
+        entered: dict[str, list[Any]] = {}
+        for entry in names:
+            leaves = []
+            for leaf, kind, borrowed in zip(entry.leaves, entry.kinds, entry.borrowed, strict=True):
+                if kind is None:
+                    leaves.append(leaf)
+                    continue
+                param = region.builder.param(kind.type)
+                attempt.params.append(param)
+                attempt.kinds.append(kind)
+                attempt.inits.append(leaf)
+                leaves.append(enter(param, kind))
+                if borrowed:
+                    leaves[-1].storage.borrowed = True
+            entered[entry.name] = leaves
+            put(self.cells[entry.name], unflatten(entry.tree, leaves))
+        if indexed is None:
+            self.body()
+        else:
+            assert index is not None
+            self.turns(indexed.item(loop_index(index, indexed)))
+        attempt.ends = {name: get(self.cells[name]) for name in self.assigned}
+        if self.rotates:
+            self._check_rotation(attempt, names)
+        for entry in names:
+            self._check_end(attempt, entry, entered[entry.name])
+        return attempt
+
+    def _check_rotation(self, attempt: Attempt, names: list[CarriedName]) -> None:
+        before: dict[Any, Any] = {}
+        after: dict[Any, Any] = {}
+        for entry in names:
+            leaves, tree = flatten(attempt.ends[entry.name])
+            if tree == entry.tree:
+                for k, leaf in enumerate(leaves):
+                    if entry.kinds[k] is None:
+                        before[entry.name, k], after[entry.name, k] = entry.leaves[k], leaf
+        period = period_of(before, after)
+        if period > 1:
+            moved = [v for key, v in before.items() if not (after[key] is v or after[key].shares_place(v))]
+            raise Rotation(period, any(is_outside(v, attempt.region) for v in moved))
+
+    def _check_end(self, attempt: Attempt, entry: CarriedName, entered: list[Any]) -> None:
+        """Note what a carried variable holds after one turn; ask for other kinds where it does not fit."""
+        leaves, tree = flatten(attempt.ends[entry.name])
+        if tree != entry.tree:
+            raise PeelError(f"the structure of {entry.name!r} changes from turn to turn")
+        before = list(entry.kinds)
+        for k, (leaf, given) in enumerate(zip(leaves, entered, strict=True)):
+            if entry.kinds[k] is None:
+                self._check_reference(entry, k, leaf)
+            else:
+                self._check_carried(attempt, entry, k, leaf, given)
+        if entry.kinds != before:
+            raise RetryError
+
+    def _check_reference(self, entry: CarriedName, k: int, leaf: Any) -> None:
+        """A leaf that is not carried must be the same after a turn; an array that is another one becomes carried."""
+        initial = entry.leaves[k]
+        if isinstance(initial, TracedArray):
+            if not (isinstance(leaf, TracedArray) and leaf.shares_place(initial)):
+                entry.kinds[k] = kind_of(initial)
+        elif leaf is not initial:
+            raise PeelError(f"{entry.name!r} changes from {initial!r} to {leaf!r}, which is not computed")
+
+    def _check_carried(self, attempt: Attempt, entry: CarriedName, k: int, leaf: Any, given: Any) -> None:
+        kind, end = entry.kinds[k], kind_of(leaf)
+        assert kind is not None
+        if entry.borrowed[k] and given.storage.written:
+            raise PeelError(f"{entry.name!r} may be the memory of an argument, is written and then replaced")
+        joined = None if end is None else join(kind, end)
+        if joined is None:
+            raise PeelError(f"{entry.name!r} is {kind} before a turn and {end or leaf!r} after it")
+        if isinstance(leaf, TracedArray) and not entry.borrowed[k] and is_outside(leaf, None):
+            entry.borrowed[k] = True
+            raise RetryError
+        if joined == kind:
+            attempt.results.append(operand_as(leaf, kind))
+        entry.kinds[k] = joined
+
+
+def _stored(body: FunctionType) -> set[str]:
+    """The shared variables that a nested function (or one inside it) sets."""
+    found: set[str] = set()
+    stack = [body.__code__]
+    while stack:
+        code = stack.pop()
+        found.update(i.argval for i in dis.get_instructions(code) if i.opname in ("STORE_DEREF", "DELETE_DEREF"))
+        stack.extend(c for c in code.co_consts if hasattr(c, "co_freevars"))
+    return found
+
+
+def loop_index(param: Operand, indexed: Indexed) -> SymbolicInt:
+    """The index of a loop as a size that the program binds in each turn."""
+    sizes = current_trace().sizes
+    dim = sizes.fresh_late("i", indexed.start, indexed.stop - 1)
+    _emit_bind(param, dim)
+    return SymbolicInt(dim, sizes)
+
+
+def _emit_bind(operand: Operand, dim: Dim) -> None:
+    """Bind a size symbol in the current trace."""
+    current_trace().builder.emit(PRIMITIVES["bind_size"], (operand,), {"symbol": dim.as_symbol}, (), user_location())

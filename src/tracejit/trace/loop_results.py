@@ -1,0 +1,155 @@
+"""What the variables of a loop hold after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tracejit.ir.core import Operand, Value
+from tracejit.ir.dims import DimLike, substitute, symbols_of
+from tracejit.trace.iteration import Indexed
+from tracejit.trace.location import describe, user_location
+from tracejit.trace.loop_body import Attempt, LoopBody
+from tracejit.trace.pytree import flatten, unflatten
+from tracejit.trace.region import Inputs
+from tracejit.trace.scalar import SymbolicInt, python_size
+from tracejit.trace.state import (
+    UNDEFINED,
+    Kind,
+    ambiguous,
+    enter,
+    get,
+    is_outside,
+    join,
+    kind_of,
+    operand_as,
+    put,
+    zeros,
+)
+
+__all__ = ["Local", "NoTurnError", "hand_out", "local_variables"]
+
+
+class NoTurnError(Exception):
+    """Variables that only a turn sets are read after the loop, which in this call has no turn."""
+
+
+@dataclass
+class Local:
+    """A leaf of a variable that each turn sets anew, and that is read after the loop."""
+
+    name: str
+    kind: Kind
+    init: Operand
+    param: Value
+    end: Operand
+
+
+def local_variables(loop: LoopBody, attempt: Attempt) -> list[Local]:
+    """Variables that are set in each turn and read after the loop."""
+    found: list[Local] = []
+    known = {entry.name for entry in attempt.names}
+    wanted = [n for n in loop.assigned if n in loop.needed and n not in known]
+    for name in wanted:
+        value = attempt.ends[name]
+        if value is UNDEFINED or _last(loop, value, attempt.indexed) is not None:
+            continue
+        for leaf in flatten(value)[0]:
+            kind = kind_of(leaf)
+            if kind is not None and not any(loop.outer.sizes.is_late(d) for d in kind.type.dims):
+                found.append(_local(loop, attempt, name, leaf, kind))
+    return found
+
+
+def _local(loop: LoopBody, attempt: Attempt, name: str, leaf: Any, kind: Kind) -> Local:
+    old = get(loop.cells[name])
+    old_kind = None if old is UNDEFINED else kind_of(old)
+    fits = old_kind is not None and join(old_kind, kind) == kind
+    if not fits and attempt.indexed is not None and not loop.runs_once(attempt.indexed, late=True):
+        raise NoTurnError
+    init = operand_as(old, kind) if fits else zeros(kind)
+    param = attempt.region.builder.param(kind.type)
+    with attempt.region.running():
+        end = operand_as(leaf, kind)
+    attempt.region.active = True
+    return Local(name, kind, init, param, end)
+
+
+def _last(loop: LoopBody, value: Any, indexed: Indexed | None) -> Any:
+    """The last value of what follows the loop's index, where that is a size; None for the rest."""
+    if indexed is None or not isinstance(value, SymbolicInt) or loop.stopped is not None:
+        return None
+    sizes = loop.outer.sizes
+    if not sizes.is_late(value.dim):
+        return value
+    name = next((n for n, (low, high) in sizes.late.items() if _is_index(n, value.dim, indexed, low, high)), None)
+    if name is None or not loop.runs_once(indexed):
+        return None
+    return python_size(substitute(value.dim, {name: indexed.stop - 1}))
+
+
+def _is_index(name: str, dim: DimLike, indexed: Indexed, low: Any, high: Any) -> bool:
+    """Whether a late symbol in a dim is the index of a loop over these bounds."""
+    return name in symbols_of(dim) and low == indexed.start and high == indexed.stop - 1
+
+
+def hand_out(
+    loop: LoopBody, attempt: Attempt, locals_: Sequence[Local], values: Sequence[Operand], inputs: Inputs
+) -> None:
+    """Give the variables their values after the loop."""
+    _hand_out_carried(loop, attempt, values)
+    position = len(attempt.kinds)
+    inputs.write_back(values[position + len(locals_) :])
+    known = {entry.name for entry in attempt.names}
+    given: dict[str, list[Any]] = {}
+    for local, value in zip(locals_, values[position:], strict=False):
+        given.setdefault(local.name, []).append(enter(value, local.kind))
+    for name in loop.assigned:
+        if name not in known:
+            _hand_out_local(loop, attempt, name, given.get(name))
+
+
+def _hand_out_local(loop: LoopBody, attempt: Attempt, name: str, given: list[Any] | None) -> None:
+    end, needed, cell = attempt.ends[name], name in loop.needed, loop.cells[name]
+    last = _last(loop, end, attempt.indexed) if needed else None
+    if last is not None:
+        put(cell, last)
+    elif given is not None:
+        leaves, tree = flatten(end)
+        fresh = iter(given)
+        put(cell, unflatten(tree, [x if kind_of(x) is None else next(fresh) for x in leaves]))
+    elif end is UNDEFINED:
+        return
+    elif not needed:
+        put(cell, UNDEFINED)
+    elif all(kind_of(leaf) is None for leaf in flatten(end)[0]):
+        put(cell, end)
+
+
+def _hand_out_carried(loop: LoopBody, attempt: Attempt, values: Sequence[Operand]) -> None:
+    rest = iter(zip(values, attempt.kinds, strict=False))
+    for entry in attempt.names:
+        leaves = [
+            leaf if kind is None else enter(*next(rest)) for leaf, kind in zip(entry.leaves, entry.kinds, strict=True)
+        ]
+        ends, _ = flatten(attempt.ends[entry.name])
+        for leaf, kind, borrowed, end in zip(leaves, entry.kinds, entry.borrowed, ends, strict=True):
+            if kind is not None and borrowed:
+                ambiguous(leaf, _why_ambiguous(loop, attempt, entry.name, end))
+        put(loop.cells[entry.name], unflatten(entry.tree, leaves))
+
+
+def _why_ambiguous(loop: LoopBody, attempt: Attempt, name: str, end: Any) -> Callable[[], str]:
+    """Why an array must not be written after the loop: it may be memory that it showed before."""
+    where, fresh = describe(user_location()), not is_outside(end, None)
+
+    def reason() -> str:
+        if fresh and attempt.indexed is not None and loop.runs_once(attempt.indexed):
+            return ""
+        return (
+            f"{name!r} may be the memory of an argument or not, depending on how often a loop runs ({where}); "
+            "copy it before writing into it"
+        )
+
+    return reason
