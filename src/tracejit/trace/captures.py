@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from tracejit.trace.context import Trace
     from tracejit.trace.outside import OutsideWrites
 
-__all__ = ["Capture", "CaptureTable", "freeze"]
+__all__ = ["GROWING", "Capture", "CaptureTable", "freeze"]
 
 Getter = Callable[[], Any]
 _NUMBERS = (int, float, complex, str, bytes, np.generic, np.dtype, type(None), type(Ellipsis))
 _FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, type)
+GROWING = frozenset(("append", "extend"))  # methods of lists that only make them longer
 _MAX_ENTRIES = 1000
 
 
@@ -280,6 +281,12 @@ class CaptureTable:
         else:
             self._paths.setdefault(id(value), (value, getter))
 
+    def remember_type(self, value: Any, getter: Getter) -> None:
+        """Note a container whose contents do not matter."""
+        capture = Capture("value", getter, key=_Type(type(value)))
+        self.captures.append(capture)
+        self._paths.setdefault(id(value), (value, getter))
+
     def _remember(self, value: Any, getter: Getter) -> Capture | None:
         try:
             if getter in self._seen:
@@ -316,6 +323,20 @@ def freeze(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict) and depth <= 8 and len(value) <= _MAX_ENTRIES:
         return dict, tuple((key, freeze(item, depth + 1)) for key, item in value.items())
     return _Exchangeable(value) if depth == 0 and is_generator(value) else _Same(value)
+
+
+class _Type:
+    """Equal to keys (``freeze``) of containers of one type."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, type_: type) -> None:
+        self.type = type_
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, tuple) and other[0] is self.type
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class _Same:
