@@ -16,13 +16,13 @@ import numpy as np
 from tracejit.ir.core import Value
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray
+from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import check_dtype
 from tracejit.trace.frames import LeafOf
 from tracejit.trace.generators import States, is_generator, is_shared
 from tracejit.trace.storage import Storage
 
 if TYPE_CHECKING:
-    from tracejit.trace.context import Trace
     from tracejit.trace.outside import OutsideWrites
 
 __all__ = ["GROWING", "Capture", "CaptureTable", "freeze"]
@@ -188,13 +188,18 @@ class CaptureTable:
         self._arrays: dict[int, tuple[Capture, TracedArray]] = {}
         self._paths: dict[int, tuple[Any, Getter]] = {}  # the objects are kept, so that ids stay theirs
         self._seen: set[Any] = set()
-        self._made: dict[int, tuple[Any, Getter]] = {}  # objects that stand for what the program makes
+        self._made: dict[int, tuple[Any, Getter, Trace]] = {}  # objects that stand for what the program makes
         self.exchangeable: dict[int, Any] = {}  # generators, to the argument or capture whose key allows another one
 
     def made(self, value: Any, getter: Getter) -> Any:
         """Note that an object stands for one that the program makes; gives the object."""
-        self._made[id(value)] = (value, getter)
+        self._made[id(value)] = (value, getter, current_trace())
         return value
+
+    def made_in(self, value: Any) -> Trace | None:
+        """The trace, still running, in which the program makes an object."""
+        found = self._made.get(id(value))
+        return None if found is None else found[2] if found[2].active else current_trace()
 
     def finder(self, value: Any) -> Getter:
         """What finds an object, or the one that it stands for, when the program runs."""
