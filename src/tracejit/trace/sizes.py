@@ -6,6 +6,9 @@ program needs it; a question about a size (``n > 3``) is answered by the hint, a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tracejit.errors import ConcretizationError, TracejitError
 from tracejit.ir.builder import Builder
 from tracejit.ir.core import Guard, Operand
@@ -24,6 +27,7 @@ class SizeEnvironment:
         self.hints: dict[str, int] = {}
         self.integers: list[str] = []  # symbols bound by Python ints of the call
         self.active = True
+        self.assuming = False  # whether a question that cannot be answered gets its usual answer, checked at run time
         self._age: dict[str, int] = {}
         self._solved: dict[str, DimLike] = {}
         self._aliases: dict[DimLike, DimLike] = {}
@@ -100,7 +104,10 @@ class SizeEnvironment:
         if a == b:
             return True
         if self.is_late(a - b):
-            raise UndecidedError(f"whether the sizes {a} and {b} are equal depends on what is computed")
+            if not self.assuming:
+                raise UndecidedError(f"whether the sizes {a} and {b} are equal depends on what is computed")
+            self.check_equal(a, b)
+            return True
         if self.hint(a) != self.hint(b):
             return False
         self._assume_zero(a - b, a, b)
@@ -289,6 +296,8 @@ class SizeEnvironment:
             return False
         elif relation == ">= 0" and self.proves(dim, assume=True):
             return True
+        if self.assuming:
+            return self.assume(dim, relation)
         raise UndecidedError(f"a question about the size {dim}, which is computed while the function runs")
 
     def proves(self, dim: DimLike, *, assume: bool = False) -> bool:
@@ -350,6 +359,19 @@ class SizeEnvironment:
     def check_equal(self, a: DimLike, b: DimLike) -> None:
         """Replaced by ``values.py``: let the program check that two sizes are equal."""
         raise UndecidedError(f"whether the sizes {a} and {b} are equal depends on what is computed")
+
+    def assume(self, dim: DimLike, relation: str) -> bool:
+        """Replaced by ``values.py``: the usual answer to a question, which the program checks."""
+        raise UndecidedError(f"a question about the size {dim}, which is computed while the function runs")
+
+    @contextmanager
+    def answering(self, *, usually: bool) -> Iterator[None]:
+        """Whether questions that cannot be answered get their usual answer, or raise UndecidedError."""
+        before, self.assuming = self.assuming, usually
+        try:
+            yield
+        finally:
+            self.assuming = before
 
     def _decide_nonnegative(self, dim: Dim, low: Bound, high: Bound) -> bool:
         if low is not None and low >= 0:

@@ -10,6 +10,7 @@ from tracejit.trace.numpy_api import (  # noqa: F401
     methods,
     reductions,
     searching,
+    selecting,
     shaping,
     signals,
     statistics,

@@ -1,0 +1,209 @@
+"""Arrays whose size depends on data: masks, nonzero, unique, computed slices, and what is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tracejit as tj
+from tests.util.compare import check, versions_of
+
+RNG = np.random.default_rng(7)
+DENSITIES = {"none": -1.0, "few": 0.2, "half": 0.5, "all": 2.0}
+
+
+def vector(n: int, density: str = "half") -> np.ndarray:
+    """Numbers of which about so many are positive."""
+    x = RNG.random(n) - 1.0 + DENSITIES[density]
+    return np.where(x == 0, -1.0, x)
+
+
+def in_one_version(function: Callable[..., Any], *calls: tuple[Any, ...], versions: int = 1, **options: Any) -> Any:
+    """What NumPy does for each of these arguments, from one compiled version."""
+    jitted = tj.jit(function, exact=True)
+    for args in calls:
+        check(function, *args, jitted=jitted, **options)
+    assert versions_of(jitted) <= versions
+    return jitted
+
+
+VECTORS = [(vector(n, density),) for n in (9, 40) for density in DENSITIES]
+MATRICES = [(RNG.normal(size=(n, 3)),) for n in (5, 8)] + [(np.ones((4, 3)),), (-np.ones((4, 3)),)]
+
+# ------------------------------------------------------------------------------------------------- what is selected
+
+SELECTED: dict[str, Callable[..., Any]] = {
+    "mask": lambda x: x[x > 0],
+    "mask twice": lambda x: x[x > 0][x[x > 0] < 0.3],
+    "negated": lambda x: x[~(x > 0)],
+    "nonzero": lambda x: np.nonzero(x > 0),
+    "nonzero of numbers": lambda x: (np.where(x > 0, x, 0)).nonzero()[0],
+    "flatnonzero": lambda x: np.flatnonzero(x > 0),
+    "where": lambda x: np.where(x > 0.1),
+    "argwhere": lambda x: np.argwhere(x > 0),
+    "extract": lambda x: np.extract(x > 0, x),
+    "compress": lambda x: np.compress(x > 0, x),
+    "method compress": lambda x: x.compress(x > 0),
+    "gathered by places": lambda x: x[np.flatnonzero(x > 0)],
+    "tuple of places": lambda x: x[np.nonzero(x > 0)],
+    "integers": lambda x: np.arange(len(x))[x > 0],
+    "float32": lambda x: x.astype(np.float32)[x > 0],
+    "bools": lambda x: (x > 0.2)[x > 0],
+    "complex": lambda x: (x + 1j)[x > 0],
+    "arithmetic": lambda x: x[x > 0] * 2 + 1,
+    "of two": lambda x: x[x > 0] + (x * x)[x > 0],
+    "new axis": lambda x: x[x > 0, None],
+    "lengths": lambda x: (len(x[x > 0]), x[x > 0].size, x[x > 0].shape, np.count_nonzero(x > 0)),
+    "cumsum": lambda x: np.cumsum((x * 8)[x > 0]),
+    "concatenate": lambda x: np.concatenate([x[x > 0], x, x[x < 0]]),
+    "stack": lambda x: np.stack([x[x > 0], 2 * x[x > 0]]),
+    "pairs": lambda x: x[x > 0][:, None] - x[x > 0][None, :],
+    "reshape": lambda x: x[x > 0].reshape(-1),
+    "reshape to a column": lambda x: x[x > 0].reshape(-1, 1),
+    "ravel": lambda x: x[x > 0].ravel(),
+    "reversed": lambda x: x[x > 0][::-1],
+    "zeros of a length": lambda x: np.zeros(len(x[x > 0])),
+    "zeros like": lambda x: np.ones_like(x[x > 0]),
+    "arange of a length": lambda x: np.arange(len(x[x > 0])),
+    "first ones": lambda x: x[x > 0][:2],
+    "all but the first": lambda x: x[x > 0][1:],
+    "differences": lambda x: x[x > 0][1:] - x[x > 0][:-1],
+    "diff": lambda x: np.diff(x[x > 0]),
+    "where of selected": lambda x: np.where(x[x > 0] > 0.3, 1.0, x[x > 0]),
+    "clip": lambda x: np.clip(x[x > 0], 0.1, 0.3),
+    "outer": lambda x: np.outer(x[x > 0], x),
+    "repeat": lambda x: np.repeat(x[x > 0], 2),
+    "tile": lambda x: np.tile(x[x > 0], 2),
+    "row by matrix": lambda x: x[x > 0] @ np.ones((len(x[x > 0]), 2)),
+    "written": lambda x: _written(x[x > 0]),
+}
+
+
+def _written(y: np.ndarray) -> np.ndarray:
+    y[:] = y * 2
+    y += 1
+    return y
+
+
+@pytest.mark.parametrize("name", SELECTED)
+def test_selected_elements(name: str) -> None:
+    tolerance = 1e-12 if name == "row by matrix" else 0
+    in_one_version(SELECTED[name], *VECTORS, tolerance=tolerance)
+
+
+OF_MATRICES: dict[str, Callable[..., Any]] = {
+    "rows": lambda a: a[a[:, 0] > 0],
+    "elements": lambda a: a[a > 0],
+    "columns": lambda a: a[:, a[0] > 0],
+    "column of rows": lambda a: a[a[:, 0] > 0, 1],
+    "slice of rows": lambda a: a[a[:, 0] > 0, 1:],
+    "new axis behind": lambda a: a[a[:, 0] > 0, None],
+    "new axis before": lambda a: a[None, a[:, 0] > 0],
+    "in a row": lambda a: a[1, a[1] > 0],
+    "last row": lambda a: a[-1, a[-1] > 0],
+    "beside an array": lambda a: a[:, [0, 2]][a[:, 0] > 0],
+    "ellipsis": lambda a: a[a[:, 0] > 0, ...],
+    "negative step": lambda a: a[a[:, 0] > 0, ::-1],
+    "nonzero": lambda a: np.nonzero(a > 0),
+    "argwhere": lambda a: np.argwhere(a > 0),
+    "places then column": lambda a: a[np.flatnonzero(a[:, 0] > 0)][:, 1],
+    "compress rows": lambda a: np.compress(a[:, 1] > 0, a, axis=0),
+    "compress columns": lambda a: np.compress(a[1] > 0, a, axis=1),
+    "transposed": lambda a: a[a[:, 0] > 0].T,
+    "product": lambda a: a[a[:, 0] > 0].T @ a[a[:, 0] > 0],
+    "row sums": lambda a: (a * 8 // 1)[a[:, 0] > 0].sum(axis=1),
+    "concatenated": lambda a: np.concatenate([a[a[:, 0] > 0], a]),
+    "vstack": lambda a: np.vstack([a[a[:, 0] > 0], a[a[:, 0] <= 0]]),
+    "centred": lambda a: a[a[:, 0] > 0] - a.max(axis=0),
+    "flattened": lambda a: a[a[:, 0] > 0].ravel(),
+    "reshaped": lambda a: a[a[:, 0] > 0].reshape(-1),
+}
+
+
+@pytest.mark.parametrize("name", OF_MATRICES)
+def test_selected_from_matrices(name: str) -> None:
+    in_one_version(OF_MATRICES[name], *MATRICES, tolerance=1e-12 if name == "product" else 0)
+
+
+# -------------------------------------------------------------------------------------------------------- assigning
+
+
+def _assign(statement: str) -> Callable[..., Any]:
+    space: dict[str, Any] = {"np": np}
+    exec(f"def function(a):\n    m = a[:, 0] > 0\n    {statement}\n    return a", space)
+    return space["function"]
+
+
+ASSIGNED = [
+    "a[m] = 7.0",
+    "a[m] = a[m] * 2",
+    "a[m] = a[~m].sum()",
+    "a[m] = np.sqrt(a[m] ** 2)",
+    "a[m] += 1",
+    "a[m] += a[m]",
+    "a[m] -= a[m].max(axis=1, keepdims=True)",
+    "a[m, 1] = 5",
+    "a[m, 1] = a[m, 0]",
+    "a[m, 1] += a[m, 0]",
+    "a[m, 1:] = 3",
+    "a[m, 1:] *= 2",
+    "a[m, 1:] = a[m, :2]",
+    "a[0, a[0] > 0] = 9",
+    "a[:, a[0] > 0] = 9",
+    "a[:, a[0] > 0] += 1",
+    "a[a > 0.3] = 0.3",
+    "a[a > 0.3] = -a[a > 0.3]",
+    "a[m] = np.arange(3)",
+    "a[m, 2] = np.cumsum(a[m, 2])",
+    "a[np.flatnonzero(m)] = 0",
+    "a[np.flatnonzero(m), 1] += 1",
+    "a[:, 1][m] = 4",
+    "np.place(a, a > 0, [1.0, 2.0])",
+    "np.putmask(a, a > 0, -a)",
+    "a[m][:] = 1",
+]
+
+
+@pytest.mark.filterwarnings("ignore::tracejit.PerformanceWarning")
+@pytest.mark.parametrize("statement", ASSIGNED)
+def test_assignment_through_masks(statement: str) -> None:
+    in_one_version(_assign(statement), *MATRICES)
+
+
+def test_one_value_for_each_selected_element() -> None:
+    def elements(a):
+        a[a > 0] = np.arange(np.count_nonzero(a > 0))
+        return a
+
+    def rows(a):
+        m = a[:, 0] > 0
+        a[m] = np.arange(3 * np.count_nonzero(m)).reshape(-1, 3)
+        return a
+
+    in_one_version(elements, *MATRICES)
+    in_one_version(rows, *MATRICES)
+
+
+def test_values_that_are_too_few_or_too_many_are_refused() -> None:
+    def function(x, v):
+        x[x > 0] = v
+        return x
+
+    x = np.array([1.0, -1, 2, 3, -2, 4, -3, 5, -4])
+    count = np.count_nonzero(x > 0)
+    calls = [(x, np.arange(float(n))) for n in (count, count + 1, max(count - 1, 2))]
+    in_one_version(function, *calls)
+
+
+def test_sizes_that_differ_are_refused() -> None:
+    in_one_version(lambda x: x[x > 0] + x[x <= 0], (np.array([1.0, -1, 2, -2]),), (np.array([1.0, 2, 3, -1, -2]),))
+
+
+def test_a_mask_of_the_wrong_size_is_refused() -> None:
+    check(lambda x: x[(x > 0)[:-1]], np.arange(5.0))
+    check(lambda a: a[a[0] > 0], np.ones((4, 3)))
+    check(lambda a: a[a[:2] > 0], np.ones((4, 3)))
+    in_one_version(lambda x: x[x > 0][x > 0], (np.ones(3),), (np.array([1.0, -1.0, 2.0]),))
