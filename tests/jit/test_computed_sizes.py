@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -207,3 +208,112 @@ def test_a_mask_of_the_wrong_size_is_refused() -> None:
     check(lambda a: a[a[0] > 0], np.ones((4, 3)))
     check(lambda a: a[a[:2] > 0], np.ones((4, 3)))
     in_one_version(lambda x: x[x > 0][x > 0], (np.ones(3),), (np.array([1.0, -1.0, 2.0]),))
+
+
+# --------------------------------------------------------------------------------------------------------- reducing
+
+REDUCED: dict[str, Callable[..., Any]] = {
+    "sum": lambda x: x[x > 0].sum(),
+    "sum of squares": lambda x: (x[x > 0] ** 2).sum(),
+    "sum of a product": lambda x: (x[x > 0] * (x + 1)[x > 0]).sum(),
+    "mean": lambda x: x[x > 0].mean(),
+    "mean of where": lambda x: np.where(x[x > 0] > 0.2, 1.0, x[x > 0]).mean(),
+    "var": lambda x: x[x > 0].var(),
+    "std": lambda x: np.std(x[x > 0]),
+    "prod": lambda x: x[x > 0].prod(),
+    "max": lambda x: x[x > 0].max(),
+    "min": lambda x: np.min(x[x > 0]),
+    "ptp": lambda x: np.ptp(x[x > 0]),
+    "argmax": lambda x: x[x > 0].argmax(),
+    "argmin": lambda x: np.argmin(x[x > 0]),
+    "max with initial": lambda x: x[x > 0].max(initial=0.25),
+    "any": lambda x: (x[x > 0] > 0.3).any(),
+    "all": lambda x: (x[x > 0] > 0.3).all(),
+    "count": lambda x: np.count_nonzero(x[x > 0] > 0.3),
+    "integers": lambda x: (np.arange(len(x)) * 3)[x > 0].sum(),
+    "length": lambda x: len(x[x > 0]) * 2.5,
+    "add.reduce": lambda x: np.add.reduce(x[x > 0]),
+    "maximum.reduce": lambda x: np.maximum.reduce(x[x > 0]),
+    "bitwise": lambda x: np.bitwise_or.reduce(np.arange(len(x))[x > 0]),
+    "dot": lambda x: x[x > 0] @ x[x > 0],
+    "with the elements": lambda x: (x[x > 0], x[x > 0].sum(), x[x > 0].max(initial=0)),
+    "centred": lambda x: np.abs(x[x > 0] - x[x > 0].mean()).sum(),
+    "logarithms": lambda x: np.log(x[x > 0]).sum(),
+    "gathered": lambda x: x[np.flatnonzero(x > 0)].sum(),
+    "average": lambda x: np.average(x[x > 0]),
+    "nansum": lambda x: np.nansum(x[x > 0]),
+    "norm": lambda x: np.linalg.norm(x[x > 0]),
+}
+
+
+@pytest.mark.parametrize("name", REDUCED)
+def test_reductions_of_selected_elements(name: str) -> None:
+    in_one_version(REDUCED[name], *VECTORS, tolerance=1e-12)
+
+
+REDUCED_ROWS: dict[str, Callable[..., Any]] = {
+    "all": lambda a: a[a[:, 0] > 0].sum(),
+    "columns": lambda a: a[a[:, 0] > 0].sum(axis=0),
+    "means": lambda a: a[a[:, 0] > 0].mean(axis=0),
+    "elements": lambda a: a[a > 0].sum(),
+    "largest": lambda a: a[a > -9].max(),
+    "one column": lambda a: a[a[:, 0] > 0, 1].sum(),
+    "scaled": lambda a: (a[a[:, 0] > 0] * np.array([1.0, 2.0, 3.0])).sum(axis=0),
+    "norms": lambda a: np.sqrt((a[a[:, 0] > 0] ** 2).sum(axis=1)).sum(),
+    "centred": lambda a: (a[a[:, 0] > 0] - a[a[:, 0] > 0].mean(axis=0)).sum(axis=0),
+    "part of rows": lambda a: a[a[:, 0] > 0][:, 1:].sum(axis=0),
+    "keepdims": lambda a: a[a[:, 0] > 0].sum(axis=0, keepdims=True),
+    "weights": lambda a: (a[a[:, 0] > 0, 0, None] * a[a[:, 0] > 0]).sum(axis=0),
+}
+
+
+@pytest.mark.parametrize("name", REDUCED_ROWS)
+def test_reductions_of_selected_rows(name: str) -> None:
+    in_one_version(REDUCED_ROWS[name], *MATRICES, tolerance=1e-12)
+
+
+def test_sums_and_assignments_select_nothing() -> None:
+    def function(x):
+        total = x[x > 0].sum() + (x[x > 0] * 2).max(initial=0)
+        x[x > 0.5] = np.sqrt(x[x > 0.5])
+        return total
+
+    x = vector(30)
+    text = str(tj.jit(function).ir(x, stage="loops"))
+    assert not re.search(r"alloc \{dims=\(<k", text)
+    selected = str(tj.jit(lambda x: np.cumsum(x[x > 0])).ir(x, stage="loops"))
+    assert re.search(r"alloc \{dims=\(<k", selected)
+    in_one_version(function, (x,), tolerance=1e-12)
+
+
+# -------------------------------------------------------------------------------------------------- derivatives, vmap
+
+DIFFERENTIABLE: dict[str, Callable[..., Any]] = {
+    "sum of squares": lambda x: (x[x > 0] ** 2).sum(),
+    "mean": lambda x: (x[x > 0] ** 3).mean(),
+    "largest": lambda x: (x[x > 0]).max(),
+    "selected": lambda x: (np.cumsum(x[x > 0]) ** 2).sum(),
+    "gathered": lambda x: (x[np.flatnonzero(x > 0)] ** 2).sum(),
+    "written back": lambda x: (_squared_where_positive(x) * np.arange(len(x))).sum(),
+    "pairs": lambda x: ((x[x > 0][:, None] - x[x > 0][None, :]) ** 2).sum(),
+    "neighbours": lambda x: (x[x > 0][1:] * x[x > 0][:-1]).sum(),
+}
+
+
+def _squared_where_positive(x: np.ndarray) -> np.ndarray:
+    y = np.sin(x)
+    y[x > 0] = np.cumsum(x[x > 0]) ** 2
+    return y
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_derivatives(name: str) -> None:
+    function, x, step = DIFFERENTIABLE[name], vector(8), 1e-6
+    expected = [(function(x + step * e) - function(x - step * e)) / (2 * step) for e in np.eye(len(x))]
+    for gradient in (tj.grad(function), tj.jit(tj.grad(function))):
+        np.testing.assert_allclose(gradient(x), expected, rtol=1e-6, atol=1e-8)
+
+
+def test_vmap_is_refused() -> None:
+    with pytest.raises(tj.UnsupportedError, match="another size"):
+        tj.jit(tj.vmap(lambda x: x[x > 0].sum()))(np.ones((3, 4)))
