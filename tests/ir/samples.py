@@ -385,6 +385,10 @@ _SMALL_INTEGERS = tuple(d for d in SOME if d.kind in "iu")
 _ORDERED = tuple(d for d in SOME if d.kind != "c")
 
 
+def _along_last() -> list[Sample]:
+    return [Sample((sample.operands[0],)) for sample in _along(_ORDERED, empty=True) if sample.operands[0].ndim]
+
+
 def _selecting(*, spread: bool) -> list[Sample]:
     """Masks over one axis and over two, that select some elements, none and all."""
     result = []
@@ -432,6 +436,8 @@ TABLE: dict[str, Callable[[], list[Sample]]] = {
     "cummax": lambda: _along(_ORDERED, empty=True),
     "cummin": lambda: _along(_ORDERED, empty=True),
     "search": _search,
+    "sort": lambda: _along_last(),
+    "argsort": lambda: _along_last(),
     "compress": lambda: _selecting(spread=False),
     "spread": lambda: _selecting(spread=True),
     "dot": _dot,

@@ -317,3 +317,232 @@ def test_derivatives(name: str) -> None:
 def test_vmap_is_refused() -> None:
     with pytest.raises(tj.UnsupportedError, match="another size"):
         tj.jit(tj.vmap(lambda x: x[x > 0].sum()))(np.ones((3, 4)))
+
+
+# ------------------------------------------------------------------------------------------- sorting, sets, counting
+
+LISTS = [(RNG.integers(0, 6, n),) for n in (10, 7, 25, 1)]
+# Where zeros of both signs go is not said: without negative ones.
+REPEATED = [(np.round(RNG.normal(size=n)) + 0.0,) for n in (10, 7, 25)]
+REPEATED += [(np.array([np.nan, 1, np.nan, 0]),), (np.zeros(0),), (np.array([1.0, 0, 0]),)]
+
+SORTED: dict[str, Callable[..., Any]] = {
+    "sort": lambda x: np.sort(x),
+    "sort backwards": lambda x: np.sort(x)[::-1],
+    "argsort": lambda x: np.argsort(x, kind="stable"),
+    "sort of int8": lambda x: np.sort(np.nan_to_num(x).astype(np.int8)),
+    "sort of float32": lambda x: np.sort(x.astype(np.float32)),
+    "sort of float16": lambda x: np.sort(x.astype(np.float16)),
+    "sort of bools": lambda x: np.sort(x > 0),
+    "columns": lambda x: np.sort(np.stack([x, 1 - x, x * 2]), axis=0),
+    "rows": lambda x: np.argsort(np.stack([x, -x]), axis=1, kind="stable"),
+    "flattened": lambda x: np.sort(np.stack([x, 1 - x]), axis=None),
+    "in place": lambda x: _sorted_copy(x),
+    "selected": lambda x: np.sort(x[x > 0]),
+    "unique": lambda x: np.unique(x),
+    "unique with counts": lambda x: np.unique(x, return_counts=True),
+    "unique with all": lambda x: np.unique(x, return_index=True, return_inverse=True, return_counts=True),
+    "unique of a matrix": lambda x: np.unique(np.stack([x, x]), return_inverse=True),
+    "unique NaN": lambda x: np.unique(x, equal_nan=False),
+    "unique length": lambda x: len(np.unique(x)),
+    "unique of selected": lambda x: np.unique(x[x > 0]),
+    "union1d": lambda x: np.union1d(x, x + 1),
+    "intersect1d": lambda x: np.intersect1d(x, x + 1),
+    "setdiff1d": lambda x: np.setdiff1d(x, x[: len(x) // 2]),
+    "isin": lambda x: np.isin(x, x[: len(x) // 2]),
+}
+
+
+def _sorted_copy(x: np.ndarray) -> np.ndarray:
+    y = x.copy()
+    y.sort()
+    return y
+
+
+@pytest.mark.parametrize("name", SORTED)
+def test_sorting_and_sets(name: str) -> None:
+    in_one_version(SORTED[name], *REPEATED)
+
+
+COUNTED: dict[str, Callable[..., Any]] = {
+    "bincount": lambda x: np.bincount(x),
+    "minlength": lambda x: np.bincount(x, minlength=4),
+    "weights": lambda x: np.bincount(x, weights=x * 0.5),
+    "bincount of selected": lambda x: np.bincount(x[x > 2]),
+    "bincount of negative": lambda x: np.bincount(x - 3),
+    "argmax of bincount": lambda x: np.bincount(x).argmax(),
+    "repeat": lambda x: np.repeat(x, x),
+    "repeat negative": lambda x: np.repeat(x, x - 3),
+    "repeat rows": lambda x: np.repeat(np.stack([x, x + 1], axis=1), x % 3, axis=0),
+    "delete": lambda x: np.delete(x, np.argmax(x)),
+    "delete outside": lambda x: np.delete(x, x[0]),
+    "delete a mask": lambda x: np.delete(x, x > 2),
+    "delete several": lambda x: np.delete(x, np.flatnonzero(x > 2)),
+    "trim_zeros": lambda x: np.trim_zeros(x),
+    "trim_zeros in front": lambda x: np.trim_zeros(x, "f"),
+    "trim_zeros of zeros": lambda x: np.trim_zeros(x * 0),
+    "median": lambda x: np.median(x * 0.5),
+    "median of ints": lambda x: np.median(x),
+    "medians": lambda x: np.median(np.stack([x, x + 1, x * 2]), axis=0),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_counting_and_places(name: str) -> None:
+    # A count for each of one element is a count for all elements, hence a version of its own.
+    in_one_version(COUNTED[name], *LISTS, versions=2 if "repeat" in name else 1)
+
+
+# ------------------------------------------------------------------------------------------------------ computed bounds
+
+BOUNDED: dict[str, Callable[..., Any]] = {
+    "first k": lambda x: x[: (x > 0).sum()],
+    "last k": lambda x: x[-(x > 0).sum() :],
+    "from k": lambda x: x[np.argmax(x) :],
+    "window": lambda x: x[np.argmax(x) - 1 : np.argmax(x) + 2],
+    "stepped": lambda x: x[: (x > 0).sum() : 2],
+    "backwards": lambda x: x[np.argmax(x) :: -1],
+    "too far": lambda x: x[: (x > 0).sum() + 1000],
+    "sum": lambda x: x[: (x > 0).sum()].sum(),
+    "zeros": lambda x: np.zeros((x > 0).sum()),
+    "zeros of a pair": lambda x: np.zeros(((x > 0).sum(), 2)),
+    "arange": lambda x: np.arange((x > 0).sum()),
+    "arange from to": lambda x: np.arange((x > 0).sum(), len(x)),
+    "arange of steps": lambda x: np.arange(0, (x > 0).sum(), 2),
+    "full": lambda x: np.full((x > 0).sum(), 2.5),
+    "negative": lambda x: np.zeros((x > 0).sum() - 100),
+    "linspace": lambda x: np.linspace(0, 1, (x > 0).sum() + 2),
+    "both parts": lambda x: np.concatenate([x[: (x > 0).sum()], x[(x > 0).sum() :]]),
+    "int": lambda x: x[: int((x > 0).sum())],
+    "assigned": lambda x: _first_set(x, (x > 0).sum()),
+    "eye": lambda x: np.eye(int((x > 0).sum())),
+    "identity of a view": lambda x: x.reshape(-1, 1)[: (x > 0).sum()].ravel(),
+}
+
+
+def _first_set(x: np.ndarray, k: Any) -> np.ndarray:
+    x[:k] = 5
+    x[k:] += 1
+    return x
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_computed_bounds(name: str) -> None:
+    in_one_version(BOUNDED[name], *VECTORS, tolerance=1e-12 if name in ("sum", "linspace") else 0)
+
+
+# --------------------------------------------------------------------------------------------------------- control flow
+
+
+def if_any(x):
+    y = x[x > 0]
+    if len(y):
+        return y.sum()
+    return np.float64(-1)
+
+
+def early_return(x):
+    y = x[x > 0]
+    if y.size == 0:
+        return np.float64(0)
+    return y.max()
+
+
+def three_cases(x):
+    y = x[x > 0]
+    if len(y) > 3:
+        return y.mean()
+    elif len(y) == 0:
+        return np.float64(0)
+    else:
+        return y[0]
+
+
+def by_index(x):
+    y = x[x > 0]
+    total = np.float64(0)
+    for i in range(len(y)):
+        total += y[i] * i
+    return total
+
+
+def by_item(x):
+    total = np.float64(0)
+    for value in x[x > 0]:
+        total += value * value
+    return total
+
+
+def over_places(x):
+    total = np.int64(0)
+    for i in np.flatnonzero(x > 0):
+        total += i
+    return total
+
+
+def over_pairs(x):
+    a = np.abs(x)[:, None] - np.abs(x)[None, :]
+    total = np.float64(0)
+    for i, j in zip(*np.nonzero(a > 0.5), strict=True):
+        total += a[i, j] * i
+    return total
+
+
+def enumerated(x):
+    total = np.float64(0)
+    for i, value in enumerate(x[x > 0]):
+        total += value * i
+    return total
+
+
+def until_none_is_left(x):
+    turns = 0
+    while len(x[x > 0.1]) > 0:
+        x = np.where(x > 0.1, x * 0.5, x)
+        turns += 1
+    return turns
+
+
+def means_of_bins(x):
+    out = np.zeros(6)
+    for k in range(6):
+        y = x[x > k * 0.2]
+        if len(y) > 0:
+            out[k] = y.mean()
+    return out
+
+
+def filled_in_a_loop(x):
+    y = np.zeros(len(x[x > 0]))
+    for i in range(len(y)):
+        y[i] = i * i
+    return y
+
+
+def changed_where_there_are_any(x):
+    y = x[x > 0]
+    if y.size:
+        y -= y.min()
+    return y
+
+
+def first_and_last(x):
+    y = x[x > 0]
+    return y[0], y[-1]
+
+
+def window_in_a_loop(x):
+    out = np.zeros(len(x))
+    for i in range(len(x)):
+        near = x[max(i - 1, 0) : i + 2]
+        out[i] = near[near > 0].sum()
+    return out
+
+
+FLOW = [if_any, early_return, three_cases, by_index, by_item, over_places, over_pairs, enumerated, until_none_is_left]
+FLOW += [means_of_bins, filled_in_a_loop, changed_where_there_are_any, first_and_last, window_in_a_loop]
+
+
+@pytest.mark.parametrize("function", FLOW)
+def test_control_flow(function: Callable[..., Any]) -> None:
+    in_one_version(function, *VECTORS, tolerance=1e-12)

@@ -23,6 +23,7 @@ from tracejit.lowering.nests import by_length, map_loops
 from tracejit.lowering.reader import Reader
 from tracejit.lowering.regions import REGIONS
 from tracejit.lowering.search import emit_search
+from tracejit.lowering.sorting import emit_sort
 
 if TYPE_CHECKING:
     from tracejit.lowering.lower import Lowering
@@ -295,6 +296,8 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "compress": emit_compress,
     "spread": _spread,
     "search": emit_search,
+    "sort": emit_sort,
+    "argsort": emit_sort,
     "empty": _empty,
     "bind_size": _bind_size,
     "constant": _constant,

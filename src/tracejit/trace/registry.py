@@ -60,7 +60,7 @@ def creates(*functions: Any) -> Callable[[Implementation], Implementation]:
 def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Call the implementation of a NumPy function or ufunc; without one it is called when the program runs."""
     trace = active_trace()
-    if trace is None or not trace.sizes.late or trace.sizes.assuming:
+    if trace is None or trace.sizes.assuming:
         return _call(function, args, kwargs)
     with trace.sizes.answering(usually=True):
         return _call(function, args, kwargs)

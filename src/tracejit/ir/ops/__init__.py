@@ -19,6 +19,7 @@ from tracejit.ir.ops import (
     reduce,
     search,
     shape,
+    sorting,
 )
 from tracejit.ir.primitive import PRIMITIVES, Primitive
 
@@ -39,6 +40,7 @@ __all__ = [
     "reduce",
     "search",
     "shape",
+    "sorting",
 ]
 
 UFUNCS: dict[np.ufunc, Primitive] = {declared.ufunc: declared for declared in PRIMITIVES.values() if declared.ufunc}

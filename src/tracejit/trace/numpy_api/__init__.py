@@ -13,6 +13,7 @@ from tracejit.trace.numpy_api import (  # noqa: F401
     selecting,
     shaping,
     signals,
+    sorting,
     statistics,
     ufunc_methods,
 )

@@ -354,7 +354,7 @@ def isin(
     tested = as_array(test_elements)
     count = product(resolve_dims(tested.dims))
     if not isinstance(count, int) or count > _MOST_TESTED:
-        return left_to_numpy(np.isin, element, test_elements, assume_unique, invert, kind=kind)
+        return call("isin by sorting", element, tested, invert)
     flat = call(np.ravel, tested)
     found: Any = call(np.zeros_like, as_array(element), dtype=BOOL)
     for k in range(count):

@@ -401,6 +401,8 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> TracedArray:
     x = array.operand()
     if isinstance(repeats, (TracedArray, np.ndarray)):
         known = None if isinstance(repeats, np.ndarray) else constant_value(repeats.operand())
+        if known is None and as_array(repeats).ndim == 1:
+            return call("repeat by counts", array, as_array(repeats), position)  # type: ignore[no-any-return]
         if known is None:
             return left_to_numpy(np.repeat, a, repeats, given_axis)  # type: ignore[no-any-return]
         repeats = known.tolist()
