@@ -140,7 +140,10 @@ def _from_sort_key(key: Any) -> Any:
     return np.where(key & sign, key & ~sign, ~key).view(f"f{key.itemsize}")[()]
 
 
-_KEYS: dict[np.dtype[Any], np.dtype[Any]] = {np.dtype(np.float32): np.dtype(np.uint32), np.dtype(np.float64): np.dtype(np.uint64)}
+_KEYS: dict[np.dtype[Any], np.dtype[Any]] = {
+    np.dtype(np.float32): np.dtype(np.uint32),
+    np.dtype(np.float64): np.dtype(np.uint64),
+}
 sort_key = unary("sort_key", _sort_key, None, loops=_KEYS)
 """An unsigned integer for each float, in the same order; -0.0 is below 0.0, and all NaNs are one, above the rest."""
 
