@@ -54,7 +54,9 @@ class SizeEnvironment:
 
     def fresh_late(self, name: str, low: DimLike | None, high: DimLike | None) -> Dim:
         """A symbol that the program binds when it runs, between two sizes (None: unknown); nothing is guarded on it."""
-        hint = 0 if low is None else self.hint(low)
+        least = 0 if low is None else self.hint(low)
+        # Samples of arrays have so many elements; some functions refuse none.
+        hint = least + 2 if high is None else max(least, self.hint(high))
         dim = self.fresh(name, hint, integer=False)
         unique = dim.as_symbol
         assert unique is not None
@@ -391,7 +393,9 @@ class SizeEnvironment:
             return dim
         if self.is_late(dim):
             raise UndecidedError(
-                f"the size {dim} is known only when the compiled function runs ({describe(user_location())})"
+                f"the size {dim} is known only when the compiled function runs ({describe(user_location())}). Lists of "
+                "so many elements, and loops that run in Python, are not compiled: use functions of arrays, or a loop "
+                "that fills an array"
             )
         value = self.hint(dim)
         self.decide(dim - value, "== 0")
