@@ -7,12 +7,14 @@ separately, and values of the outer trace enter the inner one as extra parameter
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tracejit.errors import TracejitError
 from tracejit.ir.core import Literal, Operand, Value
+from tracejit.ir.primitive import PRIMITIVES
+from tracejit.trace.location import user_location
 from tracejit.trace.sizes import SizeEnvironment, TracingBuilder, leaked
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Trace:
         self.written: dict[Storage, None] = {}
         self.late_sizes: dict[Operand, Dim] = {}  # what was computed and has become a size
         self.bits: dict[int, Any] = {}  # of generators of random numbers: what the program knows of them
+        self.checked: set[Any] = set()  # what the program has checked of sizes
 
     def lift(self, operand: Operand, owner: Trace) -> Operand:
         """An operand of this trace for an operand of the same or an enclosing one."""
@@ -103,6 +106,20 @@ class Trace:
                 yield
         finally:
             _local.trace = previous
+
+    def check(self, holds: Operand, values: Sequence[Operand], exception: str, text: str) -> None:
+        """Let the program raise an exception, whose text shows some i64 values, unless a condition holds."""
+        attrs = {"exception": exception, "text": text}
+        self.builder.emit(PRIMITIVES["check"], (holds, *values), attrs, (), user_location())
+
+    def is_checked(self, what: Any) -> bool:
+        """Whether this trace or one around it has let the program check something."""
+        trace: Trace | None = self
+        while trace is not None:
+            if what in trace.checked:
+                return True
+            trace = trace.parent
+        return False
 
     @contextmanager
     def running(self) -> Iterator[Trace]:
