@@ -31,14 +31,15 @@ class _Floats:
 
     def __init__(self, w: Writer, k: Register) -> None:
         assert k.part is not None
-        self.w, self.p = w, k.part
+        self.w = w
+        self.p: Register = k.part
         self.one, self.zero, self.half = self.p.number(1.0), self.p.number(0.0), self.p.number(0.5)
         double = self.p.bits == 64
         self.epsilon = 2.0**-53 if double else 2.0**-24
         self.large = 2.0**500 if double else 2.0**60  # the squares of larger numbers overflow, or nearly
 
     def number(self, value: float) -> str:
-        return self.p.number(value)
+        return str(self.p.number(value))
 
     def add(self, a: str, b: str) -> str:
         return self.w.op(f"fadd {self.p.type} {a}, {b}")
