@@ -32,7 +32,7 @@ from tracejit.trace.values import (
     resolve_dims,
 )
 
-__all__ = ["as_dtype", "make_array", "shape_dims", "wrap_constant"]
+__all__ = ["as_dtype", "diagonal_mask", "make_array", "shape_dims", "wrap_constant"]
 
 
 def as_dtype(dtype: Any, default: DType = FLOAT64) -> DType:
@@ -157,12 +157,17 @@ def eye(
     """``np.eye``."""
     rows = shape_dims(N)
     dims = rows + (rows if M is None else shape_dims(M))
-    return new_array(cast(_diagonal_mask(dims, as_dim(k), "eq"), as_dtype(dtype)))
+    return new_array(cast(diagonal_mask(dims, as_dim(k), "eq"), as_dtype(dtype)))
 
 
-def _diagonal_mask(dims: Dims, offset: DimLike, relation: str) -> Operand:
+_FARTHEST = 2**62
+
+
+def diagonal_mask(dims: Dims, offset: DimLike, relation: str) -> Operand:
     """Where ``column <relation> row + offset`` holds."""
     row, column = iota(INT64, dims, 0), iota(INT64, dims, 1)
+    if isinstance(offset, int):  # beyond every matrix it makes no difference how far
+        offset = min(max(offset, -_FARTHEST), _FARTHEST)
     if offset != 0:
         row = emit("add", row, dim_value(offset))
     return emit(relation, column, row)
@@ -179,7 +184,7 @@ def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, *, like: Any = No
     """``np.tri``."""
     rows = shape_dims(N)
     dims = rows + (rows if M is None else shape_dims(M))
-    return new_array(cast(_diagonal_mask(dims, as_dim(k), "le"), as_dtype(dtype)))
+    return new_array(cast(diagonal_mask(dims, as_dim(k), "le"), as_dtype(dtype)))
 
 
 # -------------------------------------------------------------------------------------------------------------- ranges

@@ -66,6 +66,26 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     try:
         return implementation(*args, **kwargs)
     except UnsupportedError:
-        if not str(getattr(function, "__module__", "")).startswith("numpy"):  # an operator, or a name of our own
+        if not _is_numpys(function):
             raise
         return FUNCTIONS["otherwise python function"](function, args, kwargs)
+    except TypeError:
+        if not _is_numpys(function) or _accepts(implementation, args, kwargs):
+            raise
+    return FUNCTIONS["python function"](function, args, kwargs)  # NumPy knows an argument that the implementation lacks
+
+
+def _is_numpys(function: Any) -> bool:
+    """Whether it is NumPy's, and no operator or name of our own."""
+    return str(getattr(function, "__module__", "")).startswith("numpy") or isinstance(function, np.ufunc)
+
+
+def _accepts(implementation: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether the arguments fit the signature."""
+    from inspect import signature  # noqa: PLC0415  (slow to import, needed where something fails)
+
+    try:
+        signature(implementation).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
