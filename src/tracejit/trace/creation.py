@@ -305,7 +305,7 @@ def logspace(
 
 
 @creates(np.meshgrid)
-def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
     """``np.meshgrid``."""
     if indexing not in ("xy", "ij"):
         raise ValueError("Valid values for `indexing` are 'xy' and 'ij'.")
@@ -320,7 +320,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
         own = tuple(dims[axis] if order[axis] == position else 1 for axis in range(rank))
         value = reshape(array.operand(), own)
         result.append(new_array(value if sparse else broadcast_to(value, dims)))
-    return tuple(result)
+    return result if sparse and not copy else tuple(result)  # as NumPy
 
 
 @creates(np.indices)
@@ -358,7 +358,16 @@ def ascontiguousarray(a: Any, dtype: Any = None, *, like: Any = None) -> TracedA
 @creates(np.array, np.asarray, np.asanyarray)
 def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, **_: Any) -> TracedArray:
     """``np.asarray``: the array itself where it can be."""
+    if copy is False:
+        _refuse_copy(a, dtype)
     return make_array(a, dtype, copy=bool(copy))
+
+
+def _refuse_copy(value: Any, dtype: Any) -> None:
+    """NumPy's error where an array cannot be had without a copy."""
+    is_array = isinstance(value, (TracedArray, np.ndarray))
+    if not is_array or as_dtype(dtype, as_array(value).dtype) != as_array(value).dtype:
+        np.array([0], np.float32, copy=False)
 
 
 @creates(np.array)
@@ -374,7 +383,11 @@ def array(
     like: Any = None,
 ) -> TracedArray:
     """``np.array``: a new array from arrays, numbers and nested lists of them."""
+    if copy is False:
+        _refuse_copy(object, dtype)
     result = make_array(object, dtype, copy=bool(copy))
+    if 0 < ndmax < result.ndim:
+        raise ValueError("object too deep for desired array")
     if (missing := ndmin - result.ndim) > 0:
         result = new_array(reshape(result.operand(), (1,) * missing + result.dims))
     return result

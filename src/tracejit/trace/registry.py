@@ -58,6 +58,8 @@ def creates(*functions: Any) -> Callable[[Implementation], Implementation]:
 
 def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Call the implementation of a NumPy function or ufunc; without one it is called when the program runs."""
+    if kwargs.get("device") not in (None, "cpu"):
+        raise ValueError(f'Device not understood. Only "cpu" is allowed, but received: {kwargs["device"]}')
     implementation = FUNCTIONS.get(function)
     if implementation is None:
         if isinstance(function, np.ufunc):

@@ -269,8 +269,8 @@ def _parse(subscripts: str, arrays: list[TracedArray], operands: tuple[Any, ...]
 @implements(np.matmul)
 def matmul(x1: Any, x2: Any, out: Any = None, *, dtype: Any = None, casting: str = "same_kind", **kwargs: Any) -> Any:
     """``np.matmul`` and ``@``."""
-    if kwargs.get("axes") is not None or kwargs.get("axis") is not None:
-        raise UnsupportedError("np.matmul with axes= is not compiled; use np.einsum")
+    if other := set(kwargs) - {"order", "subok"}:
+        raise UnsupportedError(f"np.matmul with {min(other)}= is not compiled; use np.einsum")
     if dtype is not None and not all(np.can_cast(as_array(v).dtype, np.dtype(dtype), casting) for v in (x1, x2)):  # type: ignore[arg-type]
         raise_as_numpy(np.matmul, as_array(x1), as_array(x2), dtype=dtype, casting=casting)
     (x, y), _ = _promoted((x1, x2), dtype)
@@ -351,7 +351,10 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     axis = max(y.rank - 2, 0)
     if not current_trace().sizes.require_equal(x.type.dims[-1], y.type.dims[axis]):
         raise_as_numpy(np.dot, wrap(x), wrap(y))
-    return _finish(np.dot, (a, b), dot_general(x, y, ((x.rank - 1,), (axis,)), ((), ())), out)
+    value = dot_general(x, y, ((x.rank - 1,), (axis,)), ((), ()))
+    if given(out) and as_array(out).dtype != value.type.dtype:
+        raise_as_numpy(np.dot, wrap(x), wrap(y), out)
+    return _finish(np.dot, (a, b), value, out)
 
 
 @implements(np.vdot)

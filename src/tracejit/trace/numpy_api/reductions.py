@@ -284,6 +284,8 @@ def var(
 ) -> Any:
     """``np.var``."""
     if given(correction):
+        if ddof != 0:
+            raise ValueError("ddof and correction can't be provided simultaneously.")
         ddof = correction
     x = operand_of(a)
     axes = reduced_axes(axis, x.rank)
