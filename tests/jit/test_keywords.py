@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tests.jit.keyword_table import KEYWORDS, NAMES
+from tests.jit.keyword_table import KEYWORDS, NAMES, REFUSED
 from tests.jit.namespace_table import samples, split
 from tests.trace.harness import function_of, outcome, same
 
@@ -38,6 +38,19 @@ def test_keywords(theme: str, dtype: str) -> None:
         except Exception as problem:
             wrong.append(f"{entry}: {type(problem).__name__}: {problem}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("dtype", list("ldF"))
+def test_refused_is_never_wrong(dtype: str) -> None:
+    for entry in split(REFUSED):
+        function = function_of(entry, NAMES)
+        expected, expected_error = outcome(function, arguments(dtype), {})
+        found, error = outcome(tj.jit(function), arguments(dtype), {})
+        if error is None:
+            assert expected_error is None, entry
+            same(found, expected, 1e-5 if dtype == "F" else 1e-11, entry)
+        else:
+            assert isinstance(error, (tj.UnsupportedError, type(expected_error))), entry
 
 
 @pytest.mark.parametrize(
