@@ -33,7 +33,7 @@ from tracejit.trace.values import (
     resolve_dims,
 )
 
-__all__ = ["as_dtype", "make_array", "shape_dims", "wrap_constant"]
+__all__ = ["as_dtype", "diagonal_mask", "make_array", "shape_dims", "wrap_constant"]
 
 
 def as_dtype(dtype: Any, default: DType = FLOAT64) -> DType:
@@ -169,12 +169,17 @@ def eye(
     """``np.eye``."""
     rows = shape_dims(N)
     dims = rows + (rows if M is None else shape_dims(M))
-    return new_array(cast(_diagonal_mask(dims, as_dim(k), "eq"), as_dtype(dtype)))
+    return new_array(cast(diagonal_mask(dims, as_dim(k), "eq"), as_dtype(dtype)))
 
 
-def _diagonal_mask(dims: Dims, offset: DimLike, relation: str) -> Operand:
+_FARTHEST = 2**62
+
+
+def diagonal_mask(dims: Dims, offset: DimLike, relation: str) -> Operand:
     """Where ``column <relation> row + offset`` holds."""
     row, column = iota(INT64, dims, 0), iota(INT64, dims, 1)
+    if isinstance(offset, int):  # beyond every matrix it makes no difference how far
+        offset = min(max(offset, -_FARTHEST), _FARTHEST)
     if offset != 0:
         row = emit("add", row, dim_value(offset))
     return emit(relation, column, row)
@@ -191,7 +196,7 @@ def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, *, like: Any = No
     """``np.tri``."""
     rows = shape_dims(N)
     dims = rows + (rows if M is None else shape_dims(M))
-    return new_array(cast(_diagonal_mask(dims, as_dim(k), "le"), as_dtype(dtype)))
+    return new_array(cast(diagonal_mask(dims, as_dim(k), "le"), as_dtype(dtype)))
 
 
 # -------------------------------------------------------------------------------------------------------------- ranges
@@ -324,7 +329,7 @@ def logspace(
 
 
 @creates(np.meshgrid)
-def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
     """``np.meshgrid``."""
     if indexing not in ("xy", "ij"):
         raise ValueError("Valid values for `indexing` are 'xy' and 'ij'.")
@@ -339,7 +344,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
         own = tuple(dims[axis] if order[axis] == position else 1 for axis in range(rank))
         value = reshape(array.operand(), own)
         result.append(new_array(value if sparse else broadcast_to(value, dims)))
-    return tuple(result)
+    return result if sparse and not copy else tuple(result)  # as NumPy
 
 
 @creates(np.indices)
@@ -377,7 +382,16 @@ def ascontiguousarray(a: Any, dtype: Any = None, *, like: Any = None) -> TracedA
 @creates(np.array, np.asarray, np.asanyarray)
 def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, **_: Any) -> TracedArray:
     """``np.asarray``: the array itself where it can be."""
+    if copy is False:
+        _refuse_copy(a, dtype)
     return make_array(a, dtype, copy=bool(copy))
+
+
+def _refuse_copy(value: Any, dtype: Any) -> None:
+    """NumPy's error where an array cannot be had without a copy."""
+    is_array = isinstance(value, (TracedArray, np.ndarray))
+    if not is_array or as_dtype(dtype, as_array(value).dtype) != as_array(value).dtype:
+        np.array([0], np.float32, copy=False)
 
 
 @creates(np.array)
@@ -393,7 +407,11 @@ def array(
     like: Any = None,
 ) -> TracedArray:
     """``np.array``: a new array from arrays, numbers and nested lists of them."""
+    if copy is False:
+        _refuse_copy(object, dtype)
     result = make_array(object, dtype, copy=bool(copy))
+    if 0 < ndmax < result.ndim:
+        raise ValueError("object too deep for desired array")
     if (missing := ndmin - result.ndim) > 0:
         result = new_array(reshape(result.operand(), (1,) * missing + result.dims))
     return result

@@ -74,6 +74,8 @@ def clip(
         return ufunc(np.maximum, a, low, out=out, **kwargs)
     if low is None:
         return ufunc(np.minimum, a, high, out=out, **kwargs)
+    if set(kwargs) - {"dtype", "order", "subok"}:
+        return _clip_by_parts(a, low, high, out, kwargs)
     described = [describe_input(value) for value in (a, low, high)]
     loop = np.dtype(kwargs["dtype"]) if kwargs.get("dtype") is not None else result_type(*(k for k, _ in described))
     for kind, _ in described:
@@ -83,6 +85,12 @@ def clip(
     x, lower, upper = broadcast_operands(np.clip, (a, low, high), operands)
     value = emit("minimum", emit("maximum", x, lower), upper)
     return write_out(np.clip, (a, low, high), value, out) if given(out) else wrap(value)
+
+
+def _clip_by_parts(a: Any, low: Any, high: Any, out: Any, keywords: dict[str, Any]) -> Any:
+    """``np.clip`` with keywords of ufuncs that change more than the dtype."""
+    inner = {key: value for key, value in keywords.items() if key != "where"}
+    return ufunc(np.minimum, ufunc(np.maximum, a, low, **inner), high, out=out, **keywords)
 
 
 @implements(np.select)
@@ -352,6 +360,8 @@ def isin(
 ) -> Any:
     """``np.isin`` for a few test elements: each is compared with every element."""
     tested = as_array(test_elements)
+    if kind not in (None, "sort", "table"):
+        raise ValueError(f"Invalid kind: '{kind}'. Please use None, 'sort' or 'table'.")
     count = product(resolve_dims(tested.dims))
     if not isinstance(count, int) or count > _MOST_TESTED:
         return call("isin by sorting", element, tested, invert)

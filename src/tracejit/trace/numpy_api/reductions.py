@@ -297,11 +297,14 @@ def var(
 ) -> Any:
     """``np.var``."""
     if given(correction):
+        if ddof != 0:
+            raise ValueError("ddof and correction can't be provided simultaneously.")
         ddof = correction
     x = operand_of(a)
     axes = reduced_axes(axis, x.rank)
     keep = bool(given(keepdims) and keepdims)
     loop, final = _mean_dtypes(x.type.dtype, dtype)
+    own = x if x.type.dtype.kind == "c" else cast(x, loop)  # a real dtype is that of the sums only
     x = cast(x, loop)
     count = _element_count(x, axes, where)
     if given(mean):
@@ -309,13 +312,13 @@ def var(
     else:
         total = reduce_operand("reduce_sum", masked(x, where, 0), axes, True)
         center = cast(operand_of(ufunc(np.divide, wrap(total), count)), loop)
-    deviation = ufunc(np.subtract, wrap(x), wrap(center))
-    if loop.kind == "c":
+    deviation = ufunc(np.subtract, wrap(own), wrap(center))
+    if deviation.dtype.kind == "c":
         squares = ufunc(np.add, ufunc(np.square, deviation.real), ufunc(np.square, deviation.imag))
         final = np.empty(0, final).real.dtype
     else:
         squares = ufunc(np.square, deviation)
-    total = reduce_operand("reduce_sum", masked(operand_of(squares), where, 0), axes, True)
+    total = reduce_operand("reduce_sum", masked(cast(operand_of(squares), final), where, 0), axes, True)
     freedom = ufunc(np.maximum, ufunc(np.subtract, count, ddof), 0)
     result = cast(operand_of(ufunc(np.divide, wrap(total), freedom)), final)
     return deliver(np.var, result if keep else _drop(result, axes), out, (a,), axis=axis, keepdims=keepdims)

@@ -15,7 +15,7 @@ from tracejit.ir.dims import DimLike, product
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, transposed, wrap
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace
-from tracejit.trace.creation import make_array, shape_dims
+from tracejit.trace.creation import diagonal_mask, make_array, shape_dims
 from tracejit.trace.dtypes import BOOL, INT64
 from tracejit.trace.inputs import as_array, as_value, operand_of, raise_as_numpy
 from tracejit.trace.numpy_api.common import axes_tuple, axis_index, in_range, left_to_numpy
@@ -447,10 +447,7 @@ def _triangle(m: Any, k: Any, lower: bool) -> TracedArray:
     if x.rank == 1:  # NumPy repeats a vector to a square matrix
         x = broadcast_to(x, (x.type.dims[0], x.type.dims[0]))
     dims = x.type.dims
-    row, column = (iota(INT64, dims[-2:], axis) for axis in (0, 1))
-    offset = as_dim(k)
-    edge = row if offset == 0 else emit("add", row, dim_value(offset))
-    keep = emit("le", column, edge) if lower else emit("ge", column, edge)
+    keep = diagonal_mask(dims[-2:], as_dim(k), "le" if lower else "ge")
     return new_array(select(broadcast_to(keep, dims), x, literal(0, x.type.dtype)))
 
 
