@@ -44,8 +44,8 @@ class Trace:
         self.memory_params: dict[Storage, Value] = {}
         self.written: dict[Storage, None] = {}
         self.late_sizes: dict[Operand, Dim] = {}  # what was computed and has become a size
-        self.bits: dict[int, Any] = {}  # of generators of random numbers: what the program knows of them
         self.checked: set[Any] = set()  # what the program has checked of sizes
+        self.bits: dict[int, Any] = {}  # of generators of random numbers: what the program knows of them
 
     def lift(self, operand: Operand, owner: Trace) -> Operand:
         """An operand of this trace for an operand of the same or an enclosing one."""
@@ -89,6 +89,20 @@ class Trace:
         self.memory[storage] = value
         self.written[storage] = None
 
+    def check(self, holds: Operand, values: Sequence[Operand], exception: str, text: str) -> None:
+        """Let the program raise an exception, whose text shows some i64 values, unless a condition holds."""
+        attrs = {"exception": exception, "text": text}
+        self.builder.emit(PRIMITIVES["check"], (holds, *values), attrs, (), user_location())
+
+    def is_checked(self, what: Any) -> bool:
+        """Whether this trace or one around it has let the program check something."""
+        trace: Trace | None = self
+        while trace is not None:
+            if what in trace.checked:
+                return True
+            trace = trace.parent
+        return False
+
     def outside_regions(self) -> Trace:
         """The trace in front of all loops and branches that this one is inside of."""
         outer = self
@@ -106,20 +120,6 @@ class Trace:
                 yield
         finally:
             _local.trace = previous
-
-    def check(self, holds: Operand, values: Sequence[Operand], exception: str, text: str) -> None:
-        """Let the program raise an exception, whose text shows some i64 values, unless a condition holds."""
-        attrs = {"exception": exception, "text": text}
-        self.builder.emit(PRIMITIVES["check"], (holds, *values), attrs, (), user_location())
-
-    def is_checked(self, what: Any) -> bool:
-        """Whether this trace or one around it has let the program check something."""
-        trace: Trace | None = self
-        while trace is not None:
-            if what in trace.checked:
-                return True
-            trace = trace.parent
-        return False
 
     @contextmanager
     def running(self) -> Iterator[Trace]:
