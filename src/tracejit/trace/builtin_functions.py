@@ -13,7 +13,8 @@ from tracejit.ir.dims import maximum, minimum
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import Tracer
 from tracejit.trace.dtypes import BOOL, FLOAT64, INT64
-from tracejit.trace.inputs import contains_tracer, operand_of, stand_in
+from tracejit.trace.growing_lists import GrowingList
+from tracejit.trace.inputs import as_array, contains_tracer, operand_of, stand_in
 from tracejit.trace.numpy_api.common import ufunc
 from tracejit.trace.outside import set_attribute
 from tracejit.trace.registry import call, implements
@@ -44,7 +45,7 @@ def _replaces(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
 
 @_replaces(len)
 def _len(value: Any) -> Any:
-    if isinstance(value, TracedArray) and value.dims:
+    if isinstance(value, (TracedArray, GrowingList)) and value.dims:
         return python_size(value.dims[0])
     if isinstance(value, Tracer) and not isinstance(value, TracedArray):
         kind = _class_of(value)
@@ -87,6 +88,8 @@ def _complex_of_parts(*args: Any, **kwargs: Any) -> Any:
 
 def _class_of(value: Any) -> type:
     """The class that a tracer stands for."""
+    if isinstance(value, GrowingList):
+        return list
     if isinstance(value, TracedArray):
         return np.ndarray
     if isinstance(value, TracedScalar):
@@ -112,6 +115,9 @@ def _extreme(function: Any, comparison: np.ufunc, size: Callable[[Any, Any], Any
         values = args
         if len(args) == 1:
             (single,) = args
+            if isinstance(single, GrowingList) and len(single.dims) == 1 and not kwargs:
+                found = call(np.max if function is max else np.min, as_array(single))
+                return single.as_item(found)
             if isinstance(single, TracedArray) and single.ndim == 1 and not kwargs:
                 return call(np.max if function is max else np.min, single)
             values = tuple(single) if isinstance(single, (list, tuple, TracedArray)) else (single,)
@@ -152,6 +158,9 @@ _extreme(min, np.less, min)
 
 @_replaces(sum)
 def _sum(iterable: Any, /, start: Any = 0) -> Any:
+    if isinstance(iterable, GrowingList):
+        total = _sum(as_array(iterable), start)
+        return iterable.as_item(total)
     if isinstance(iterable, TracedArray) and iterable.ndim:
         x = iterable.operand()
         x = cast(x, INT64) if x.type.dtype == BOOL else x

@@ -18,7 +18,7 @@ from tracejit.trace.location import user_location
 from tracejit.trace.sizes import SizeEnvironment, TracingBuilder, leaked
 
 if TYPE_CHECKING:
-    from tracejit.ir.dims import Dim
+    from tracejit.ir.dims import Dim, DimLike
     from tracejit.trace.captures import CaptureTable
     from tracejit.trace.storage import Storage
 
@@ -33,6 +33,8 @@ class Trace:
         self.parent = parent
         self.region = region
         self.conditional = False  # whether it runs only where a traced condition holds
+        self.turns: DimLike | None = None  # of a loop's body: how often it runs, where that is known
+        self.most_turns: DimLike | None = 1  # how often it runs at most; None: known only in the end
         self.captures = captures
         self.sizes: SizeEnvironment = SizeEnvironment() if parent is None else parent.sizes
         self.builder = TracingBuilder(self.sizes)

@@ -15,7 +15,7 @@ from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import FLOAT64, INT64, DType, check_dtype, kind_dtype, result_type
 from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.registry import call, creates, implements
-from tracejit.trace.scalar import PythonNumber, SymbolicInt, TracedNumber, as_dim, python_size
+from tracejit.trace.scalar import SymbolicInt, TracedNumber, as_dim, python_size
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.ufuncs import apply_ufunc
 from tracejit.trace.values import (
@@ -431,7 +431,7 @@ def make_array(value: Any, dtype: Any = None, *, copy: bool = True) -> TracedArr
         if not copy and target == source.dtype and isinstance(value, (TracedArray, np.ndarray)):
             return source
         return new_array(cast(source.operand(), target))
-    if isinstance(value, PythonNumber):
+    if isinstance(value, Tracer):
         return new_array(cast(operand_of(value), as_dtype(dtype, kind_dtype(value.kind))))
     if not contains_tracer(value) and not _holds_arrays(value):
         plain = np.array(value, dtype=dtype)

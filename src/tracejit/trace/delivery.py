@@ -18,7 +18,7 @@ from tracejit.trace.frames import current_frame
 from tracejit.trace.location import user_location
 from tracejit.trace.values import dim_value
 
-__all__ = ["Delivery", "LateSizes", "Parcel"]
+__all__ = ["Delivery", "LateSizes", "ListDelivery", "Parcel"]
 
 
 class Delivery:
@@ -40,6 +40,22 @@ class Delivery:
     def size(self, index: int) -> int:
         """The size of this number."""
         return int(self.take(index))
+
+
+class ListDelivery:
+    """Hands out an array as a list of its items."""
+
+    def __init__(self, delivery: Delivery, numbers: bool) -> None:
+        self.delivery = delivery
+        self.numbers = numbers
+
+    def __repr__(self) -> str:
+        return repr(self.delivery)
+
+    def take(self, index: int) -> list[Any]:
+        """The list of this number: of Python numbers, or of arrays or NumPy scalars."""
+        array = self.delivery.take(index)
+        return array.tolist() if self.numbers else list(array)
 
 
 class Parcel:

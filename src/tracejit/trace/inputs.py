@@ -23,7 +23,7 @@ from tracejit.trace.registry import call
 from tracejit.trace.scalar import PythonNumber, SymbolicBool, SymbolicInt, TracedNumber
 from tracejit.trace.values import cast, literal
 
-__all__ = ["Input", "as_array", "contains_tracer", "describe_input", "materialize", "raise_as_numpy"]
+__all__ = ["Input", "accept_input", "as_array", "contains_tracer", "describe_input", "materialize", "raise_as_numpy"]
 
 Input = tuple[Kind, Any]
 
@@ -63,6 +63,11 @@ _HANDLERS: dict[type, Callable[[Any], Input]] = {
     float: lambda value: (float, value),
     complex: lambda value: (complex, value),
 }
+
+
+def accept_input(kind: type, describe: Callable[[Any], Input]) -> None:
+    """Let NumPy functions take values of one more class of tracers."""
+    _HANDLERS[kind] = describe
 
 
 def materialize(value: Any, dtype: DType) -> Operand:

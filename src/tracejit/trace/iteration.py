@@ -16,6 +16,7 @@ from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS
 from tracejit.trace.context import current_trace
+from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.inputs import as_array
 from tracejit.trace.scalar import SymbolicInt, as_dim, python_size
 from tracejit.trace.sizes import UndecidedError
@@ -59,6 +60,9 @@ def as_indexed(iterable: Any) -> Indexed | None:
         return symbolic_range(iterable.start, iterable.stop, iterable.step)
     if isinstance(iterable, np.ndarray) and iterable.ndim:
         iterable = as_array(iterable)
+    if isinstance(iterable, GrowingList):
+        items = iterable
+        return Indexed(0, items.dims[0], lambda k: items[k])
     if isinstance(iterable, TracedArray) and iterable.dims:
         array = iterable
         return Indexed(0, array.dims[0], lambda k: array[k])

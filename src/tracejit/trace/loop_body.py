@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.ir.core import Operand, Value
-from tracejit.ir.dims import Dim
+from tracejit.ir.dims import Dim, DimLike, maximum
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import scalar
 from tracejit.trace.array import TracedArray
@@ -99,6 +99,11 @@ class LoopBody:
         except UndecidedError:
             return late
 
+    def most_turns(self, indexed: Indexed) -> DimLike:
+        """The turns of a loop that does not end early."""
+        count = indexed.stop - indexed.start
+        return count if self.outer.sizes.proves(count) else maximum(count, 0)
+
     def names(self) -> list[CarriedName]:
         """The carried variables as they are before the loop."""
         found = []
@@ -126,6 +131,8 @@ class LoopBody:
     def _trace_in(self, region: Trace, names: list[CarriedName], indexed: Indexed | None) -> Attempt:
         index = None if indexed is None else region.builder.param(scalar("i64"))
         attempt = Attempt(region, names, indexed, index)
+        region.most_turns = None if indexed is None else self.most_turns(indexed)
+        region.turns = None if self.stopped is not None else region.most_turns
         entered: dict[str, list[Any]] = {}
         for entry in names:
             leaves = []

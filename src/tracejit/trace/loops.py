@@ -16,6 +16,7 @@ from tracejit.errors import UnsupportedError
 from tracejit.ir.dims import DimLike
 from tracejit.trace.branches import branch, truth_of
 from tracejit.trace.context import current_trace
+from tracejit.trace.growing_lists import GrowingLists, GrowsError
 from tracejit.trace.iteration import Indexed, as_indexed
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.loop_body import LoopBody, PeelError, RetryError, loop_index
@@ -121,10 +122,11 @@ def _say(what: str, problem: Exception) -> None:
 
 def _stage(loop: LoopBody, indexed: Indexed | None) -> Exception | None:
     """Emit the loop; the reason where that cannot be done, with everything as it was."""
+    lists = GrowingLists(loop.body, loop.cells, loop.outer)
     before = {name: get(cell) for name, cell in loop.cells.items()}
     with watched(list(before.values())) as changed:
         try:
-            _trace_and_emit(loop, indexed, changed)
+            _trace_and_emit(loop, indexed, changed, lists)
             return None
         except Exception as error:
             reason = error
@@ -143,16 +145,29 @@ def _stage(loop: LoopBody, indexed: Indexed | None) -> Exception | None:
     return reason
 
 
-def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[], bool]) -> None:
+def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[], bool], lists: GrowingLists) -> None:
     names = loop.names()
-    for _ in range(4):
+    turns = None
+    if lists.by_name and (indexed is None or loop.runs_once(indexed, late=True)):
+        turns = None if indexed is None else loop.most_turns(indexed)
+        for name, each in lists.by_name.items():
+            put(loop.cells[name], each)
+    for _ in range(8):
         try:
+            lists.begin(turns)
             attempt = loop.trace(names, indexed)
+            lists.check(attempt.region.written)
         except RetryError:
+            continue
+        except GrowsError as grown:
+            if grown.owner is not loop.outer:
+                raise
+            lists.make_room()
             continue
         if changed():
             raise UnstageableError("its body changes a list or dict")
         emit_loop(loop, attempt)
+        lists.finish(loop.cells)
         return
     raise UnstageableError("its variables change their kind from turn to turn")
 

@@ -14,7 +14,8 @@ from tracejit.trace.arguments import Argument
 from tracejit.trace.array import TracedArray, TracedScalar
 from tracejit.trace.captures import Capture
 from tracejit.trace.context import Trace
-from tracejit.trace.delivery import LateSizes, Parcel
+from tracejit.trace.delivery import LateSizes, ListDelivery, Parcel
+from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.scalar import PythonNumber
 from tracejit.trace.storage import Storage
 
@@ -72,6 +73,9 @@ class _Describer:
     def leaf(self, position: int, value: Any) -> Result:
         if isinstance(value, TracedArray):
             return self.array(position, value)
+        if isinstance(value, GrowingList):
+            number = self.parcel.add(value.operand())
+            return Result("delivered", number, value=ListDelivery(self.parcel.delivery, value.holds_numbers))
         if isinstance(value, TracedScalar):
             return Result("scalar", self.add(value.operand()))
         if isinstance(value, PythonNumber):

@@ -322,6 +322,13 @@ class SizeEnvironment:
             dim = lower
         return False
 
+    def upper_bound(self, dim: DimLike) -> DimLike | None:
+        """A size that is not smaller for any values of the symbols that the program binds; None if none is known."""
+        lower: DimLike | None = self.resolve(-dim)
+        while lower is not None and self.is_late(lower):
+            lower = self._least(lower)  # type: ignore[arg-type]
+        return None if lower is None else -lower
+
     def _least(self, dim: Dim) -> DimLike | None:
         """A lower bound of a dim with one atom less that the program binds."""
         atoms = {factor for monomial in dim.terms for factor in monomial}

@@ -11,6 +11,7 @@ import numpy as np
 
 from tracejit.ir.dims import DimLike
 from tracejit.trace.array import TracedArray, new_array
+from tracejit.trace.base import Tracer
 from tracejit.trace.context import current_trace
 from tracejit.trace.creation import as_dtype
 from tracejit.trace.inputs import as_array, describe_input, raise_as_numpy
@@ -28,6 +29,8 @@ def concatenate(
     arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
 ) -> TracedArray:
     """``np.concatenate``."""
+    if isinstance(arrays, Tracer):
+        return concatenate([_rows_joined(as_array(arrays), axis)], axis, out, dtype=dtype, casting=casting)
     parts = [as_array(a) for a in arrays]
     if not parts:
         raise ValueError("need at least one array to concatenate")
@@ -58,9 +61,27 @@ def _strong(kind: Any, part: TracedArray) -> Any:
     return part.dtype if isinstance(kind, type) else kind
 
 
+def _rows_joined(rows: TracedArray, axis: Any) -> TracedArray:
+    """The rows of an array, one behind the other along an axis of theirs."""
+    if rows.ndim < 2:
+        raise ValueError("zero-dimensional arrays cannot be concatenated")
+    if axis is None:
+        return rows
+    position = axis_index(axis, rows.ndim - 1)
+    moved = call(np.moveaxis, rows, 0, position)
+    dims = moved.dims
+    return new_array(
+        reshape(moved.operand(), (*dims[:position], dims[position] * dims[position + 1], *dims[position + 2 :]))
+    )
+
+
 @implements(np.stack)
 def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> TracedArray:
     """``np.stack``."""
+    if isinstance(arrays, Tracer):
+        items = as_array(arrays)
+        moved = call(np.moveaxis, items, 0, axis_index(axis, items.ndim))
+        return concatenate([moved], 0, out, dtype=dtype, casting=casting)
     parts = [as_array(a) for a in arrays]
     if not parts:
         raise ValueError("need at least one array to stack")
@@ -74,20 +95,28 @@ def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, cas
 
 
 def _sequence(tup: Any) -> list[TracedArray]:
-    if isinstance(tup, TracedArray):
-        return list(tup)
+    if isinstance(tup, Tracer):
+        return list(as_array(tup))
     return [as_array(a) for a in tup]
 
 
 @implements(np.vstack)
 def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> TracedArray:
     """``np.vstack``."""
+    if isinstance(tup, Tracer):
+        rows = as_array(tup)
+        joined = rows if rows.ndim == 2 else rows[:, None] if rows.ndim < 2 else _rows_joined(rows, 0)
+        return concatenate([joined], 0, dtype=dtype, casting=casting)
     return concatenate([call(np.atleast_2d, a) for a in _sequence(tup)], 0, dtype=dtype, casting=casting)
 
 
 @implements(np.hstack)
 def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> TracedArray:
     """``np.hstack``."""
+    if isinstance(tup, Tracer):
+        rows = as_array(tup)
+        joined = rows if rows.ndim < 2 else _rows_joined(rows, min(rows.ndim - 2, 1))
+        return concatenate([joined], 0, dtype=dtype, casting=casting)
     parts = [call(np.atleast_1d, a) for a in _sequence(tup)]
     axis = 0 if parts and parts[0].ndim == 1 else 1
     return concatenate(parts, axis, dtype=dtype, casting=casting)
@@ -102,6 +131,10 @@ def dstack(tup: Any) -> TracedArray:
 @implements(np.column_stack)
 def column_stack(tup: Any) -> TracedArray:
     """``np.column_stack``."""
+    if isinstance(tup, Tracer):
+        rows = as_array(tup)
+        joined = rows[None] if rows.ndim < 2 else rows.T if rows.ndim == 2 else _rows_joined(rows, 1)
+        return concatenate([joined], 0)
     parts = []
     for a in _sequence(tup):
         parts.append(new_array(reshape(a.operand(), (size_of(a.dims), 1))) if a.ndim < 2 else a)
