@@ -168,6 +168,8 @@ ROWS: dict[str, dict[str, Row]] = {
     "frexp_mantissa": {"f": f.frexp_mantissa},
     "frexp_exponent": {"f": f.frexp_exponent},
     "modf_fraction": {"f": f.fraction},
+    "sort_key": {"f": f.sort_key},
+    "from_sort_key": {"u": f.from_sort_key},
     "ldexp": {"f": f.ldexp},
     # comparisons
     "eq": _comparison("eq", c.equal),

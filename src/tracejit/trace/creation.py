@@ -8,14 +8,15 @@ import numpy as np
 
 from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Operand
-from tracejit.ir.dims import DimLike
-from tracejit.trace.array import NumpyValue, TracedArray, new_array
+from tracejit.ir.dims import DimLike, maximum
+from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array
 from tracejit.trace.base import Tracer, refuse
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import FLOAT64, INT64, DType, check_dtype, kind_dtype, result_type
 from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.registry import call, creates, implements
-from tracejit.trace.scalar import PythonNumber, SymbolicInt, as_dim, python_size
+from tracejit.trace.scalar import PythonNumber, SymbolicInt, TracedNumber, as_dim, python_size
+from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.ufuncs import apply_ufunc
 from tracejit.trace.values import (
     Dims,
@@ -59,9 +60,20 @@ def shape_dims(shape: Any) -> Dims:
         dims = (as_dim(shape, "a shape"),)
     sizes = current_trace().sizes
     for dim in dims:
-        if not sizes.decide(dim, ">= 0"):
+        if sizes.is_late(sizes.resolve(dim)):
+            _check_not_negative(sizes.resolve(dim))
+        elif not sizes.decide(dim, ">= 0"):
             raise ValueError("negative dimensions are not allowed")
     return resolve_dims(dims)
+
+
+def _check_not_negative(dim: DimLike) -> None:
+    """Let the program raise NumPy's error where a computed size is negative."""
+    trace = current_trace()
+    if not (trace.sizes.proves(dim) or trace.is_checked((dim, ">= 0"))):
+        holds = emit("ge", dim_value(dim), literal(0, INT64))
+        trace.check(holds, (), "ValueError", "negative dimensions are not allowed")
+        trace.checked.add((dim, ">= 0"))
 
 
 def _filled(value: Any, dtype: DType, dims: Dims) -> TracedArray:
@@ -199,7 +211,7 @@ def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, 
     values = (start, stop, step)
     if not contains_tracer(values):
         return _constant_range(values, dtype)
-    if not all(isinstance(value, (int, np.integer, SymbolicInt)) for value in values):
+    if not all(map(_is_int, values)):
         traced = next(value for value in values if isinstance(value, Tracer))
         refuse("the length of np.arange", traced, "Use start + step * np.arange(count), or np.linspace.")
     first, last, stride = (as_dim(value) for value in values)
@@ -209,13 +221,25 @@ def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, 
     forward = sizes.decide(stride, ">= 0")
     distance = last - first if forward else first - last
     width = stride if forward else -stride
-    count = (distance + width - 1) // width if sizes.decide(distance, ">= 0") else 0
+    try:
+        with sizes.answering(usually=False):
+            count = (distance + width - 1) // width if sizes.decide(distance, ">= 0") else 0
+    except UndecidedError:
+        count = maximum((distance + width - 1) // width, 0)
     position = iota(INT64, (sizes.resolve(count),), 0)
     if stride != 1:
         position = emit("mul", position, dim_value(stride))
     if first != 0:
         position = emit("add", position, dim_value(first))
     return new_array(cast(position, as_dtype(dtype, INT64)))
+
+
+def _is_int(value: Any) -> bool:
+    """Whether a value is an int or becomes one when the program runs."""
+    if isinstance(value, (TracedNumber, TracedScalar)):
+        kind = value.kind
+        return kind is int or getattr(kind, "kind", "") in ("i", "u")
+    return isinstance(value, (int, np.integer, SymbolicInt))
 
 
 def _range_arguments(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any, Any]:

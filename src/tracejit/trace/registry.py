@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tracejit.errors import UnsupportedError
+from tracejit.trace.context import active_trace
 
 __all__ = ["CREATION", "FUNCTIONS", "INDEXED", "call", "creates", "implements", "implements_named"]
 
@@ -58,6 +59,14 @@ def creates(*functions: Any) -> Callable[[Implementation], Implementation]:
 
 def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Call the implementation of a NumPy function or ufunc; without one it is called when the program runs."""
+    trace = active_trace()
+    if trace is None or trace.sizes.assuming:
+        return _call(function, args, kwargs)
+    with trace.sizes.answering(usually=True):
+        return _call(function, args, kwargs)
+
+
+def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs.get("device") not in (None, "cpu"):
         raise ValueError(f'Device not understood. Only "cpu" is allowed, but received: {kwargs["device"]}')
     implementation = FUNCTIONS.get(function)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.errors import UnsupportedError
 from tracejit.ir.dims import product
 from tracejit.trace.array import TracedArray, new_array, wrap
 from tracejit.trace.base import Tracer
@@ -39,10 +38,7 @@ __all__: list[str] = []
 def where(condition: Any, x: Any = NO_VALUE, y: Any = NO_VALUE) -> Any:
     """``np.where`` with three arguments."""
     if x is NO_VALUE and y is NO_VALUE:
-        raise UnsupportedError(
-            "np.where with one argument gives arrays whose size depends on data, which is not compiled; "
-            "use np.where(condition, x, y)"
-        )
+        return call(np.nonzero, condition)
     if x is NO_VALUE or y is NO_VALUE:
         raise ValueError("either both or neither of x and y should be given")
     described = [describe_input(x), describe_input(y)]
@@ -368,7 +364,7 @@ def isin(
         raise ValueError(f"Invalid kind: '{kind}'. Please use None, 'sort' or 'table'.")
     count = product(resolve_dims(tested.dims))
     if not isinstance(count, int) or count > _MOST_TESTED:
-        return left_to_numpy(np.isin, element, test_elements, assume_unique, invert, kind=kind)
+        return call("isin by sorting", element, tested, invert)
     flat = call(np.ravel, tested)
     found: Any = call(np.zeros_like, as_array(element), dtype=BOOL)
     for k in range(count):

@@ -52,6 +52,11 @@ def dot_general(
 ) -> Operand:
     """The ``dot`` primitive; bools are counted and compared, as the logical product has no arithmetic."""
     attrs = {"contract": tuple(map(tuple, contract)), "batch": tuple(map(tuple, batch))}
+    dims = list(y.type.dims)
+    for i, j in zip((*contract[0], *batch[0]), (*contract[1], *batch[1]), strict=True):
+        if not current_trace().sizes.same(x.type.dims[i], dims[j]):
+            dims[j] = x.type.dims[i]  # the program has checked that they are equal
+    y = reshape(y, tuple(dims))
     if x.type.dtype == BOOL:
         count = emit("dot", cast(x, INT64), cast(y, INT64), **attrs)
         return emit("ne", count, operand_of(np.int64(0)))
