@@ -16,6 +16,10 @@ from tests.trace.harness import function_of
 from tracejit.testing import check_grads
 
 DIFFERENTIABLE = {
+    "sorting": """
+np.sort(v) | np.sort(x, axis=0) | np.sort(x, axis=None) | np.median(v) | np.median(x, axis=0)
+np.bincount([0, 1, 1, 0], weights=v) | np.unique(v)
+""",
     "products": """
 np.linalg.norm(x) | np.linalg.norm(v, 3) | np.linalg.norm(x, 1) | np.linalg.norm(x, np.inf) | np.linalg.norm(v, 1)
 np.linalg.matrix_power(p, 3) | np.linalg.multi_dot([x, x.T, x]) | np.linalg.cross(x[:, :3], x[:, 1:])
@@ -62,10 +66,10 @@ np.linalg.svd(x, full_matrices=False)[1] | np.linalg.qr(p)[1] | np.linalg.qr(p)[
 np.linalg.norm(x, 2) | np.linalg.pinv(x) | np.linalg.matrix_power(p, -2) | np.linalg.lstsq(x.T, v, rcond=None)[0]
 np.linalg.cond(p) | np.linalg.eigvals(p).real | np.linalg.tensorsolve(p, x[:, 0]) | np.linalg.eigh(p + p.T)[1] ** 2
 np.fft.fft(v).real | np.fft.fft(v).imag | abs(np.fft.rfft(x)) | np.fft.irfft(np.fft.rfft(v) * 2) | np.fft.ifft(v).imag
-np.fft.fft2(x).real | np.fft.fftn(x, axes=(0,)).imag | np.fft.hfft(v) | np.fft.ihfft(v).imag | np.sort(v)
-np.sort(x, axis=0) | np.sort(x, axis=None) | np.partition(v, 2) | np.median(v) | np.median(x, axis=0)
+np.fft.fft2(x).real | np.fft.fftn(x, axes=(0,)).imag | np.fft.hfft(v) | np.fft.ihfft(v).imag
+np.partition(v, 2)
 np.percentile(v, 30) | np.quantile(x, 0.3, axis=1) | np.polyfit(np.arange(4.), v, 1) | np.roots(v).real
-np.geomspace(v[0], 9, 3) | np.histogram(v, 3, weights=v)[0] | np.bincount([0, 1, 1, 0], weights=v) | np.unique(v)
+np.geomspace(v[0], 9, 3) | np.histogram(v, 3, weights=v)[0]
 """
 
 
