@@ -274,5 +274,6 @@ np.fft.irfftn(c) | np.fft.rfftn(x.real)
 
 # Refused, with an error that says so, where NumPy has a view or an unsafe cast.
 REFUSED = """
-np.real_if_close(x, tol=10) | np.median(x.real, 0, out=np.zeros(3)) | np.trim_zeros(v, trim="b") | np.trim_zeros(x, axis=0)
+np.real_if_close(x, tol=10) | np.median(x.real, 0, out=np.zeros(3))
+np.trim_zeros(v, trim="b") | np.trim_zeros(x, axis=0)
 """
