@@ -121,6 +121,8 @@ class PythonFunction:
         self.outcome = outcome
         self.mutated = tuple(mutated)
         self.borrows = borrows
+        self.gives_positions = not mutated and all(array.dtype.kind in "biu" for array in outcome.arrays)
+        self.gives_positions &= all(part.kind != "object" for part in outcome.parts)
         self.positional = all(child is LEAF for child in arguments[0].children[0].children) and not (
             arguments[0].children[1].children
         )
@@ -176,6 +178,7 @@ class _Start:
         self.__qualname__ = function.__qualname__
         self.announced = announced
         self.borrows = function.borrows
+        self.gives_positions = function.gives_positions
 
     def __repr__(self) -> str:
         return repr(self.function)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tracejit.ir.builder import Builder
 from tracejit.ir.core import Eqn, Operand, Value
+from tracejit.ir.dims import symbols_of
 from tracejit.transforms.reverse import linear_equations
 
 __all__ = ["Split", "split_region"]
@@ -58,10 +59,13 @@ def split_region(
     linear, wanted = _needed(linear_equations(eqns, seeds), seeds, results)
     skip = {id(eqn) for eqn in linear_equations(eqns, seeds)}
     known = [eqn for eqn in eqns if id(eqn) not in skip]
+    if linear:  # sizes that the region binds may stand in the dims of any of the linear equations
+        wanted.update(o for eqn in known if eqn.op.name == "bind_size" for o in _values(eqn))
     if recompute:
         recomputed, used = _recomputed(known, (), wanted)
         return Split(linear, tuple(p for p in params if p in used and p not in free), recomputed)
     constant = _constant(known, free)
+    again = again | _of_inner_sizes(known)
     _prefer_sources(known, params, constant, wanted, again)
     saved = _saved(known, params, constant, wanted, again)
     return Split(linear, tuple(saved), _recomputed(known, saved, wanted)[0])
@@ -96,6 +100,14 @@ def _constant(known: Sequence[Eqn], free: Sequence[Value]) -> set[Operand]:
     return constant
 
 
+def _of_inner_sizes(known: Sequence[Eqn]) -> set[Operand]:
+    """The values whose dims the region itself binds: those of different iterations do not stack."""
+    bound = {eqn.attrs["symbol"] for eqn in known if eqn.op.name == "bind_size"}
+    if not bound:
+        return set()
+    return {r for eqn in known for r in eqn.results if any(not bound.isdisjoint(symbols_of(d)) for d in r.type.dims)}
+
+
 def _prefer_sources(
     known: Sequence[Eqn],
     params: Sequence[Value],
@@ -112,7 +124,7 @@ def _prefer_sources(
         if wanted.isdisjoint(eqn.results):
             continue
         result = eqn.results[0]
-        if result in again:
+        if not again.isdisjoint(eqn.results):
             wanted.update(_values(eqn))
             continue
         sources = {o for o in _values(eqn) if o not in constant}
@@ -139,7 +151,7 @@ def _saved(
     for eqn in known:
         if constant.issuperset(eqn.results):
             continue
-        repeatable = eqn.op.elementwise or eqn.op.name in _CHEAP or eqn.results[0] in again
+        repeatable = eqn.op.elementwise or eqn.op.name in _CHEAP or not again.isdisjoint(eqn.results)
         if repeatable and available.issuperset(_values(eqn)):
             available.update(eqn.results)
         else:
@@ -156,7 +168,8 @@ def _recomputed(
     needed = wanted.difference(saved)
     kept = []
     for eqn in reversed(known):
-        if not needed.isdisjoint(eqn.results):
+        binds = eqn.op.name == "bind_size" and wanted.issuperset(_values(eqn))
+        if binds or not needed.isdisjoint(eqn.results):
             kept.append(eqn)
             needed.update(o for o in eqn.operands if isinstance(o, Value) and o not in saved)
     return tuple(reversed(kept)), needed

@@ -52,6 +52,9 @@ def _reference(*arrays: Array, function: Callable[..., Any], types: tuple[ArrayT
 
 
 def _jvp(eqn: Eqn, primals: Sequence[Operand], tangents: Sequence[Tangent]) -> list[Tangent]:
+    # The results themselves may be no more than the sizes of others: the function knows what the caller gets.
+    if eqn.op is pure_callback and getattr(eqn.attrs["function"], "gives_positions", False):
+        return [None] * len(eqn.results)  # positions and answers, such as argsort's, do not move with the elements
     raise UnsupportedError(
         f"{eqn.attrs['function']!r} runs as Python and cannot be differentiated; give its derivative with custom_jvp "
         "or custom_vjp, or wrap its arguments in stop_gradient"
