@@ -316,7 +316,7 @@ def test_derivatives(name: str) -> None:
         np.testing.assert_allclose(gradient(x), expected, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", ["sum", "mask", "first k", "unique"])
+@pytest.mark.parametrize("name", ["sum", "lengths", "mask", "first k", "unique"])
 def test_vmap_is_refused(name: str) -> None:
     function = {**SELECTED, **REDUCED, **BOUNDED, **SORTED}[name]
     with pytest.raises(tj.UnsupportedError, match="another size"):
