@@ -296,6 +296,8 @@ DIFFERENTIABLE: dict[str, Callable[..., Any]] = {
     "gathered": lambda x: (x[np.flatnonzero(x > 0)] ** 2).sum(),
     "written back": lambda x: (_squared_where_positive(x) * np.arange(len(x))).sum(),
     "pairs": lambda x: ((x[x > 0][:, None] - x[x > 0][None, :]) ** 2).sum(),
+    "sorted": lambda x: (np.sort(x) * np.arange(len(x))).sum(),
+    "median": lambda x: np.median(x),
     "neighbours": lambda x: (x[x > 0][1:] * x[x > 0][:-1]).sum(),
 }
 
@@ -314,9 +316,24 @@ def test_derivatives(name: str) -> None:
         np.testing.assert_allclose(gradient(x), expected, rtol=1e-6, atol=1e-8)
 
 
-def test_vmap_is_refused() -> None:
+@pytest.mark.parametrize("name", ["sum", "lengths", "mask", "first k", "unique"])
+def test_vmap_is_refused(name: str) -> None:
+    function = {**SELECTED, **REDUCED, **BOUNDED, **SORTED}[name]
     with pytest.raises(tj.UnsupportedError, match="another size"):
-        tj.jit(tj.vmap(lambda x: x[x > 0].sum()))(np.ones((3, 4)))
+        tj.jit(tj.vmap(function))(np.ones((3, 4)))
+
+
+def test_vmap_of_sorting() -> None:
+    check(tj.vmap(np.sort), RNG.normal(size=(3, 5)))
+
+
+def test_one_computed_value_for_all_that_is_selected() -> None:
+    def function(x, y):
+        x[x > 0] = y[y > 0]
+        return x
+
+    rows = [([1, 2, -1], [3, 4, -1]), ([1, 2, -1], [3, -4, -1]), ([1, 2, 3], [3, 4, -1]), ([-1, -2, 0], [3, 4, -1])]
+    in_one_version(function, *((np.array(x, float), np.array(y, float)) for x, y in rows))
 
 
 # ------------------------------------------------------------------------------------------- sorting, sets, counting

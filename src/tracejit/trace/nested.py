@@ -177,6 +177,8 @@ def _results(leaves: Sequence[Any]) -> tuple[list[Leaf], list[Operand]]:
     results: list[Leaf] = []
     for leaf in leaves:
         value = as_array(leaf) if isinstance(leaf, np.ndarray) else leaf
+        if isinstance(value, SymbolicInt) and value.sizes.is_late(value.sizes.resolve(value.dim)):
+            value = TracedNumber(value.operand(), int)  # a size that only this function knows
         operand = outer_operand(value)
         if operand is None:
             results.append(Leaf("static", value=leaf))

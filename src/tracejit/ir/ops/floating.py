@@ -129,6 +129,7 @@ modf_fraction = unary("modf_fraction", lambda x: np.modf(x)[0], lambda d, out, x
 
 def _sort_key(x: Any) -> Any:
     x = np.asarray(x)
+    x = x.astype(np.float32) if x.itemsize < 4 else x
     bits = x.view(f"u{x.itemsize}")
     sign = bits.dtype.type(1 << (8 * x.itemsize - 1))
     return np.where(np.isnan(x), ~bits.dtype.type(0), np.where(bits & sign, ~bits, bits | sign))[()]

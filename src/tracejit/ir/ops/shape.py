@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.errors import UnsupportedError
 from tracejit.ir.builder import same_dim, same_dims
 from tracejit.ir.core import Eqn, Operand
 from tracejit.ir.dims import Dim, DimLike, product
@@ -466,12 +467,20 @@ def _bind_size_infer(x: ArrayType, *, symbol: str) -> tuple[()]:
     return ()
 
 
+def _bind_size_batch(eqn: Eqn, operands: Sequence[Operand], batched: Sequence[bool]) -> list[Operand]:
+    raise UnsupportedError(
+        "vmap over a function that computes a size (a slice up to a computed place, np.unique, np.zeros of a computed "
+        "length, ...) is not compiled: each example would have another size. Call the function in a loop"
+    )
+
+
 # Gives a size symbol its value while the program runs: dims may use the symbol afterwards, in the same region and in
 # regions inside. The interpreter and code generation keep the value, so the reference has nothing to do.
 bind_size = primitive(
     "bind_size",
     infer=_bind_size_infer,
     reference=lambda x, *, symbol: (),
+    batch=_bind_size_batch,
     level="both",
     effect="write",
 )
