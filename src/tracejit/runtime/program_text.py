@@ -35,7 +35,7 @@ def to_json(program: Program) -> str:
             "format": _FORMAT,
             "name": program.name,
             "arguments": [
-                [s.kind, _dtype_text(s.dtype), s.rank, s.written, s.passed, s.layout, s.compared, s.same_as]
+                [s.kind, _dtype_text(s.dtype), s.rank, s.written, s.passed, s.layout, s.compared, s.same_as, s.order]
                 for s in program.arguments
             ],
             "argument_dims": [[_dim_data(dim) for dim in dims] for dims in program.argument_dims],
@@ -76,7 +76,9 @@ def from_json(text: str, **process: Any) -> Program:
         positional, keywords = data["shape"]
         return Program(
             name=data["name"],
-            arguments=tuple(ArgumentSpec(k, _dtype_of(t), *rest) for k, t, *rest in data["arguments"]),
+            arguments=tuple(
+                ArgumentSpec(k, _dtype_of(t), *rest, tuple(order)) for k, t, *rest, order in data["arguments"]
+            ),
             argument_dims=tuple(tuple(map(_dim_of, dims)) for dims in data["argument_dims"]),
             symbols=tuple((name, tuple(source)) for name, source in data["symbols"]),
             results=tuple(

@@ -11,7 +11,8 @@ import numpy as np
 from tracejit.ir.core import Value
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray, TracedScalar
-from tracejit.trace.captures import freeze
+from tracejit.trace.axis_order import NOTHING, Layout
+from tracejit.trace.captures import freeze, memory_of
 from tracejit.trace.context import Trace
 from tracejit.trace.dtypes import PYTHON_DTYPES, DType, check_dtype
 from tracejit.trace.pytree import Tree, leaf_names
@@ -39,7 +40,8 @@ class Argument:
     kind: "array" (an ndarray), "scalar" (a NumPy scalar), "float" or "complex" (Python numbers, run-time values), "int"
         or "bool" (the size symbol ``size``), "static" (``freeze(leaf)`` must be ``key``).
     param: position in ``Function.params`` for arrays, scalars, floats and complex numbers; None for the others.
-    written: the program writes into the array. layout_used: it depends on whether the array is C-contiguous.
+    written: the program writes into the array. layout, layout_used: how the array lies in memory, and how much of that
+        the program depends on (see ``axis_order``). The param has the axes in the order of the layout.
     same_as: an earlier leaf that is the very same array, which matters because one of them is written.
     """
 
@@ -51,8 +53,8 @@ class Argument:
     size: str | None = None
     key: Any = None
     written: bool = False
-    layout_used: bool = False
-    contiguous: bool = True
+    layout: Layout = Layout()
+    layout_used: int = NOTHING
     same_as: int | None = None
     value: Value | None = field(default=None, repr=False)
     storage: Storage | None = field(default=None, repr=False)
@@ -150,8 +152,5 @@ def _enter_leaf(trace: Trace, leaf: Any, argument: Argument, position: int) -> A
         return TracedScalar(argument.value) if kind == "scalar" else TracedNumber(argument.value, type(leaf))
     stem = symbol_name(argument.name)
     dims = tuple(trace.sizes.fresh(f"{stem}{axis}", size) for axis, size in enumerate(leaf.shape))
-    argument.value = trace.builder.param(ArrayType(dtype, dims))
-    argument.contiguous = leaf.flags.c_contiguous
-    strides = tuple(stride // (leaf.itemsize or 1) for stride in leaf.strides)
-    argument.storage = Storage(argument.value, trace, origin=argument, writeable=leaf.flags.writeable, strides=strides)
+    argument.storage = memory_of(trace, argument, leaf, dims)
     return TracedArray(argument.storage)

@@ -13,19 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracejit.ir.core import Value
+from tracejit.ir.core import Operand, Value
+from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray
+from tracejit.trace.axis_order import NOTHING, ORDER, Layout, fits_layout, inverse, layout_of
 from tracejit.trace.dtypes import check_dtype
 from tracejit.trace.frames import LeafOf
 from tracejit.trace.generators import States, is_generator, is_shared
+from tracejit.trace.location import user_location
 from tracejit.trace.storage import Storage
+from tracejit.trace.values import Dims
 
 if TYPE_CHECKING:
     from tracejit.trace.context import Trace
     from tracejit.trace.outside import OutsideWrites
 
-__all__ = ["Capture", "CaptureTable", "freeze"]
+__all__ = ["Capture", "CaptureTable", "freeze", "memory_of"]
 
 Getter = Callable[[], Any]
 _NUMBERS = (int, float, complex, str, bytes, np.generic, np.dtype, type(None), type(Ellipsis))
@@ -125,15 +129,15 @@ class Capture:
 
     kind: "array" (the array that ``getter()`` gives is param number ``position``; it must have this dtype and rank),
         "value" (``freeze(getter())`` must be ``key``), or "alias" (``getter()`` must be the object ``other()``).
-    written, layout_used, contiguous: as for arguments.
+    written, layout, layout_used: as for arguments.
     """
 
     __slots__ = (
-        "contiguous",
         "dtype",
         "getter",
         "key",
         "kind",
+        "layout",
         "layout_used",
         "other",
         "position",
@@ -154,8 +158,8 @@ class Capture:
         self.value: Value | None = None
         self.storage: Storage | None = None
         self.written = False
-        self.layout_used = False
-        self.contiguous = True
+        self.layout = Layout()
+        self.layout_used = NOTHING
 
     def holds(self) -> bool:
         """Whether the outside is still as the trace found it (the sizes of arrays apart)."""
@@ -165,7 +169,7 @@ class Capture:
             return False
         if self.kind == "array":
             fits = type(value) is np.ndarray and value.dtype == self.dtype and value.ndim == self.rank
-            return fits and (not self.layout_used or value.flags.c_contiguous == self.contiguous)
+            return fits and fits_layout(self, value)
         if self.kind == "alias":
             assert self.other is not None
             return value is self.other()
@@ -173,6 +177,30 @@ class Capture:
 
     def __repr__(self) -> str:
         return f"<capture of {self.kind} {self.getter}>"
+
+
+def memory_of(trace: Trace, source: Any, array: np.ndarray[Any, Any], dims: Dims) -> Storage:
+    """The memory of an array from outside, for an argument or capture, whose new param has no gaps and no order."""
+    layout = source.layout = layout_of(array)
+    order = layout.order
+    dtype = array.dtype.newbyteorder("=")
+    param = source.value = trace.builder.param(ArrayType(dtype, tuple(dims[axis] for axis in order) or dims))
+    value: Operand = param
+    if order:
+        attrs = {"perm": inverse(order)}
+        value = trace.builder.emit(PRIMITIVES["transpose"], (param,), attrs, (), user_location())[0]
+    storage = Storage(
+        value,
+        trace,
+        origin=source,
+        writeable=array.flags.writeable,
+        strides=tuple(stride // (array.itemsize or 1) for stride in array.strides),
+        order=order,
+        still=layout.still,
+    )
+    if order:
+        storage.layout_used = ORDER
+    return storage
 
 
 class CaptureTable:
@@ -240,12 +268,7 @@ class CaptureTable:
         dtype = array.dtype.newbyteorder("=")
         dims = tuple(self.trace.sizes.fresh(f"{name}{axis}", size) for axis, size in enumerate(array.shape))
         capture.dtype, capture.rank = array.dtype, array.ndim
-        capture.contiguous = array.flags.c_contiguous
-        capture.value = self.trace.builder.param(ArrayType(dtype, dims))
-        strides = tuple(stride // dtype.itemsize for stride in array.strides)
-        capture.storage = Storage(
-            capture.value, self.trace, origin=capture, writeable=array.flags.writeable, strides=strides
-        )
+        capture.storage = memory_of(self.trace, capture, array, dims)
         tracer = TracedArray(capture.storage)
         self.captures.append(capture)
         self._arrays[id(array)] = (capture, tracer)

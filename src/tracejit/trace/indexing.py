@@ -16,6 +16,7 @@ from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Literal, Operand
 from tracejit.ir.dims import DimLike, maximum
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
+from tracejit.trace.axis_order import Order, normal
 from tracejit.trace.base import Tracer
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace
@@ -23,6 +24,7 @@ from tracejit.trace.dtypes import BOOL, INT64
 from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.registry import call, implements
+from tracejit.trace.result_order import places_in_memory
 from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber, as_dim
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.storage import IndexView, ReshapeView, SliceView
@@ -324,8 +326,8 @@ def get_item(x: Any, key: Any) -> Any:
     scalars = all(not index.type.dims for _, index in plan.arrays)
     if scalars and all(_is_scalar_index(item) for item in _as_tuple(key)):
         return _scalar_index(x, plan)
-    value, _ = _gather(x, plan)
-    return wrap(value)
+    value, order = _gather(x, plan)
+    return wrap(value, order)
 
 
 def _folded(element: Operand) -> Operand:
@@ -372,12 +374,17 @@ def _shape(dims: Dims) -> str:
     return ",".join(str(hint(d)) for d in dims) + ("," if len(dims) == 1 else "")
 
 
-def _gather(x: TracedArray, plan: Plan) -> tuple[Operand, Dims]:
-    part = basic_view(x, plan, drop=False).operand()
+def _gather(x: TracedArray, plan: Plan) -> tuple[Operand, Order]:
+    """The elements at index arrays, and their order in memory: first the axes of the index, then the others'."""
+    part = basic_view(x, plan, drop=False)
     axes, indices, dims = _broadcast_indices(plan)
-    value = emit("gather", part, *indices, axes=tuple(axes))
+    value = emit("gather", part.operand(), *indices, axes=tuple(axes))
     perm, shape = _placement(plan, value.type.dims, len(dims))
-    return reshape(transpose(value, perm), shape), dims
+    rest = places_in_memory(part, [axis for axis in range(part.ndim) if axis not in axes])
+    result = reshape(transpose(value, perm), shape)
+    if len(shape) != len(perm):
+        return result, ()
+    return result, normal([perm.index(axis) for axis in (*range(len(dims)), *(len(dims) + k for k in rest))])
 
 
 def _placement(plan: Plan, dims: Dims, rank: int) -> tuple[tuple[int, ...], Dims]:

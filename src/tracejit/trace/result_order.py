@@ -1,0 +1,135 @@
+"""The order in memory that NumPy gives to the axes of results: from the operands, or from an ``order=`` argument."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit.trace.array import TracedArray
+from tracejit.trace.axis_order import Order, by_rows, columns, joint_order, normal, sorted_order
+from tracejit.trace.inputs import as_array
+from tracejit.trace.values import Dims, resolve_dims
+
+__all__ = [
+    "appended_order",
+    "elementwise_order",
+    "has_order",
+    "indexed_order",
+    "is_by_columns",
+    "kept_order",
+    "made_order",
+    "memory_order",
+    "places_in_memory",
+    "reduced_order",
+]
+
+
+def elementwise_order(inputs: Sequence[Any], dims: Dims, order: str = "K") -> Order:
+    """The order of an elementwise function's result with these dims."""
+    rank = len(dims)
+    if rank < 2 or (order := _checked(order)) == "C":
+        return ()
+    if order == "F":
+        return columns(rank)
+    arrays = [as_array(value) for value in inputs if isinstance(value, (TracedArray, np.ndarray))]
+    if order == "A":
+        return columns(rank) if arrays and all(map(is_by_columns, arrays)) else ()
+    paces = [array.paces() for array in arrays]
+    if all(map(by_rows, paces)):
+        return ()
+    aligned = []
+    for array, own in zip(arrays, paces, strict=True):
+        moving = [0 if d == 1 else pace for d, pace in zip(resolve_dims(array.dims), own, strict=True)]
+        aligned.append([0] * (rank - len(own)) + moving)
+    return joint_order(aligned)
+
+
+def kept_order(array: TracedArray, order: str | None = "K") -> Order:
+    """The order of a copy: ``copy(order=...)``, ``astype``, ``zeros_like``."""
+    order = _checked(order)
+    if order == "A":
+        order = "F" if is_by_columns(array) else "C"
+    if array.ndim < 2 or order == "C":
+        return ()
+    return columns(array.ndim) if order == "F" else sorted_order(array.paces())
+
+
+def reduced_order(value: Any, axes: Sequence[int], keepdims: bool = False) -> Order:
+    """The order of what is left of an array when axes are reduced."""
+    if not isinstance(value, (TracedArray, np.ndarray)):
+        return ()
+    array = as_array(value)
+    paces = array.paces()
+    left = [pace if axis not in axes else 0 for axis, pace in enumerate(paces) if keepdims or axis not in axes]
+    return joint_order([left]) if len(left) > 1 and not by_rows(paces) else ()
+
+
+def indexed_order(array: TracedArray, axes: Sequence[int]) -> Order:
+    """The order of what one-dimensional index arrays into these axes give, each axis in its place."""
+    rest = [axis for axis in range(array.ndim) if axis not in axes]
+    return normal([*axes, *(rest[place] for place in places_in_memory(array, rest))])
+
+
+def places_in_memory(array: TracedArray, axes: Sequence[int]) -> Order:
+    """Some axes, by their places among each other, in the order in which memory goes through them."""
+    paces = array.paces()
+    return joint_order([[paces[axis] for axis in axes]]) or tuple(range(len(axes))) if axes else ()
+
+
+def memory_order(array: TracedArray) -> Order:
+    """The order in which ``ravel(order="K")`` goes through the elements."""
+    paces = [0 if d == 1 else pace for d, pace in zip(resolve_dims(array.dims), array.paces(), strict=True)]
+    return joint_order([paces]) if len(paces) > 1 else ()
+
+
+def appended_order(arrays: Sequence[TracedArray]) -> Order:
+    """The order of arrays of one rank that are joined: the axes by all of their strides; row-major unless all agree."""
+    paces = [array.paces() for array in arrays]
+    if all(map(by_rows, paces)):
+        return ()
+    order: list[int] = []
+    for axis in range(len(paces[0])):  # an insertion sort, as NumPy's
+        place = len(order)
+        while place:
+            found = [own[order[place - 1]] < own[axis] for own in paces if own[order[place - 1]] and own[axis]]
+            if not found or not all(found):
+                break
+            place -= 1
+        order.insert(place, axis)
+    return normal(order)
+
+
+def made_order(order: str | None, rank: int) -> Order:
+    """The order of a new array: ``zeros(..., order=...)``."""
+    checked = "C" if order is None else _checked(order)
+    if checked not in ("C", "F"):
+        raise ValueError("only 'C' or 'F' order is permitted")
+    return columns(rank) if checked == "F" else ()
+
+
+def is_by_columns(array: TracedArray) -> bool:
+    """Whether an array is contiguous as Fortran has it, and not as C has it."""
+    return bool(array.flags.fnc)
+
+
+def has_order(array: TracedArray, order: str | None) -> bool:
+    """Whether an array is as ``np.asarray(array, order=order)`` would make it."""
+    order = _checked(order)
+    if order == "K":
+        return True
+    if array.ndim < 1:
+        return True
+    flags = array.flags
+    return bool(flags.f_contiguous if order == "F" else flags.c_contiguous or (order == "A" and flags.f_contiguous))
+
+
+def _checked(order: str | None) -> str:
+    if order is None:
+        return "K"
+    if not isinstance(order, str):
+        raise TypeError(f"order must be str, not {type(order).__name__}")
+    if order.upper() not in ("C", "F", "A", "K"):
+        raise ValueError(f"order must be one of 'C', 'F', 'A', or 'K' (got {order!r})")
+    return order.upper()
