@@ -52,8 +52,8 @@ class ArgumentSpec:
     int or float), or ``"same"`` (the object that argument ``same_as`` is). ``written`` arrays are changed in place.
     ``layout`` says which arrays are right: any; those that are contiguous, or not (``"strided"``); whose strides do not
     grow from axis to axis (``"rows"``); that are contiguous only as Fortran has it (``"columns"``). The kernel sees the
-    axes in the ``order`` that is given, row-major if it is empty. ``passed`` says that the kernel has a data slot: an int that is only a size
-    has none, and of an array without one only dtype and rank matter.
+    axes in the ``order`` that is given, row-major if it is empty. ``passed`` says that the kernel has a data slot: an
+    int that is only a size has none, and of an array without one only dtype and rank matter.
     """
 
     kind: ArgumentKind

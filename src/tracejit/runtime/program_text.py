@@ -76,9 +76,7 @@ def from_json(text: str, **process: Any) -> Program:
         positional, keywords = data["shape"]
         return Program(
             name=data["name"],
-            arguments=tuple(
-                ArgumentSpec(k, _dtype_of(t), *rest, tuple(order)) for k, t, *rest, order in data["arguments"]
-            ),
+            arguments=tuple(ArgumentSpec(k, _dtype_of(t), *rest, tuple(o)) for k, t, *rest, o in data["arguments"]),
             argument_dims=tuple(tuple(map(_dim_of, dims)) for dims in data["argument_dims"]),
             symbols=tuple((name, tuple(source)) for name, source in data["symbols"]),
             results=tuple(

@@ -11,7 +11,7 @@ import numpy as np
 from tracejit.ir.core import Value
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray, TracedScalar
-from tracejit.trace.axis_order import NOTHING, Layout
+from tracejit.trace.axis_order import NOTHING, ROWS, Layout
 from tracejit.trace.captures import freeze, memory_of
 from tracejit.trace.context import Trace
 from tracejit.trace.dtypes import PYTHON_DTYPES, DType, check_dtype
@@ -53,7 +53,7 @@ class Argument:
     size: str | None = None
     key: Any = None
     written: bool = False
-    layout: Layout = Layout()
+    layout: Layout = ROWS
     layout_used: int = NOTHING
     same_as: int | None = None
     value: Value | None = field(default=None, repr=False)

@@ -15,7 +15,7 @@ import numpy as np
 from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Literal, Operand
 from tracejit.ir.dims import DimLike
-from tracejit.trace.axis_order import EVERYTHING, ORDER, Order, Paces
+from tracejit.trace.axis_order import EVERYTHING, ORDER, Order, Paces, sorted_order
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import INT64, DType
@@ -283,6 +283,10 @@ class TracedArray(NumpyValue):
             paces = view.paces(paces)
         return paces
 
+    def order(self) -> Order:
+        """The order of the axes in memory."""
+        return sorted_order(self.paces()) if len(self.dims) > 1 else ()
+
     def reshaped(self, dims: Dims) -> TracedArray:
         """A view under other dims where NumPy gives one, else a copy."""
         strides = self.memory_strides()
@@ -292,7 +296,7 @@ class TracedArray(NumpyValue):
         return self.view(ReshapeView(self.dims, dims, result))
 
     def _sizes(self, dims: Dims, strides: tuple[int, ...]) -> tuple[Any, ...]:
-        """What ``reshape_strides`` needs; where memory has gaps, the program depends on which of the sizes are equal."""
+        """What ``reshape_strides`` needs; where memory has gaps, the program depends on which are equal."""
         sizes = self.storage.trace.sizes
         if self._is_plain() or len(self.dims) == 1:
             return self.hint_shape(), strides, tuple(map(sizes.hint, dims))

@@ -1,7 +1,7 @@
-"""In which order memory paces through the axes of an array, and the order that NumPy gives to the results.
+"""In which order an array's axes go through memory, and the order that NumPy gives to the axes of results.
 
-An *order* names the axes, those with the longest strides first; ``()`` stands for row-major order. The *paces* of an array
-are one number for each axis: 0 where it does not move through memory, else larger for longer strides.
+An *order* names the axes, those with the longest strides first; ``()`` stands for row-major order. The *paces* of an
+array are one number for each axis: 0 where it does not move through memory, else larger for longer strides.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Order = tuple[int, ...]
 Paces = tuple[int, ...]
 
 NOTHING, ORDER, EVERYTHING = 0, 1, 2
-"""How much of an array's layout a program depends on: nothing; order and paces of 0; whatever :class:`Layout` tells."""
+"""How much of an array's layout a program depends on: nothing; the order, and which paces are 0; all of it."""
 
 
 def columns(rank: int) -> Order:
@@ -104,7 +104,7 @@ def joint_order(operands: Sequence[Sequence[int]]) -> Order:
 
 
 def _exchanged(operands: Sequence[Sequence[int]], axis: int, inner: int) -> bool | None:
-    """Whether an axis belongs inside of another one that comes after it in row-major order; None where none can tell."""
+    """Whether an axis belongs inside of another one that follows it in row-major order; None: no answer."""
     found = [paces[inner] > paces[axis] for paces in operands if paces[inner] and paces[axis]]
     return all(found) if found else None
 

@@ -265,7 +265,6 @@ class CaptureTable:
         check_dtype(array.dtype, f"the array {getter or 'used in a traced function'}")
         capture = Capture("array", getter or self.path_of(array) or Fixed(array))
         name = "".join(c if c.isalnum() else "_" for c in str(capture.getter)) if getter else "captured"
-        dtype = array.dtype.newbyteorder("=")
         dims = tuple(self.trace.sizes.fresh(f"{name}{axis}", size) for axis, size in enumerate(array.shape))
         capture.dtype, capture.rank = array.dtype, array.ndim
         capture.storage = memory_of(self.trace, capture, array, dims)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.trace.array import TracedArray
-from tracejit.trace.axis_order import Order, by_rows, columns, joint_order, normal, sorted_order
+from tracejit.trace.axis_order import Order, by_rows, columns, joint_order, normal
 from tracejit.trace.inputs import as_array
 from tracejit.trace.values import Dims, resolve_dims
 
@@ -53,7 +53,7 @@ def kept_order(array: TracedArray, order: str | None = "K") -> Order:
         order = "F" if is_by_columns(array) else "C"
     if array.ndim < 2 or order == "C":
         return ()
-    return columns(array.ndim) if order == "F" else sorted_order(array.paces())
+    return columns(array.ndim) if order == "F" else array.order()
 
 
 def reduced_order(value: Any, axes: Sequence[int], keepdims: bool = False) -> Order:
@@ -89,14 +89,17 @@ def appended_order(arrays: Sequence[TracedArray]) -> Order:
     paces = [array.paces() for array in arrays]
     if all(map(by_rows, paces)):
         return ()
+    single = [[d == 1 for d in resolve_dims(array.dims)] for array in arrays]
     order: list[int] = []
-    for axis in range(len(paces[0])):  # an insertion sort, as NumPy's
+    for axis in range(len(paces[0])):  # an insertion sort; axes of size 1 have no say
         place = len(order)
-        while place:
-            found = [own[order[place - 1]] < own[axis] for own in paces if own[order[place - 1]] and own[axis]]
-            if not found or not all(found):
+        for position in reversed(range(len(order))):
+            before = order[position]
+            ones = zip(paces, single, strict=True)
+            found = [own[axis] > own[before] for own, one in ones if not one[axis] and not one[before]]
+            if found and not all(found):
                 break
-            place -= 1
+            place = position if found else place
         order.insert(place, axis)
     return normal(order)
 

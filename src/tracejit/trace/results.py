@@ -12,7 +12,7 @@ from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike
 from tracejit.trace.arguments import Argument
 from tracejit.trace.array import TracedArray, TracedScalar
-from tracejit.trace.axis_order import Order, inverse, sorted_order
+from tracejit.trace.axis_order import Order, inverse
 from tracejit.trace.captures import Capture
 from tracejit.trace.context import Trace
 from tracejit.trace.delivery import LateSizes, Parcel
@@ -92,7 +92,7 @@ class _Describer:
                 return Result(base[0], base[1])
             if all(view.replayable for view in value.views):
                 return self.view(base, tuple(view.replay() for view in value.views))
-        order = sorted_order(value.paces())
+        order = value.order()
         operand = transpose(value.operand(), order) if order else value.operand()
         if self.parcel.needs(operand.type.dims):
             return Result("delivered", self.parcel.add(operand), value=self.parcel.delivery, order=order)

@@ -228,7 +228,7 @@ def _trace_leaves(
         out_tree = plain_keys(out_tree)
         results, operands = describe_results(root, out_leaves, arguments, captures.captures)
         written = _written(arguments, captures.captures)
-        finals = [canonical(source) for source in written]
+        finals = [_final(source) for source in written]
         function, params = finish(root, [*operands, *finals], name, [source.value for source in written])
     for source in [*arguments, *captures.captures]:
         _settle(source, params)
@@ -252,12 +252,15 @@ def _written(arguments: Sequence[Argument], captures: Sequence[Capture]) -> list
     return [source for source in sources if source.storage is not None and source.storage.written]
 
 
-def canonical(source: Any) -> Operand:
+def _final(source: Any) -> Operand:
+    """The final value of a written array, as the program sees it."""
+    value, order = source.storage.value, source.layout.order
+    return canonical(transpose(value, order) if order else value, source.value)
+
+
+def canonical(value: Operand, param: Operand) -> Operand:
     """The final value of a written array, with the dims of the param."""
-    value, dims = source.storage.value, source.value.type.dims
-    if source.layout.order:
-        value = transpose(value, source.layout.order)
-    return reshape(value, resolve_dims(dims)) if value.type.dims != dims else value
+    return reshape(value, resolve_dims(param.type.dims)) if value.type.dims != param.type.dims else value
 
 
 def _settle(source: Any, params: dict[Value, int]) -> None:

@@ -9,13 +9,14 @@ import numpy as np
 from tracejit.errors import UnsupportedError
 from tracejit.ir.dims import product
 from tracejit.trace.array import TracedArray, new_array, wrap
+from tracejit.trace.axis_order import columns
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, FLOAT64, INT64, result_type
 from tracejit.trace.inputs import as_array, describe_input, materialize, operand_of, raise_as_numpy, stand_in
 from tracejit.trace.numpy_api.common import NO_VALUE, given, in_range, left_to_numpy, ufunc
 from tracejit.trace.registry import call, implements
-from tracejit.trace.result_order import elementwise_order
+from tracejit.trace.result_order import elementwise_order, is_by_columns
 from tracejit.trace.scalar import SymbolicBool, to_number
 from tracejit.trace.ufuncs import broadcast_operands, write_out
 from tracejit.trace.values import (
@@ -297,23 +298,25 @@ def sinc(x: Any) -> Any:
 def np_round(a: Any, decimals: Any = 0, out: Any = None) -> Any:
     """``np.round``."""
     x = operand_of(a)
-    order = elementwise_order((a,), x.type.dims)
     kind = x.type.dtype.kind
     if kind == "b" and decimals != 0:
         raise_as_numpy(np.round, wrap(x), decimals)
+    kept = elementwise_order((a,), x.type.dims)
+    by_columns = columns(x.rank) if kept and is_by_columns(as_array(a)) else ()  # of what is scaled
     if kind in "iu":
         if decimals < 0:
             x = cast(operand_of(np_round(wrap(cast(x, FLOAT64)), decimals)), x.type.dtype)
-        return wrap(x, order) if out is None else write_out(np.round, (a,), x, out)
+        return wrap(x, kept) if out is None else write_out(np.round, (a,), x, out)
     if kind == "c":
         parts = [operand_of(np_round(wrap(emit(part, x)), decimals)) for part in ("real", "imag")]
         x = emit("complex", *parts)
-        return wrap(x, order) if out is None else write_out(np.round, (a,), x, out)
+        return wrap(x, by_columns) if out is None else write_out(np.round, (a,), x, out)
     if decimals == 0:
         return ufunc(np.rint, a, out=out)
     factor = float(10 ** abs(decimals))
     forward, back = (np.multiply, np.divide) if decimals > 0 else (np.divide, np.multiply)
-    return ufunc(back, ufunc(np.rint, ufunc(forward, a, factor)), factor, out=out)
+    result = ufunc(back, ufunc(np.rint, ufunc(forward, a, factor)), factor, out=out)
+    return wrap(operand_of(result), by_columns) if out is None and x.rank > 1 else result
 
 
 @implements(np.fix)

@@ -46,7 +46,7 @@ def reduce_operand(name: str, x: Operand, axes: tuple[int, ...], keepdims: bool 
 def deliver(
     function: Any, result: Operand, out: Any, args: tuple[Any, ...], axes: Sequence[int] | None = None, **keywords: Any
 ) -> Any:
-    """A reduction's result: written into ``out=``, or a new array or NumPy scalar. axes: those reduced of ``args[0]``."""
+    """A reduction's result: written into ``out=``, or a new array or NumPy scalar. axes: what was reduced."""
     if given(out):
         return write_out(partial(function, **keywords), args, result, out, True, "unsafe")
     if axes is None or len(result.type.dims) < 2:
