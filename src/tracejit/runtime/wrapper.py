@@ -164,7 +164,7 @@ def call(program: Program, values: Sequence[Any]) -> list[object]:
     fresh = [_new_result(result, sizes) for result in program.results]
     _run(program, [a for a in (*arrays, *fresh) if a is not None], list(sizes.values()))
     for value, array, spec in zip(values, arrays, program.arguments, strict=True):
-        if spec.written and not _is_in_place(value, array):
+        if spec.written and array is not None and not _is_in_place(value, array):
             _in_order(value, spec)[...] = array
     return [
         _leaf(result, array, values, sizes) if result.kind != "constant" else program.constants[k]

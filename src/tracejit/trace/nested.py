@@ -18,6 +18,7 @@ from tracejit.ir.builder import inline
 from tracejit.ir.core import Function, Literal, Operand, Value
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray, TracedScalar, new_array
+from tracejit.trace.axis_order import Order
 from tracejit.trace.base import Tracer
 from tracejit.trace.calls import enter_callable
 from tracejit.trace.context import Trace, active_trace, current_trace
@@ -165,7 +166,7 @@ def _tracer(param: Value, leaf: Any, position: int, inner: Trace) -> tuple[Any, 
     """What the function sees of a param, and its kind."""
     if param.type.dims or (isinstance(leaf, TracedArray) and not leaf.dims):
         writeable = not isinstance(leaf, TracedArray) or leaf.writeable
-        order = ()
+        order: Order = ()
         if isinstance(leaf, TracedArray) and leaf.ndim == len(param.type.dims):  # not under vmap
             order = leaf.order()
         return TracedArray(Storage(param, inner, writeable=writeable, order=order)), ("array", None)

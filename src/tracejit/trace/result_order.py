@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.trace.array import TracedArray
-from tracejit.trace.axis_order import Order, by_rows, columns, joint_order, normal
+from tracejit.trace.axis_order import Order, by_rows, columns, joint_order, normal, sorted_order
 from tracejit.trace.inputs import as_array
 from tracejit.trace.values import Dims, resolve_dims
 
@@ -75,7 +75,7 @@ def indexed_order(array: TracedArray, axes: Sequence[int]) -> Order:
 def places_in_memory(array: TracedArray, axes: Sequence[int]) -> Order:
     """Some axes, by their places among each other, in the order in which memory goes through them."""
     paces = array.paces()
-    return joint_order([[paces[axis] for axis in axes]]) or tuple(range(len(axes))) if axes else ()
+    return sorted_order([paces[axis] for axis in axes]) or tuple(range(len(axes)))
 
 
 def memory_order(array: TracedArray) -> Order:

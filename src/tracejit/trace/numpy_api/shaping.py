@@ -450,7 +450,7 @@ def tile(A: Any, reps: Any) -> TracedArray:
 
 
 def _triangle(m: Any, k: Any, lower: bool) -> TracedArray:
-    array = make_array(m)
+    array = make_array(m, copy=False)
     x = array.operand()
     if x.rank == 1:  # NumPy repeats a vector to a square matrix
         x = broadcast_to(x, (x.type.dims[0], x.type.dims[0]))
