@@ -242,7 +242,7 @@ class _BindWriter:
         arrays = []
         for number, (capture, value, other) in enumerate(zip(captures, found, others, strict=True)):
             if capture.kind == "array":
-                self._demand(f"type({value}) is ndarray")
+                self._demand(f"type({value}) is ndarray or type({value}) is memmap")
                 self._array(value, capture)
                 self._shapes[self._traced.capture_param(capture)] = self._shape(value, capture)
                 arrays.append(value)

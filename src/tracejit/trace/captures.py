@@ -18,7 +18,7 @@ from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray
 from tracejit.trace.axis_order import NOTHING, ORDER, Layout, fits_layout, inverse, layout_of
-from tracejit.trace.dtypes import check_dtype
+from tracejit.trace.foreign import check_array, plain_array
 from tracejit.trace.frames import LeafOf
 from tracejit.trace.generators import States, is_generator, is_shared
 from tracejit.trace.location import user_location
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Capture", "CaptureTable", "freeze", "memory_of"]
 
 Getter = Callable[[], Any]
+_ARRAYS = (np.ndarray, np.memmap)
 _NUMBERS = (int, float, complex, str, bytes, np.generic, np.dtype, type(None), type(Ellipsis))
 _FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, type)
 _MAX_ENTRIES = 1000
@@ -124,6 +125,19 @@ class ItemOf:
         return f"{self.parent}[{self.key!r}]"
 
 
+@dataclass(frozen=True)
+class ArrayOf:
+    """Reads the array that NumPy takes a foreign object for (see ``foreign``)."""
+
+    parent: Getter
+
+    def __call__(self) -> Any:
+        return plain_array(self.parent(), str(self.parent))
+
+    def __str__(self) -> str:
+        return str(self.parent)
+
+
 class Capture:
     """Something outside that the program depends on.
 
@@ -168,7 +182,7 @@ class Capture:
         except (AttributeError, IndexError, KeyError, NameError, TypeError, ValueError):
             return False
         if self.kind == "array":
-            fits = type(value) is np.ndarray and value.dtype == self.dtype and value.ndim == self.rank
+            fits = type(value) in _ARRAYS and value.dtype == self.dtype and value.ndim == self.rank
             return fits and fits_layout(self, value)
         if self.kind == "alias":
             assert self.other is not None
@@ -262,8 +276,9 @@ class CaptureTable:
                 self.captures.append(Capture("alias", getter, other=capture.getter))
             return tracer
         assert self.trace is not None
-        check_dtype(array.dtype, f"the array {getter or 'used in a traced function'}")
-        capture = Capture("array", getter or self.path_of(array) or Fixed(array))
+        getter = getter or self.path_of(array)
+        check_array(array, f"{getter}, which the function reads," if getter else "an array used in a traced function")
+        capture = Capture("array", getter or Fixed(array))
         name = "".join(c if c.isalnum() else "_" for c in str(capture.getter)) if getter else "captured"
         dims = tuple(self.trace.sizes.fresh(f"{name}{axis}", size) for axis, size in enumerate(array.shape))
         capture.dtype, capture.rank = array.dtype, array.ndim
@@ -274,9 +289,19 @@ class CaptureTable:
         self._paths.setdefault(id(array), (array, capture.getter))
         return tracer
 
+    def foreign(self, value: Any) -> TracedArray | None:
+        """The tracer of an outside object that counts as an array; None if nobody knows how it was reached."""
+        getter = self.path_of(value)
+        if getter is None:
+            return None
+        if id(value) not in self._arrays:
+            tracer = self.array(plain_array(value, str(getter)), ArrayOf(getter))
+            self._arrays[id(value)] = (self.captures[-1], tracer)
+        return self._arrays[id(value)][1]
+
     def read(self, value: Any, getter: Getter) -> Any:
         """What the program sees where it reads an outside object: arrays as tracers, the rest as it is, remembered."""
-        if type(value) is np.ndarray:
+        if type(value) in _ARRAYS:
             return self.array(value, getter)
         if isinstance(value, (ModuleType, type)):
             return value

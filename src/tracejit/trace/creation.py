@@ -14,6 +14,7 @@ from tracejit.trace.axis_order import Order, columns
 from tracejit.trace.base import Tracer, refuse
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import FLOAT64, INT64, DType, check_dtype, kind_dtype, result_type
+from tracejit.trace.foreign import is_foreign
 from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.registry import call, creates, implements
 from tracejit.trace.result_order import has_order, kept_order, made_order
@@ -404,6 +405,7 @@ def copy(a: Any, order: str = "K", subok: bool = False) -> TracedArray:
 
 def make_array(value: Any, dtype: Any = None, *, copy: bool = True, order: str | None = "K") -> TracedArray:
     """An array from an array, a number, or nested sequences of them."""
+    value = _with_tracers(value)
     if isinstance(value, (NumpyValue, np.ndarray)):
         source = as_array(value)
         target = as_dtype(dtype, source.dtype)
@@ -426,6 +428,18 @@ def make_array(value: Any, dtype: Any = None, *, copy: bool = True, order: str |
         return new_array(emit("empty", dtype=target, dims=dims))
     result = _stacked([materialize(content, target) for _, content in kinds], dims)
     return new_array(result, order=columns(len(dims)) if order == "F" else ())
+
+
+def _with_tracers(value: Any) -> Any:
+    """The same with tracers for objects of other libraries that count as arrays, which may change from call to call."""
+    if isinstance(value, (list, tuple)):
+        return [_with_tracers(item) for item in value] if any(map(_holds_foreign, value)) else value
+    found = current_trace().captures.foreign(value) if is_foreign(value) else None
+    return value if found is None else found
+
+
+def _holds_foreign(value: Any) -> bool:
+    return any(map(_holds_foreign, value)) if isinstance(value, (list, tuple)) else is_foreign(value)
 
 
 def _own_dtype(value: Any) -> DType:
@@ -479,7 +493,30 @@ def fromiter(iter: Any, dtype: Any, count: int = -1, *, like: Any = None) -> Tra
     return make_array(items if count < 0 else items[:count], dtype)
 
 
-@creates(np.frombuffer, np.fromstring, np.fromfile, np.loadtxt, np.genfromtxt)
+@creates(np.from_dlpack)
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> TracedArray:
+    """``np.from_dlpack``: a view of the array, or a copy."""
+    array = make_array(x, copy=False)
+    return make_array(array) if copy else array.view()
+
+
+@creates(np.frombuffer)
+def frombuffer(buffer: Any, dtype: Any = float, count: Any = -1, offset: int = 0, *, like: Any = None) -> Any:
+    """``np.frombuffer`` of an array of the same dtype: a view of its elements."""
+    if not isinstance(buffer, (Tracer, np.ndarray)) and not is_foreign(buffer):
+        raise UnsupportedError("bytes are read by NumPy")  # they are no arrays: see ``call``
+    array = make_array(buffer, copy=False)
+    if np.dtype(dtype) != array.dtype or offset % array.itemsize or not array.flags.c_contiguous:
+        raise UnsupportedError(
+            f"np.frombuffer of an array of {array.dtype} as {np.dtype(dtype)} is not compiled; read the buffer before "
+            "and pass the array in"
+        )
+    flat = call(np.ravel, array)
+    start = offset // array.itemsize
+    return flat[start:] if isinstance(count, int) and count < 0 else flat[start : start + count]
+
+
+@creates(np.fromstring, np.fromfile, np.loadtxt, np.genfromtxt)
 def from_outside(*args: Any, **kwargs: Any) -> Any:
     """Not compiled: what it reads would be frozen into the program."""
     raise UnsupportedError("reading data inside a traced function is not compiled; read it before and pass it in")

@@ -24,6 +24,7 @@ from tracejit.trace.axis_order import fits_layout
 from tracejit.trace.calls import enter_callable
 from tracejit.trace.captures import Capture, CaptureTable, freeze
 from tracejit.trace.context import Trace
+from tracejit.trace.foreign import check_alignment, is_foreign
 from tracejit.trace.frames import running_call
 from tracejit.trace.generators import undisturbed
 from tracejit.trace.location import describe, traceback_location
@@ -143,6 +144,9 @@ def flatten_call(
     for position, value in enumerate(args):
         positional.append(_flatten_argument(value, leaves, position in static))
     keywords = [_flatten_argument(value, leaves, key in static) for key, value in kwargs.items()]
+    if any(map(is_foreign, leaves)):
+        check_alignment(leaves)
+        leaves = [normalize_leaf(leaf) for leaf in leaves]
     children = (Tree("tuple", None, tuple(positional)), Tree("dict", tuple(kwargs), tuple(keywords)))
     return leaves, Tree("tuple", None, children)
 
@@ -152,7 +156,7 @@ def _flatten_argument(value: Any, leaves: list[Any], static: bool) -> Tree:
         leaves.append(Static(value))
         return LEAF
     own, tree = flatten(value)
-    leaves.extend(map(normalize_leaf, own))
+    leaves.extend(own)
     return tree
 
 

@@ -14,6 +14,7 @@ from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import Tracer
 from tracejit.trace.dtypes import BOOL, INT64, DType, loop_dtypes
+from tracejit.trace.foreign import is_foreign
 from tracejit.trace.inputs import Input, as_array, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.registry import call, implements
 from tracejit.trace.result_order import elementwise_order
@@ -322,7 +323,7 @@ def binary_operator(ufunc: np.ufunc, left: Any, right: Any) -> Any:
     if ufunc in (np.equal, np.not_equal) and (other is None or isinstance(other, str)):
         this = left if isinstance(left, Tracer) else right
         return wrap(full(literal(ufunc is np.not_equal, BOOL), this.dims))
-    if hasattr(other, "__array__") and getattr(other, "__array_ufunc__", True) is not None:
+    if is_foreign(other) and getattr(other, "__array_ufunc__", True) is not None:
         return apply_ufunc(ufunc, (left, right))
     return NotImplemented
 
