@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.ir.dims import DimLike
 from tracejit.trace.array import TracedArray
-from tracejit.trace.axis_order import Order, by_rows, columns, joint_order, normal, sorted_order
+from tracejit.trace.axis_order import Order, Paces, by_rows, columns, joint_order, normal, sorted_order
+from tracejit.trace.context import current_trace
 from tracejit.trace.inputs import as_array
-from tracejit.trace.values import Dims, resolve_dims
+from tracejit.trace.values import Dims
 
 __all__ = [
     "appended_order",
@@ -39,11 +41,21 @@ def elementwise_order(inputs: Sequence[Any], dims: Dims, order: str = "K") -> Or
     paces = [array.paces() for array in arrays]
     if all(map(by_rows, paces)):
         return ()
-    aligned = []
-    for array, own in zip(arrays, paces, strict=True):
-        moving = [0 if d == 1 else pace for d, pace in zip(resolve_dims(array.dims), own, strict=True)]
-        aligned.append([0] * (rank - len(own)) + moving)
-    return joint_order(aligned)
+    if len(arrays) > 1:
+        paces = [_moving(array, own) for array, own in zip(arrays, paces, strict=True)]
+    return joint_order([(0,) * (rank - len(own)) + own for own in paces])
+
+
+def _moving(array: TracedArray, paces: Paces) -> Paces:
+    """The paces with 0 for axes of size 1."""
+    return tuple(0 if _is_one(dim) else pace for dim, pace in zip(array.dims, paces, strict=True))
+
+
+def _is_one(dim: DimLike) -> bool:
+    """Whether a size is 1 in the traced call, on which the program depends from now on: such axes have no say."""
+    sizes = current_trace().sizes
+    dim = sizes.resolve(dim)
+    return dim == 1 if isinstance(dim, int) or sizes.is_late(dim) else sizes.decide(dim - 1, "== 0")
 
 
 def kept_order(array: TracedArray, order: str | None = "K") -> Order:
@@ -80,8 +92,8 @@ def places_in_memory(array: TracedArray, axes: Sequence[int]) -> Order:
 
 def memory_order(array: TracedArray) -> Order:
     """The order in which ``ravel(order="K")`` goes through the elements."""
-    paces = [0 if d == 1 else pace for d, pace in zip(resolve_dims(array.dims), array.paces(), strict=True)]
-    return joint_order([paces]) if len(paces) > 1 else ()
+    paces = array.paces()
+    return () if len(paces) < 2 or by_rows(paces) else joint_order([_moving(array, paces)])
 
 
 def appended_order(arrays: Sequence[TracedArray]) -> Order:
@@ -89,7 +101,7 @@ def appended_order(arrays: Sequence[TracedArray]) -> Order:
     paces = [array.paces() for array in arrays]
     if all(map(by_rows, paces)):
         return ()
-    single = [[d == 1 for d in resolve_dims(array.dims)] for array in arrays]
+    single = [list(map(_is_one, array.dims)) for array in arrays]
     order: list[int] = []
     for axis in range(len(paces[0])):  # an insertion sort; axes of size 1 have no say
         place = len(order)

@@ -12,7 +12,7 @@ from tracejit.trace.constants import constant_value
 from tracejit.trace.creation import as_dtype
 from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
 from tracejit.trace.registry import call, implements
-from tracejit.trace.result_order import has_order, kept_order
+from tracejit.trace.result_order import has_order, is_by_columns, kept_order
 from tracejit.trace.scalar import to_number
 from tracejit.trace.storage import contiguous_strides
 from tracejit.trace.values import cast
@@ -106,6 +106,12 @@ class Flags:
 def flags(x: Any) -> Flags:
     """``ndarray.flags``."""
     return Flags(as_array(x))
+
+
+@implements(np.isfortran)
+def isfortran(a: Any) -> bool:
+    """``np.isfortran``."""
+    return is_by_columns(as_array(a))
 
 
 @implements("tolist")
