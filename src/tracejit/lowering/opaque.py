@@ -274,6 +274,12 @@ def _callback(lowering: Lowering, eqn: Eqn) -> None:
             lowering.reader.know(result, (), Reader.load(buffer, ()))
 
 
+def _random_bits(lowering: Lowering, eqn: Eqn) -> None:
+    addresses = tuple(lowering.reader.read(operand, ()) for operand in eqn.operands)
+    (drawn,) = current_builder().emit(eqn.op, addresses, eqn.attrs, (), eqn.loc)
+    lowering.reader.know(eqn.results[0], (), drawn)
+
+
 def _check(lowering: Lowering, eqn: Eqn) -> None:
     operands = tuple(lowering.reader.read(operand, ()) for operand in eqn.operands)
     current_builder().emit(eqn.op, operands, eqn.attrs, (), eqn.loc)
@@ -293,5 +299,6 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "dot": _dot,
     "callback": _callback,
     "pure_callback": _callback,
+    "random_bits": _random_bits,
     **REGIONS,
 }

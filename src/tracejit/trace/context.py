@@ -42,6 +42,7 @@ class Trace:
         self.memory_params: dict[Storage, Value] = {}
         self.written: dict[Storage, None] = {}
         self.late_sizes: dict[Operand, Dim] = {}  # what was computed and has become a size
+        self.bits: dict[int, Any] = {}  # of generators of random numbers: what the program knows of them
 
     def lift(self, operand: Operand, owner: Trace) -> Operand:
         """An operand of this trace for an operand of the same or an enclosing one."""
@@ -84,6 +85,24 @@ class Trace:
         self.value_of(storage)
         self.memory[storage] = value
         self.written[storage] = None
+
+    def outside_regions(self) -> Trace:
+        """The trace in front of all loops and branches that this one is inside of."""
+        outer = self
+        while outer.region and outer.parent is not None:
+            outer = outer.parent
+        return outer
+
+    @contextmanager
+    def resumed(self) -> Iterator[None]:
+        """Let a block emit into this trace, which is the current one or around it."""
+        previous = _local.trace
+        _local.trace = self
+        try:
+            with self.builder:
+                yield
+        finally:
+            _local.trace = previous
 
     @contextmanager
     def running(self) -> Iterator[Trace]:
