@@ -12,7 +12,7 @@ from tracejit.trace.array import TracedArray
 from tracejit.trace.axis_order import Order, Paces, by_rows, columns, joint_order, normal, sorted_order
 from tracejit.trace.context import current_trace
 from tracejit.trace.inputs import as_array
-from tracejit.trace.values import Dims
+from tracejit.trace.values import Dims, resolve_dims
 
 __all__ = [
     "appended_order",
@@ -41,9 +41,29 @@ def elementwise_order(inputs: Sequence[Any], dims: Dims, order: str = "K") -> Or
     paces = [array.paces() for array in arrays]
     if all(map(by_rows, paces)):
         return ()
-    if len(arrays) > 1:
-        paces = [_moving(array, own) for array, own in zip(arrays, paces, strict=True)]
+    agreed = _agreed_order(arrays, paces, rank)
+    if agreed is not None:
+        return agreed
+    paces = [_moving(array, own) for array, own in zip(arrays, paces, strict=True)]
     return joint_order([(0,) * (rank - len(own)) + own for own in paces])
+
+
+def _agreed_order(arrays: Sequence[TracedArray], paces: Sequence[Paces], rank: int) -> Order | None:
+    """The order of an operand that moves along all axes, if no other one objects; then sizes of 1 change nothing."""
+    full = [
+        own
+        for array, own in zip(arrays, paces, strict=True)
+        if len(own) == rank and all(own) and 1 not in resolve_dims(array.dims)
+    ]
+    if not full:
+        return None
+    order = sorted_order(full[0])
+    for own in paces:
+        aligned = (0,) * (rank - len(own)) + own
+        found = [aligned[axis] for axis in order or range(rank) if aligned[axis]]
+        if found != sorted(found, reverse=True):
+            return None
+    return order
 
 
 def _moving(array: TracedArray, paces: Paces) -> Paces:
