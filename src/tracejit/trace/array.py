@@ -5,6 +5,7 @@ An array is a view chain on a storage; a NumPy scalar is a value. The work is do
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -30,6 +31,7 @@ from tracejit.trace.storage import (
     TransposeView,
     View,
     compose,
+    contiguous_strides,
     reshape_strides,
 )
 from tracejit.trace.values import Dims, reshape, resolve_dims, size_of
@@ -290,7 +292,13 @@ class TracedArray(NumpyValue):
     def reshaped(self, dims: Dims) -> TracedArray:
         """A view under other dims where NumPy gives one, else a copy."""
         strides = self.memory_strides()
-        result = strides if strides is None else reshape_strides(*self._sizes(dims, strides))
+        if strides is None:
+            result = None
+        elif math.prod(self.hint_shape()) == math.prod(map(self.storage.trace.sizes.hint, dims)):
+            result = reshape_strides(*self._sizes(dims, strides))
+        else:  # the hints of computed sizes are guesses, which need not fit together
+            target = [self.storage.trace.sizes.hint(d) for d in dims]
+            result = contiguous_strides(target) if strides == contiguous_strides(self.hint_shape()) else None
         if result is None:
             return new_array(reshape(self.operand(), dims))
         return self.view(ReshapeView(self.dims, dims, result))
