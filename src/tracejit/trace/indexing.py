@@ -16,7 +16,7 @@ from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Literal, Operand
 from tracejit.ir.dims import DimLike, maximum
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
-from tracejit.trace.axis_order import Order, normal
+from tracejit.trace.axis_order import Order
 from tracejit.trace.base import Tracer
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace
@@ -24,7 +24,7 @@ from tracejit.trace.dtypes import BOOL, INT64
 from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.registry import call, implements
-from tracejit.trace.result_order import places_in_memory
+from tracejit.trace.result_order import gathered_order
 from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber, as_dim
 from tracejit.trace.selecting import places, selected, write_selected
 from tracejit.trace.sizes import UndecidedError
@@ -302,8 +302,7 @@ def _clamped(bound: DimLike, size: DimLike, low: DimLike, high: DimLike) -> DimL
 def basic_view(x: TracedArray, plan: Plan, *, drop: bool = True) -> TracedArray:
     """The view of the basic part of an index; arrays' axes are left whole."""
     dropped = tuple(plan.dropped) if drop else ()
-    view = x.view(SliceView(x.dims, tuple(plan.starts), tuple(plan.sizes), tuple(plan.steps), dropped))
-    return view
+    return x.view(SliceView(x.dims, tuple(plan.starts), tuple(plan.sizes), tuple(plan.steps), dropped))
 
 
 def _with_new_axes(view: TracedArray, plan: Plan) -> TracedArray:
@@ -418,11 +417,8 @@ def _gather(x: TracedArray, plan: Plan) -> tuple[Operand, Order]:
     axes, indices, dims = _broadcast_indices(plan)
     value = emit("gather", part.operand(), *indices, axes=tuple(axes))
     perm, shape = _placement(plan, value.type.dims, len(dims))
-    rest = places_in_memory(part, [axis for axis in range(part.ndim) if axis not in axes])
-    result = reshape(transpose(value, perm), shape)
-    if len(shape) != len(perm):
-        return result, ()
-    return result, normal([perm.index(axis) for axis in (*range(len(dims)), *(len(dims) + k for k in rest))])
+    order = gathered_order(part, axes, len(dims), perm) if len(shape) == len(perm) else ()
+    return reshape(transpose(value, perm), shape), order
 
 
 def _placement(plan: Plan, dims: Dims, rank: int) -> tuple[tuple[int, ...], Dims]:
@@ -597,8 +593,7 @@ def augment_masked(x: TracedArray, mask: TracedArray, operation: Any, value: Any
         set_item(x, mask, operation(get_item(x, mask), value))
         return
     where = _mask_operand(x, mask)
-    changed = operation(new_array(x.operand()), value)
-    _write_where(x, where, changed.operand())
+    _write_where(x, where, operation(new_array(x.operand()), value).operand())
 
 
 def _is_one(dim: DimLike) -> bool:

@@ -17,6 +17,7 @@ from tracejit.trace.values import Dims, resolve_dims
 __all__ = [
     "appended_order",
     "elementwise_order",
+    "gathered_order",
     "has_order",
     "indexed_order",
     "is_by_columns",
@@ -102,6 +103,12 @@ def indexed_order(array: TracedArray, axes: Sequence[int]) -> Order:
     """The order of what one-dimensional index arrays into these axes give, each axis in its place."""
     rest = [axis for axis in range(array.ndim) if axis not in axes]
     return normal([*axes, *(rest[place] for place in places_in_memory(array, rest))])
+
+
+def gathered_order(array: TracedArray, axes: Sequence[int], rank: int, perm: Sequence[int]) -> Order:
+    """The order of what index arrays of a rank into these axes give: theirs are outermost, then moved by ``perm``."""
+    rest = places_in_memory(array, [axis for axis in range(array.ndim) if axis not in axes])
+    return normal([perm.index(axis) for axis in (*range(rank), *(rank + place for place in rest))])
 
 
 def places_in_memory(array: TracedArray, axes: Sequence[int]) -> Order:
