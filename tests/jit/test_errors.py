@@ -156,7 +156,8 @@ def test_dtypes_that_are_no_numbers():
     ]:
         with pytest.raises(TypeError) as caught:
             tj.jit(lambda values: values + 1)(array)
-        assert str(caught.value) == f"argument 'values' has dtype {name}; tracejit works on arrays of numbers and bools"
+        start = f"argument 'values' has dtype {name}; tracejit works on arrays of numbers and bools; "
+        assert str(caught.value).startswith(start) and "x" in str(caught.value).removeprefix(start)
 
 
 def test_range_of_a_traced_number_in_a_comprehension():

@@ -17,6 +17,7 @@ from tracejit.runtime.generated import dim_source, make_function
 from tracejit.runtime.program import INT64
 from tracejit.runtime.wrapper import MISSING
 from tracejit.trace.arguments import Argument
+from tracejit.trace.axis_order import NOTHING, ORDER, ROWS, columns, fits_layout
 from tracejit.trace.captures import AttributeOf, Capture, ClosureCell, Fixed, GlobalName, ItemOf, freeze
 from tracejit.trace.pytree import Tree
 from tracejit.trace.tracer import Traced
@@ -191,13 +192,31 @@ class _BindWriter:
         else:
             self._demand(f"type({leaf}) is {kind}")
         if argument.param is not None and kind == "array":
-            self._shapes[argument.param] = f"{leaf}.shape"
+            self._shapes[argument.param] = self._shape(leaf, argument)
 
     def _array(self, value: str, source: Argument | Capture) -> None:
         dtype = self._name(source.dtype)
         self._demand(f"({value}.dtype is {dtype} or {value}.dtype == {dtype}) and {value}.ndim == {source.rank}")
-        if source.layout_used:
-            self._demand(f"{value}.flags.c_contiguous is {source.contiguous}")
+        if source.layout_used != NOTHING:
+            self._layout(value, source)
+
+    def _layout(self, value: str, source: Argument | Capture) -> None:
+        """Demand the layout that the program was traced for; flags tell most of them."""
+        layout = source.layout
+        fits = f"{self._name(fits_layout)}({self._name(source)}, {value})"
+        if layout.by_columns:
+            self._demand(f"{value}.flags.fnc or {fits}")
+        elif layout == ROWS or (source.layout_used == ORDER and layout[:2] == ROWS[:2]):
+            self._demand(f"{value}.flags.c_contiguous or {fits}")
+        else:
+            self._demand(fits)
+
+    def _shape(self, value: str, source: Argument | Capture) -> str:
+        """The sizes of a param's axes."""
+        order = source.layout.order
+        if order == columns(source.rank):
+            return f"{value}.shape[::-1]" if order else f"{value}.shape"
+        return f"{value}.transpose({order}).shape" if order else f"{value}.shape"
 
     def _value(self, known: str, value: str, key: Any) -> None:
         """Demand an object that the program cannot tell from the one that it was made for."""
@@ -223,9 +242,9 @@ class _BindWriter:
         arrays = []
         for number, (capture, value, other) in enumerate(zip(captures, found, others, strict=True)):
             if capture.kind == "array":
-                self._demand(f"type({value}) is ndarray")
+                self._demand(f"type({value}) is ndarray or type({value}) is memmap")
                 self._array(value, capture)
-                self._shapes[self._traced.capture_param(capture)] = f"{value}.shape"
+                self._shapes[self._traced.capture_param(capture)] = self._shape(value, capture)
                 arrays.append(value)
             elif capture.kind == "alias":
                 self._demand(f"{value} is {other}")

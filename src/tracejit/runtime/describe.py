@@ -22,6 +22,7 @@ from tracejit.runtime.program import ArgumentSpec, Program, comparison_of
 from tracejit.runtime.result_tree import describe_results
 from tracejit.runtime.structure import LEAF, CallShape, Lookup, Node
 from tracejit.trace.arguments import Argument
+from tracejit.trace.axis_order import NOTHING, ORDER, ROWS, columns, inverse
 from tracejit.trace.captures import AttributeOf, Capture, ClosureCell, Fixed, GlobalName, ItemOf
 from tracejit.trace.pytree import Tree
 from tracejit.trace.tracer import Traced
@@ -93,7 +94,8 @@ class _Arguments:
             param = self.traced.captures[capture].position
         self.specs.append(spec)
         used = spec.is_memory and param is not None
-        self.dims.append(self.traced.function.params[param].type.dims if used and param is not None else ())
+        dims = self.traced.function.params[param].type.dims if used and param is not None else ()
+        self.dims.append(tuple(dims[axis] for axis in inverse(spec.order)) if spec.order else dims)
         return number
 
     def program(self, kernel: Kernel) -> Program:
@@ -144,14 +146,7 @@ class _Direct(_Arguments):
         """The program with these arguments."""
         self.fields |= {"lookups": tuple(self._lookups), "outside": tuple(self._outside)}
         self.fields |= {"objects": self._objects, "roots": self._roots, "types": tuple(self._types)}
-        if self._is_impossible():
-            raise _NotDirectError
         return super().program(kernel)
-
-    def _is_impossible(self) -> bool:
-        """Where an array is written, entries make no copies; so they would refuse every call."""
-        written = any(spec.written for spec in self.specs)
-        return written and any(spec.layout == "strided" for spec in self.specs)
 
     # --------------------------------------------------------------------------------------- the call
 
@@ -279,16 +274,27 @@ def _leaf_spec(argument: Argument) -> ArgumentSpec:
     if kind in ("float", "complex"):
         return ArgumentSpec(kind)
     assert argument.dtype is not None
-    return ArgumentSpec(kind, argument.dtype.newbyteorder("="), argument.rank, written=argument.written)
+    return _array_spec(ArgumentSpec(kind, argument.dtype.newbyteorder("="), argument.rank), argument)
 
 
 def _capture_spec(capture: Capture) -> ArgumentSpec:
     assert capture.dtype is not None
-    return ArgumentSpec("array", capture.dtype.newbyteorder("="), capture.rank, written=capture.written)
+    return _array_spec(ArgumentSpec("array", capture.dtype.newbyteorder("="), capture.rank), capture)
+
+
+def _array_spec(spec: ArgumentSpec, source: Argument | Capture) -> ArgumentSpec:
+    """The same for a flat program, which gets arrays of the right layout only."""
+    order = source.layout.order
+    by_columns = bool(order) and order == columns(spec.rank)
+    return replace(spec, written=source.written, order=order, layout="columns" if by_columns else "any")
 
 
 def _layout(spec: ArgumentSpec, source: Argument | Capture) -> ArgumentSpec:
-    """The same with the layout that the program was traced for, if it matters."""
-    if not source.layout_used:
+    """The same with the layout that a call must have, as far as machine code can tell it."""
+    if source.layout_used == NOTHING or (spec.layout == "columns" and not source.layout.still):
         return spec
-    return replace(spec, layout="contiguous" if source.contiguous else "strided")
+    if source.layout_used == ORDER and source.layout[:2] == ROWS[:2]:
+        return replace(spec, layout="rows")
+    if source.layout == ROWS:
+        return replace(spec, layout="contiguous")
+    raise _NotDirectError

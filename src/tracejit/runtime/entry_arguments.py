@@ -12,6 +12,7 @@ running from its first instruction, so that its table stays.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from tracejit.runtime import layout
@@ -246,17 +247,38 @@ class ArgumentWriter(Writer):
 
     def _array_flags(self, spec: ArgumentSpec, found: str) -> str:
         """Whether the kernel can read or write where the array lies; "" where that is sure."""
-        wanted = layout.CONTIGUOUS | layout.ALIGNED | (layout.WRITEABLE if spec.written else 0)
+        written = layout.WRITEABLE if spec.written else 0
+        wanted = (layout.BY_COLUMNS if spec.layout == "columns" else layout.CONTIGUOUS) | layout.ALIGNED | written
         tested = wanted | (layout.WARN_ON_WRITE if spec.written else 0)
+        if spec.layout == "columns":
+            tested |= layout.CONTIGUOUS
         every = self._load("i32", found, layout.ARRAY_FLAGS)
         readable = self._emit(f"icmp eq i32 {self._emit(f'and i32 {every}, {tested}')}, {wanted}")
         if spec.layout == "strided":
             contiguous = self._emit(f"and i32 {every}, {layout.CONTIGUOUS}")
             self._demand(self._emit(f"icmp eq i32 {contiguous}, 0"))
-        if spec.layout == "contiguous" or not self._may_copy(spec):
+        if spec.layout in ("contiguous", "columns") or not self._may_copy(spec):
             self._demand(readable)
             readable = ""
+        elif spec.layout == "rows" and spec.rank > 1:
+            self._check_rows(spec.rank, found, readable)
         return readable
+
+    def _check_rows(self, rank: int, found: str, readable: str) -> None:
+        """Demand strides that do not grow from axis to axis, where an array cannot be read in place."""
+        good, other = self._name(), self._name()
+        self._branch(readable, good, other)
+        self._label(other)
+        strides = self._load("ptr", found, layout.ARRAY_STRIDES)
+        sizes = [self._absolute(self._load("i64", strides, 8 * axis)) for axis in range(rank)]
+        for a, b in pairwise([*sizes, "0"]):
+            self._demand(self._emit(f"icmp {'sge' if b != '0' else 'sgt'} i64 {a}, {b}"))
+        self._line(f"br label %{good}")
+        self._label(good)
+
+    def _absolute(self, value: str) -> str:
+        negated = self._emit(f"sub i64 0, {value}")
+        return self._emit(f"select i1 {self._emit(f'icmp slt i64 {value}, 0')}, i64 {negated}, i64 {value}")
 
     def _may_copy(self, spec: ArgumentSpec) -> bool:
         """Rank 0 is contiguous; and where an argument is written, copies might hide that it overlaps another."""

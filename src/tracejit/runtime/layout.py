@@ -24,6 +24,8 @@ __all__ = [
     "ARRAY_DIMS",
     "ARRAY_FLAGS",
     "ARRAY_RANK",
+    "ARRAY_STRIDES",
+    "BY_COLUMNS",
     "CELL_CONTENT",
     "CONTEXT_ERROR",
     "CONTEXT_SHARED_WORDS",
@@ -62,8 +64,8 @@ OBJECT_TYPE, OBJECT_VALUE, OBJECT_SIZE = 8, 16, 16  # a float's, complex's or Nu
 CELL_CONTENT = 16
 LIST_SIZE, LIST_ITEMS, TUPLE_SIZE, DICT_SIZE = 16, 24, 16, 16
 TUPLE_ITEMS = tuple.__basicsize__  # the items follow what every tuple has, which is longer in 3.14
-ARRAY_DATA, ARRAY_RANK, ARRAY_DIMS, ARRAY_DESCR, ARRAY_FLAGS = 16, 24, 32, 56, 64
-CONTIGUOUS, ALIGNED, WRITEABLE, WARN_ON_WRITE = 0x1, 0x100, 0x400, 1 << 31
+ARRAY_DATA, ARRAY_RANK, ARRAY_DIMS, ARRAY_STRIDES, ARRAY_DESCR, ARRAY_FLAGS = 16, 24, 32, 40, 56, 64
+CONTIGUOUS, BY_COLUMNS, ALIGNED, WRITEABLE, WARN_ON_WRITE = 0x1, 0x2, 0x100, 0x400, 1 << 31
 TYPE_FLAGS = 168
 
 # Our own structs. An instance: its vectorcall slot, the first version's table, the number of calls that machine code
@@ -204,6 +206,7 @@ def _sample_arrays() -> Iterator[np.ndarray[Any, Any]]:
 def _array_as_expected(array: np.ndarray[Any, Any]) -> bool:
     flags = _read(ctypes.c_uint32, array, ARRAY_FLAGS)
     dims = _read(ctypes.c_void_p, array, ARRAY_DIMS) or id(array)  # null at rank 0
+    strides = _read(ctypes.c_void_p, array, ARRAY_STRIDES) or id(array)
     return bool(
         _read(ctypes.c_void_p, array, OBJECT_TYPE) == id(np.ndarray)
         and _read(ctypes.c_void_p, array, ARRAY_DATA) == array.ctypes.data
@@ -211,7 +214,9 @@ def _array_as_expected(array: np.ndarray[Any, Any]) -> bool:
         and _read(ctypes.c_void_p, array, ARRAY_DESCR) == id(array.dtype)
         and array.dtype is np.dtype(array.dtype.str)
         and tuple((ctypes.c_int64 * array.ndim).from_address(dims)) == array.shape
+        and tuple((ctypes.c_int64 * array.ndim).from_address(strides)) == array.strides
         and bool(flags & CONTIGUOUS) == array.flags.c_contiguous
+        and bool(flags & BY_COLUMNS) == array.flags.f_contiguous
         and bool(flags & ALIGNED) == array.flags.aligned
         and bool(flags & WRITEABLE) == array.flags.writeable
     )

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 ArgumentKind: TypeAlias = Literal["array", "scalar", "int", "float", "bool", "complex", "static", "same"]
-Layout: TypeAlias = Literal["any", "contiguous", "strided"]
+Layout: TypeAlias = Literal["any", "contiguous", "rows", "columns", "strided"]
 Comparison: TypeAlias = Literal["identity", "text", "int", "float"]
 ResultKind: TypeAlias = Literal["array", "scalar", "python", "argument", "constant", "size"]
 Relation: TypeAlias = Literal["== 0", "!= 0", ">= 0"]
@@ -50,8 +50,10 @@ class ArgumentSpec:
     ``kind`` is ``"array"`` (exactly ``ndarray``), ``"scalar"`` (NumPy's scalar type of the dtype), a Python scalar
     type, ``"static"`` (the very object that the program was compiled for; where ``compared`` says so, an equal string,
     int or float), or ``"same"`` (the object that argument ``same_as`` is). ``written`` arrays are changed in place.
-    ``layout`` says which arrays are right. ``passed`` says that the kernel has a data slot: an int that is only a size
-    has none, and of an array without one only dtype and rank matter.
+    ``layout`` says which arrays are right: any; those that are contiguous, or not (``"strided"``); whose strides do not
+    grow from axis to axis (``"rows"``); that are contiguous only as Fortran has it (``"columns"``). The kernel sees the
+    axes in the ``order`` that is given, row-major if it is empty. ``passed`` says that the kernel has a data slot: an
+    int that is only a size has none, and of an array without one only dtype and rank matter.
     """
 
     kind: ArgumentKind
@@ -62,6 +64,7 @@ class ArgumentSpec:
     layout: Layout = "any"
     compared: Comparison = "identity"
     same_as: int = -1
+    order: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind in _SCALAR_DTYPES:

@@ -6,6 +6,7 @@ This module owns the format. What belongs to a process (addresses, objects, func
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def to_json(program: Program) -> str:
             "format": _FORMAT,
             "name": program.name,
             "arguments": [
-                [s.kind, _dtype_text(s.dtype), s.rank, s.written, s.passed, s.layout, s.compared, s.same_as]
+                [s.kind, _dtype_text(s.dtype), s.rank, s.written, s.passed, s.layout, s.compared, s.same_as, s.order]
                 for s in program.arguments
             ],
             "argument_dims": [[_dim_data(dim) for dim in dims] for dims in program.argument_dims],
@@ -76,7 +77,7 @@ def from_json(text: str, **process: Any) -> Program:
         positional, keywords = data["shape"]
         return Program(
             name=data["name"],
-            arguments=tuple(ArgumentSpec(k, _dtype_of(t), *rest) for k, t, *rest in data["arguments"]),
+            arguments=tuple(map(_argument_of, data["arguments"])),
             argument_dims=tuple(tuple(map(_dim_of, dims)) for dims in data["argument_dims"]),
             symbols=tuple((name, tuple(source)) for name, source in data["symbols"]),
             results=tuple(
@@ -92,6 +93,11 @@ def from_json(text: str, **process: Any) -> Program:
         )
     except (KeyError, IndexError, TypeError, AttributeError) as problem:
         raise ValueError(f"not the text of a program: {problem!r}") from problem
+
+
+def _argument_of(data: Any) -> ArgumentSpec:
+    kind, dtype, *rest, order = data
+    return replace(ArgumentSpec(kind, _dtype_of(dtype), *rest), order=tuple(order))
 
 
 def _node_of(data: Any) -> Node:

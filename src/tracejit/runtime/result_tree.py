@@ -17,6 +17,7 @@ from tracejit.ir.core import Function
 from tracejit.ir.dims import Dim
 from tracejit.runtime.generated import make_function
 from tracejit.runtime.program import ResultSpec, Unflatten
+from tracejit.trace.axis_order import inverse
 from tracejit.trace.pytree import LEAF, Tree, unflatten
 from tracejit.trace.results import Result
 from tracejit.trace.tracer import Traced
@@ -94,7 +95,7 @@ class _Describer:
             return self._add(ResultSpec("constant"))
         if result.kind == "delivered":
             self._lines.append(f"{(name := f'array{result.index}')} = {self._name(result.value.take)}({result.index})")
-            return name
+            return _in_order(name, result)
         if result.kind in self._sources:
             return self._add(ResultSpec("argument", index=self._sources[result.kind][result.index]))
         type = self._computed[result.index].type
@@ -102,7 +103,7 @@ class _Describer:
             if type.dtype == _PYTHON.get(result.value):
                 return self._add(ResultSpec("python", type.dtype))
             return f"{self._name(result.value)}({self._add(ResultSpec('scalar', type.dtype))})"
-        return self._add(ResultSpec(result.kind, type.dtype, type.dims))  # type: ignore[arg-type]
+        return _in_order(self._add(ResultSpec(result.kind, type.dtype, type.dims)), result)  # type: ignore[arg-type]
 
     def _view(self, position: int, result: Result) -> None:
         kind, index = result.base
@@ -164,6 +165,11 @@ def _computed(function: Function) -> list[Any]:
 
 def _parameter(number: int) -> str:
     return f"a{number}"
+
+
+def _in_order(array: str, result: Result) -> str:
+    """An expression for the array whose axes have the result's order in memory."""
+    return f"{array}.transpose({inverse(result.order)})" if result.order else array
 
 
 class _Expressions(tuple[str, ...]):

@@ -126,7 +126,8 @@ class _Native(CompiledCallable):
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        if issubclass(CompiledCallable, FastCallable):
+        fast = all(not spec.order or spec.layout == "columns" for spec in program.arguments)
+        if fast and issubclass(CompiledCallable, FastCallable):
             self._install([program])
 
     def _call_slow(self, *values: Any) -> Any:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ctypes
 import functools
 from array import array as packed
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import numpy as np
@@ -93,9 +94,24 @@ def _argument_mismatch(
         return f"is {value.dtype} of rank {value.ndim}, not {spec.dtype} of rank {spec.rank}"
     if spec.written and not value.flags.writeable:
         return "is read-only"
-    if spec.layout != "any" and value.flags.c_contiguous != (spec.layout == "contiguous"):
-        return f"is not {spec.layout}"
+    if not _IN_LAYOUT[spec.layout](value):
+        return f"is not {_LAYOUTS.get(spec.layout, spec.layout)}"
     return None
+
+
+def _has_rows(array: np.ndarray[Any, Any]) -> bool:
+    strides = [abs(stride) for stride in array.strides]
+    return array.flags.c_contiguous or all(a >= b > 0 for a, b in pairwise(strides))
+
+
+_IN_LAYOUT: dict[str, Callable[[Any], bool]] = {
+    "any": lambda array: True,
+    "contiguous": lambda array: array.flags.c_contiguous,
+    "strided": lambda array: not array.flags.c_contiguous,
+    "rows": _has_rows,
+    "columns": lambda array: array.flags.fnc,
+}
+_LAYOUTS = {"rows": "in row-major order", "columns": "contiguous in column-major order"}
 
 
 def _size_mismatch(program: Program, values: Sequence[Any]) -> str | None:
@@ -148,8 +164,8 @@ def call(program: Program, values: Sequence[Any]) -> list[object]:
     fresh = [_new_result(result, sizes) for result in program.results]
     _run(program, [a for a in (*arrays, *fresh) if a is not None], list(sizes.values()))
     for value, array, spec in zip(values, arrays, program.arguments, strict=True):
-        if spec.written and array is not value:
-            value[...] = array
+        if spec.written and array is not None and not _is_in_place(value, array):
+            _in_order(value, spec)[...] = array
     return [
         _leaf(result, array, values, sizes) if result.kind != "constant" else program.constants[k]
         for k, (result, array) in enumerate(zip(program.results, fresh, strict=True))
@@ -203,9 +219,20 @@ def _overlaps_itself(array: np.ndarray[Any, Any]) -> bool:
     return False
 
 
-def _readable(value: Any, spec: ArgumentSpec) -> np.ndarray[Any, Any]:
-    """The value as an array that a kernel can read in place, the array itself if it is one."""
+def _in_order(value: Any, spec: ArgumentSpec) -> np.ndarray[Any, Any]:
+    """The value as an array that has its axes in the order in which the kernel sees them."""
     array = np.asarray(value)
+    return array.transpose(spec.order) if spec.order else array
+
+
+def _is_in_place(value: np.ndarray[Any, Any], array: np.ndarray[Any, Any]) -> bool:
+    """Whether the array that the kernel gets is, or shows all of, the value."""
+    return array is value or array.base is value or (array.base is not None and array.base is value.base)
+
+
+def _readable(value: Any, spec: ArgumentSpec) -> np.ndarray[Any, Any]:
+    """The value as an array that a kernel can read in place: itself or its transpose if that is one, else a copy."""
+    array = _in_order(value, spec)
     good = array.dtype == spec.dtype and array.flags.c_contiguous and array.flags.aligned
     if good:
         return array

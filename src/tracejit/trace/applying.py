@@ -70,7 +70,7 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
         if not fits(condition.type.dims, dims) or not fits(value.type.dims, dims):
             raise_as_numpy(np.piecewise, array, [new_array(c) for c in conditions], [0] * len(functions))
         result = select(match(condition, dims), match(cast(value, array.dtype), dims), result)
-    return new_array(broadcast_to(result, dims))
+    return new_array(broadcast_to(result, dims), order=array.order())
 
 
 def _conditions(condlist: Any, array: TracedArray) -> list[Operand]:

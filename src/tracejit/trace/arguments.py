@@ -11,9 +11,11 @@ import numpy as np
 from tracejit.ir.core import Value
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray, TracedScalar
-from tracejit.trace.captures import freeze
+from tracejit.trace.axis_order import NOTHING, ROWS, Layout
+from tracejit.trace.captures import freeze, memory_of
 from tracejit.trace.context import Trace
-from tracejit.trace.dtypes import PYTHON_DTYPES, DType, check_dtype
+from tracejit.trace.dtypes import PYTHON_DTYPES, DType
+from tracejit.trace.foreign import check_array, check_dtype_of, is_foreign, plain_array
 from tracejit.trace.pytree import Tree, leaf_names
 from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber
 from tracejit.trace.storage import Storage
@@ -39,7 +41,8 @@ class Argument:
     kind: "array" (an ndarray), "scalar" (a NumPy scalar), "float" or "complex" (Python numbers, run-time values), "int"
         or "bool" (the size symbol ``size``), "static" (``freeze(leaf)`` must be ``key``).
     param: position in ``Function.params`` for arrays, scalars, floats and complex numbers; None for the others.
-    written: the program writes into the array. layout_used: it depends on whether the array is C-contiguous.
+    written: the program writes into the array. layout, layout_used: how the array lies in memory, and how much of that
+        the program depends on (see ``axis_order``). The param has the axes in the order of the layout.
     same_as: an earlier leaf that is the very same array, which matters because one of them is written.
     """
 
@@ -51,29 +54,20 @@ class Argument:
     size: str | None = None
     key: Any = None
     written: bool = False
-    layout_used: bool = False
-    contiguous: bool = True
+    layout: Layout = ROWS
+    layout_used: int = NOTHING
     same_as: int | None = None
     value: Value | None = field(default=None, repr=False)
     storage: Storage | None = field(default=None, repr=False)
 
 
 def normalize_leaf(leaf: Any) -> Any:
-    """A leaf as the trace and the run time see it: objects with ``__array__`` become arrays, the rest stays."""
-    if type(leaf) in _PASSED or isinstance(leaf, (np.ndarray, np.generic, Static, type)):
-        return leaf
-    if hasattr(leaf, "__array__") or isinstance(leaf, memoryview):
-        return np.asarray(leaf)
-    if hasattr(leaf, "__dlpack__"):
-        return np.from_dlpack(leaf)
-    return leaf
+    """A leaf as the trace and the run time see it: objects that count as arrays become arrays, the rest stays."""
+    return plain_array(leaf, "an argument") if is_foreign(leaf) else leaf
 
 
-_PASSED = frozenset((np.ndarray, bool, int, float, complex, str, bytes, type(None)))
-
-
-def classify(leaf: Any) -> tuple[str, DType | None, int]:
-    """The kind, dtype and rank of a leaf; TypeError for arrays that are not of numbers."""
+def classify(leaf: Any, what: str = "an argument") -> tuple[str, DType | None, int]:
+    """The kind, dtype and rank of a leaf; TypeError for arrays whose type is not NumPy's own."""
     kind = type(leaf)
     if kind is np.ndarray or kind is np.memmap:
         return "array", leaf.dtype, leaf.ndim
@@ -84,9 +78,7 @@ def classify(leaf: Any) -> tuple[str, DType | None, int]:
     if isinstance(leaf, np.generic) and not isinstance(leaf, (np.str_, np.bytes_)):
         return "scalar", leaf.dtype, 0
     if isinstance(leaf, np.ndarray):
-        raise TypeError(
-            f"arrays of type {kind.__module__}.{kind.__name__} are not compiled; pass a plain array, np.asarray(x)"
-        )
+        check_array(leaf, what)
     return "static", None, 0
 
 
@@ -118,9 +110,10 @@ def enter(trace: Trace, leaves: Sequence[Any], names: Sequence[str], shared: boo
     arguments: list[Argument] = []
     seen: dict[int, int] = {}
     for position, (leaf, name) in enumerate(zip(leaves, names, strict=True)):
-        kind, dtype, rank = ("static", None, 0) if isinstance(leaf, Static) else classify(leaf)
+        what = f"argument {name!r}"
+        kind, dtype, rank = ("static", None, 0) if isinstance(leaf, Static) else classify(leaf, what)
         if dtype is not None:
-            check_dtype(dtype, f"argument {name!r}")
+            check_dtype_of(dtype, what)
         argument = Argument(name, kind, dtype, rank)
         arguments.append(argument)
         if kind == "array" and shared and id(leaf) in seen:
@@ -150,8 +143,5 @@ def _enter_leaf(trace: Trace, leaf: Any, argument: Argument, position: int) -> A
         return TracedScalar(argument.value) if kind == "scalar" else TracedNumber(argument.value, type(leaf))
     stem = symbol_name(argument.name)
     dims = tuple(trace.sizes.fresh(f"{stem}{axis}", size) for axis, size in enumerate(leaf.shape))
-    argument.value = trace.builder.param(ArrayType(dtype, dims))
-    argument.contiguous = leaf.flags.c_contiguous
-    strides = tuple(stride // (leaf.itemsize or 1) for stride in leaf.strides)
-    argument.storage = Storage(argument.value, trace, origin=argument, writeable=leaf.flags.writeable, strides=strides)
+    argument.storage = memory_of(trace, argument, leaf, dims)
     return TracedArray(argument.storage)

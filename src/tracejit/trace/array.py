@@ -16,6 +16,7 @@ import numpy as np
 from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Literal, Operand
 from tracejit.ir.dims import DimLike
+from tracejit.trace.axis_order import EVERYTHING, ORDER, Order, Paces, sorted_order
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import INT64, DType
@@ -25,6 +26,7 @@ from tracejit.trace.scalar import python_size
 from tracejit.trace.storage import (
     PartView,
     ReshapeView,
+    SliceView,
     Storage,
     TransposeView,
     View,
@@ -244,7 +246,7 @@ class TracedArray(NumpyValue):
         """The strides in elements in the traced call, or None when unknown."""
         hint = self.storage.trace.sizes.hint
         shape = tuple(hint(d) for d in self.storage.value.type.dims)
-        strides = self.storage.strides or contiguous_strides(shape)
+        strides = self.storage.hint_strides()
         for view in self.views:
             following = view.strides(strides, shape)
             if following is None:
@@ -254,25 +256,59 @@ class TracedArray(NumpyValue):
 
     def memory_strides(self) -> tuple[int, ...] | None:
         """The strides in elements in the traced call, on which the program depends from now on."""
-        if self.storage.origin is not None:
-            self.storage.layout_used = True
+        self.storage.layout_used = EVERYTHING
+        if not self._is_plain():
+            # The stride of an axis with one element or none means nothing, and slices of all join their neighbours.
+            sizes = self.storage.trace.sizes
+            slices = [view for view in self.views if isinstance(view, SliceView)]
+            cut = [a - b for view in slices for a, b in zip(view.source, view.sizes, strict=True)]
+            for dim, relation in [*((d - 2, ">= 0") for d in self.dims), *((d, "== 0") for d in cut)]:
+                if type(dim) is not int and not sizes.is_late(dim):
+                    sizes.decide(dim, relation)
         return self.hint_strides()
+
+    def _is_plain(self) -> bool:
+        """Whether memory has the elements in row-major order without gaps, whatever the sizes."""
+        storage = self.storage
+        origin = storage.origin
+        if storage.order or storage.still or not (origin is None or origin.layout.dense):
+            return False
+        return all(isinstance(view, ReshapeView) for view in self.views)
+
+    def paces(self) -> Paces:
+        """The pace of each axis in memory (see ``axis_order``), on which the program depends from now on."""
+        storage = self.storage
+        if storage.layout_used < ORDER:
+            storage.layout_used = ORDER
+        paces = storage.paces
+        for view in self.views:
+            paces = view.paces(paces)
+        return paces
+
+    def order(self) -> Order:
+        """The order of the axes in memory."""
+        return sorted_order(self.paces()) if len(self.dims) > 1 else ()
 
     def reshaped(self, dims: Dims) -> TracedArray:
         """A view under other dims where NumPy gives one, else a copy."""
-        hint = self.storage.trace.sizes.hint
         strides = self.memory_strides()
-        target = tuple(hint(d) for d in dims)
-        shape = self.hint_shape()
         if strides is None:
             result = None
-        elif math.prod(shape) == math.prod(target):
-            result = reshape_strides(shape, strides, target)
+        elif math.prod(self.hint_shape()) == math.prod(map(self.storage.trace.sizes.hint, dims)):
+            result = reshape_strides(*self._sizes(dims, strides))
         else:  # the hints of computed sizes are guesses, which need not fit together
-            result = contiguous_strides(target) if strides == contiguous_strides(shape) else None
+            target = [self.storage.trace.sizes.hint(d) for d in dims]
+            result = contiguous_strides(target) if strides == contiguous_strides(self.hint_shape()) else None
         if result is None:
             return new_array(reshape(self.operand(), dims))
         return self.view(ReshapeView(self.dims, dims, result))
+
+    def _sizes(self, dims: Dims, strides: tuple[int, ...]) -> tuple[Any, ...]:
+        """What ``reshape_strides`` needs; where memory has gaps, the program depends on which are equal."""
+        sizes = self.storage.trace.sizes
+        if self._is_plain() or len(self.dims) == 1:
+            return self.hint_shape(), strides, tuple(map(sizes.hint, dims))
+        return resolve_dims(self.dims), strides, resolve_dims(dims), sizes.hint, _difference
 
     # ------------------------------------------------------------------------------------------------------ attributes
 
@@ -345,6 +381,15 @@ class TracedArray(NumpyValue):
         return f"traced array of shape {shape_text(self.dims)} and dtype {self.dtype}"
 
 
+def _difference(a: DimLike, b: DimLike) -> int:
+    """A number with the sign of a - b in the traced call, on which the program depends from now on."""
+    sizes = current_trace().sizes
+    found = sizes.hint(a) - sizes.hint(b)
+    if not sizes.same(a, b) and not sizes.is_late(a - b):
+        sizes.decide(*((a - b, "== 0") if not found else (a - b - 1 if found > 0 else b - a - 1, ">= 0")))
+    return found
+
+
 class TracedScalar(NumpyValue):
     """Stands for a NumPy scalar such as ``numpy.float64``: immutable, without dims."""
 
@@ -400,14 +445,14 @@ def shape_text(dims: Dims) -> str:
     return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
 
 
-def new_array(value: Operand, trace: Trace | None = None) -> TracedArray:
-    """An array in memory of its own with this value."""
-    return TracedArray(Storage(value, trace or current_trace()))
+def new_array(value: Operand, trace: Trace | None = None, order: Order = ()) -> TracedArray:
+    """An array in memory of its own with this value, its axes in this order in memory."""
+    return TracedArray(Storage(value, trace or current_trace(), order=order))
 
 
-def wrap(value: Operand) -> Any:
+def wrap(value: Operand, order: Order = ()) -> Any:
     """A result of a NumPy function: an array, or a NumPy scalar where it has no axes."""
-    return TracedArray(Storage(value, current_trace())) if value.type.dims else TracedScalar(value)
+    return TracedArray(Storage(value, current_trace(), order=order)) if value.type.dims else TracedScalar(value)
 
 
 def transposed(x: TracedArray, perm: tuple[int, ...]) -> TracedArray:

@@ -13,21 +13,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracejit.ir.core import Value
+from tracejit.ir.core import Operand, Value
+from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray
+from tracejit.trace.axis_order import NOTHING, ORDER, Layout, fits_layout, inverse, layout_of
 from tracejit.trace.context import Trace, current_trace
-from tracejit.trace.dtypes import check_dtype
+from tracejit.trace.foreign import check_array, plain_array
 from tracejit.trace.frames import LeafOf
 from tracejit.trace.generators import States, is_generator, is_shared
+from tracejit.trace.location import user_location
 from tracejit.trace.storage import Storage
+from tracejit.trace.values import Dims
 
 if TYPE_CHECKING:
     from tracejit.trace.outside import OutsideWrites
 
-__all__ = ["GROWING", "Capture", "CaptureTable", "freeze"]
+__all__ = ["GROWING", "Capture", "CaptureTable", "freeze", "memory_of"]
 
 Getter = Callable[[], Any]
+_ARRAYS = (np.ndarray, np.memmap)
 _NUMBERS = (int, float, complex, str, bytes, np.generic, np.dtype, type(None), type(Ellipsis))
 _FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, type)
 GROWING = frozenset(("append", "extend"))  # methods of lists that only make them longer
@@ -121,20 +126,33 @@ class ItemOf:
         return f"{self.parent}[{self.key!r}]"
 
 
+@dataclass(frozen=True)
+class ArrayOf:
+    """Reads the array that NumPy takes a foreign object for (see ``foreign``)."""
+
+    parent: Getter
+
+    def __call__(self) -> Any:
+        return plain_array(self.parent(), str(self.parent))
+
+    def __str__(self) -> str:
+        return str(self.parent)
+
+
 class Capture:
     """Something outside that the program depends on.
 
     kind: "array" (the array that ``getter()`` gives is param number ``position``; it must have this dtype and rank),
         "value" (``freeze(getter())`` must be ``key``), or "alias" (``getter()`` must be the object ``other()``).
-    written, layout_used, contiguous: as for arguments.
+    written, layout, layout_used: as for arguments.
     """
 
     __slots__ = (
-        "contiguous",
         "dtype",
         "getter",
         "key",
         "kind",
+        "layout",
         "layout_used",
         "other",
         "position",
@@ -155,8 +173,8 @@ class Capture:
         self.value: Value | None = None
         self.storage: Storage | None = None
         self.written = False
-        self.layout_used = False
-        self.contiguous = True
+        self.layout = Layout()
+        self.layout_used = NOTHING
 
     def holds(self) -> bool:
         """Whether the outside is still as the trace found it (the sizes of arrays apart)."""
@@ -165,8 +183,8 @@ class Capture:
         except (AttributeError, IndexError, KeyError, NameError, TypeError, ValueError):
             return False
         if self.kind == "array":
-            fits = type(value) is np.ndarray and value.dtype == self.dtype and value.ndim == self.rank
-            return fits and (not self.layout_used or value.flags.c_contiguous == self.contiguous)
+            fits = type(value) in _ARRAYS and value.dtype == self.dtype and value.ndim == self.rank
+            return fits and fits_layout(self, value)
         if self.kind == "alias":
             assert self.other is not None
             return value is self.other()
@@ -174,6 +192,30 @@ class Capture:
 
     def __repr__(self) -> str:
         return f"<capture of {self.kind} {self.getter}>"
+
+
+def memory_of(trace: Trace, source: Any, array: np.ndarray[Any, Any], dims: Dims) -> Storage:
+    """The memory of an array from outside, for an argument or capture, whose new param has no gaps and no order."""
+    layout = source.layout = layout_of(array)
+    order = layout.order
+    dtype = array.dtype.newbyteorder("=")
+    param = source.value = trace.builder.param(ArrayType(dtype, tuple(dims[axis] for axis in order) or dims))
+    value: Operand = param
+    if order:
+        attrs = {"perm": inverse(order)}
+        value = trace.builder.emit(PRIMITIVES["transpose"], (param,), attrs, (), user_location())[0]
+    storage = Storage(
+        value,
+        trace,
+        origin=source,
+        writeable=array.flags.writeable,
+        strides=tuple(stride // (array.itemsize or 1) for stride in array.strides),
+        order=order,
+        still=layout.still,
+    )
+    if order:
+        storage.layout_used = ORDER
+    return storage
 
 
 class CaptureTable:
@@ -240,27 +282,32 @@ class CaptureTable:
                 self.captures.append(Capture("alias", getter, other=capture.getter))
             return tracer
         assert self.trace is not None
-        check_dtype(array.dtype, f"the array {getter or 'used in a traced function'}")
-        capture = Capture("array", getter or self.path_of(array) or Fixed(array))
+        getter = getter or self.path_of(array)
+        check_array(array, f"{getter}, which the function reads," if getter else "an array used in a traced function")
+        capture = Capture("array", getter or Fixed(array))
         name = "".join(c if c.isalnum() else "_" for c in str(capture.getter)) if getter else "captured"
-        dtype = array.dtype.newbyteorder("=")
         dims = tuple(self.trace.sizes.fresh(f"{name}{axis}", size) for axis, size in enumerate(array.shape))
         capture.dtype, capture.rank = array.dtype, array.ndim
-        capture.contiguous = array.flags.c_contiguous
-        capture.value = self.trace.builder.param(ArrayType(dtype, dims))
-        strides = tuple(stride // dtype.itemsize for stride in array.strides)
-        capture.storage = Storage(
-            capture.value, self.trace, origin=capture, writeable=array.flags.writeable, strides=strides
-        )
+        capture.storage = memory_of(self.trace, capture, array, dims)
         tracer = TracedArray(capture.storage)
         self.captures.append(capture)
         self._arrays[id(array)] = (capture, tracer)
         self._paths.setdefault(id(array), (array, capture.getter))
         return tracer
 
+    def foreign(self, value: Any) -> TracedArray | None:
+        """The tracer of an outside object that counts as an array; None if nobody knows how it was reached."""
+        getter = self.path_of(value)
+        if getter is None:
+            return None
+        if id(value) not in self._arrays:
+            tracer = self.array(plain_array(value, str(getter)), ArrayOf(getter))
+            self._arrays[id(value)] = (self.captures[-1], tracer)
+        return self._arrays[id(value)][1]
+
     def read(self, value: Any, getter: Getter) -> Any:
         """What the program sees where it reads an outside object: arrays as tracers, the rest as it is, remembered."""
-        if type(value) is np.ndarray:
+        if type(value) in _ARRAYS:
             return self.array(value, getter)
         if isinstance(value, (ModuleType, type)):
             return value

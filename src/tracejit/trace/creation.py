@@ -10,11 +10,14 @@ from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike, maximum
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array
+from tracejit.trace.axis_order import Order, columns
 from tracejit.trace.base import Tracer, refuse
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import FLOAT64, INT64, DType, check_dtype, kind_dtype, result_type
+from tracejit.trace.foreign import is_foreign
 from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.registry import call, creates, implements
+from tracejit.trace.result_order import has_order, kept_order, made_order
 from tracejit.trace.scalar import SymbolicInt, TracedNumber, as_dim, python_size
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.ufuncs import apply_ufunc
@@ -76,8 +79,8 @@ def _check_not_negative(dim: DimLike) -> None:
         trace.checked.add((dim, ">= 0"))
 
 
-def _filled(value: Any, dtype: DType, dims: Dims) -> TracedArray:
-    return new_array(full(materialize(value, dtype), dims))
+def _filled(value: Any, dtype: DType, dims: Dims, order: Order) -> TracedArray:
+    return new_array(full(materialize(value, dtype), dims), order=order)
 
 
 def _check_like(like: Any) -> None:
@@ -89,21 +92,24 @@ def _check_like(like: Any) -> None:
 def zeros(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None) -> TracedArray:
     """``np.zeros``."""
     _check_like(like)
-    return _filled(0, as_dtype(dtype), shape_dims(shape))
+    dims = shape_dims(shape)
+    return _filled(0, as_dtype(dtype), dims, made_order(order, len(dims)))
 
 
 @creates(np.ones)
 def ones(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None) -> TracedArray:
     """``np.ones``."""
     _check_like(like)
-    return _filled(1, as_dtype(dtype), shape_dims(shape))
+    dims = shape_dims(shape)
+    return _filled(1, as_dtype(dtype), dims, made_order(order, len(dims)))
 
 
 @creates(np.empty, np.ndarray)
 def empty(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None) -> TracedArray:
     """``np.empty``."""
     _check_like(like)
-    return new_array(emit("empty", dtype=as_dtype(dtype), dims=shape_dims(shape)))
+    dims = shape_dims(shape)
+    return new_array(emit("empty", dtype=as_dtype(dtype), dims=dims), order=made_order(order, len(dims)))
 
 
 @creates(np.full)
@@ -112,30 +118,37 @@ def full_array(
 ) -> TracedArray:
     """``np.full``."""
     value = make_array(fill_value)
-    return _full(value, as_dtype(dtype, value.dtype), shape_dims(shape))
+    dims = shape_dims(shape)
+    return _full(value, as_dtype(dtype, value.dtype), dims, made_order(order, len(dims)))
 
 
-def _full(value: TracedArray, dtype: DType, dims: Dims) -> TracedArray:
-    result = new_array(emit("empty", dtype=dtype, dims=dims))
+def _full(value: TracedArray, dtype: DType, dims: Dims, order: Order) -> TracedArray:
+    result = new_array(emit("empty", dtype=dtype, dims=dims), order=order)
     call("assign", result, value)
     return result
 
 
-def _like(array: Any, dtype: Any, shape: Any) -> tuple[DType, Dims]:
+def _like(array: Any, dtype: Any, shape: Any, order: str) -> tuple[DType, Dims, Order]:
     array = as_array(array)
-    return as_dtype(dtype, array.dtype), resolve_dims(array.dims) if shape is None else shape_dims(shape)
+    target = as_dtype(dtype, array.dtype)
+    if shape is None:
+        return target, resolve_dims(array.dims), kept_order(array, order)
+    dims = shape_dims(shape)
+    if len(dims) == array.ndim:
+        return target, dims, kept_order(array, order)
+    return target, dims, columns(len(dims)) if order in ("F", "f") else ()
 
 
 @implements(np.zeros_like)
 def zeros_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any) -> Any:
     """``np.zeros_like``."""
-    return _filled(0, *_like(a, dtype, shape))
+    return _filled(0, *_like(a, dtype, shape, order))
 
 
 @implements(np.ones_like)
 def ones_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any) -> Any:
     """``np.ones_like``."""
-    return _filled(1, *_like(a, dtype, shape))
+    return _filled(1, *_like(a, dtype, shape, order))
 
 
 @implements(np.empty_like)
@@ -143,8 +156,8 @@ def empty_like(
     prototype: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any
 ) -> Any:
     """``np.empty_like``."""
-    loop, dims = _like(prototype, dtype, shape)
-    return new_array(emit("empty", dtype=loop, dims=dims))
+    loop, dims, places = _like(prototype, dtype, shape, order)
+    return new_array(emit("empty", dtype=loop, dims=dims), order=places)
 
 
 @implements(np.full_like)
@@ -152,7 +165,7 @@ def full_like(
     a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any
 ) -> Any:
     """``np.full_like``."""
-    return _full(make_array(fill_value), *_like(a, dtype, shape))
+    return _full(make_array(fill_value), *_like(a, dtype, shape, order))
 
 
 @creates(np.eye)
@@ -169,7 +182,7 @@ def eye(
     """``np.eye``."""
     rows = shape_dims(N)
     dims = rows + (rows if M is None else shape_dims(M))
-    return new_array(cast(diagonal_mask(dims, as_dim(k), "eq"), as_dtype(dtype)))
+    return new_array(cast(diagonal_mask(dims, as_dim(k), "eq"), as_dtype(dtype)), order=made_order(order, 2))
 
 
 _FARTHEST = 2**62
@@ -372,11 +385,20 @@ def fromfunction(function: Any, shape: Any, *, dtype: Any = float, like: Any = N
 # -------------------------------------------------------------------------------------------------- arrays from values
 
 
-@creates(np.ascontiguousarray, np.asfortranarray)
+@creates(np.ascontiguousarray)
 def ascontiguousarray(a: Any, dtype: Any = None, *, like: Any = None) -> TracedArray:
-    """``np.ascontiguousarray``: as ``np.asarray``, with at least one axis; memory has one layout here."""
-    result = make_array(a, dtype, copy=False)
-    return result if result.dims else new_array(reshape(result.operand(), (1,)))
+    """``np.ascontiguousarray``: as ``np.asarray``, with at least one axis."""
+    return _with_axis(make_array(a, dtype, copy=False, order="C"))
+
+
+@creates(np.asfortranarray)
+def asfortranarray(a: Any, dtype: Any = None, *, like: Any = None) -> TracedArray:
+    """``np.asfortranarray``: as ``np.asarray``, with at least one axis."""
+    return _with_axis(make_array(a, dtype, copy=False, order="F"))
+
+
+def _with_axis(array: TracedArray) -> TracedArray:
+    return array if array.dims else new_array(reshape(array.operand(), (1,)))
 
 
 @creates(np.array, np.asarray, np.asanyarray)
@@ -384,7 +406,7 @@ def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None =
     """``np.asarray``: the array itself where it can be."""
     if copy is False:
         _refuse_copy(a, dtype)
-    return make_array(a, dtype, copy=bool(copy))
+    return make_array(a, dtype, copy=bool(copy), order=order)
 
 
 def _refuse_copy(value: Any, dtype: Any) -> None:
@@ -409,34 +431,36 @@ def array(
     """``np.array``: a new array from arrays, numbers and nested lists of them."""
     if copy is False:
         _refuse_copy(object, dtype)
-    result = make_array(object, dtype, copy=bool(copy))
+    result = make_array(object, dtype, copy=bool(copy), order=order)
     if 0 < ndmax < result.ndim:
         raise ValueError("object too deep for desired array")
     if (missing := ndmin - result.ndim) > 0:
-        result = new_array(reshape(result.operand(), (1,) * missing + result.dims))
+        result = call(np.expand_dims, result, tuple(range(missing)))
     return result
 
 
 @creates(np.copy)
 def copy(a: Any, order: str = "K", subok: bool = False) -> TracedArray:
     """``np.copy``."""
-    return make_array(a)
+    return make_array(a, order=order)
 
 
-def make_array(value: Any, dtype: Any = None, *, copy: bool = True) -> TracedArray:
+def make_array(value: Any, dtype: Any = None, *, copy: bool = True, order: str | None = "K") -> TracedArray:
     """An array from an array, a number, or nested sequences of them."""
+    value = _with_tracers(value)
     if isinstance(value, (NumpyValue, np.ndarray)):
         source = as_array(value)
         target = as_dtype(dtype, source.dtype)
         if not copy and target == source.dtype and isinstance(value, (TracedArray, np.ndarray)):
-            return source
-        return new_array(cast(source.operand(), target))
+            if has_order(source, order):
+                return source
+        return new_array(cast(source.operand(), target), order=kept_order(source, order))
     if isinstance(value, Tracer):
         return new_array(cast(operand_of(value), as_dtype(dtype, kind_dtype(value.kind))))
     if not contains_tracer(value) and not _holds_arrays(value):
         plain = np.array(value, dtype=dtype)
         check_dtype(plain.dtype, "the array to be made")
-        return wrap_constant(plain)
+        return wrap_constant(plain, columns(plain.ndim) if order == "F" else ())
     leaves: list[Any] = []
     dims = _nested_dims(value, leaves)
     kinds = [describe_input(leaf) for leaf in leaves]
@@ -444,7 +468,20 @@ def make_array(value: Any, dtype: Any = None, *, copy: bool = True) -> TracedArr
     target = as_dtype(dtype, np.result_type(*[kind_dtype(kind) for kind, _ in kinds]) if kinds else FLOAT64)
     if not leaves:
         return new_array(emit("empty", dtype=target, dims=dims))
-    return new_array(_stacked([materialize(content, target) for _, content in kinds], dims))
+    result = _stacked([materialize(content, target) for _, content in kinds], dims)
+    return new_array(result, order=columns(len(dims)) if order == "F" else ())
+
+
+def _with_tracers(value: Any) -> Any:
+    """The same with tracers for objects of other libraries that count as arrays, which may change from call to call."""
+    if isinstance(value, (list, tuple)):
+        return [_with_tracers(item) for item in value] if any(map(_holds_foreign, value)) else value
+    found = current_trace().captures.foreign(value) if is_foreign(value) else None
+    return value if found is None else found
+
+
+def _holds_foreign(value: Any) -> bool:
+    return any(map(_holds_foreign, value)) if isinstance(value, (list, tuple)) else is_foreign(value)
 
 
 def _own_dtype(value: Any) -> DType:
@@ -483,12 +520,12 @@ def _stacked(parts: list[Operand], dims: Dims) -> Operand:
     return reshape(emit("concatenate", *rows, axis=0), dims)
 
 
-def wrap_constant(array: np.ndarray[Any, Any]) -> TracedArray:
+def wrap_constant(array: np.ndarray[Any, Any], order: Order = ()) -> TracedArray:
     """An array that exists only while tracing, as an array of the trace: small ones become part of the program."""
     check_dtype(array.dtype, "an array made while tracing")
     if array.size <= 65536:
-        return new_array(constant(array))
-    return new_array(current_trace().captures.array(array).operand())
+        return new_array(constant(array), order=order)
+    return new_array(current_trace().captures.array(array).operand(), order=order)
 
 
 @creates(np.fromiter)
@@ -498,7 +535,30 @@ def fromiter(iter: Any, dtype: Any, count: int = -1, *, like: Any = None) -> Tra
     return make_array(items if count < 0 else items[:count], dtype)
 
 
-@creates(np.frombuffer, np.fromstring, np.fromfile, np.loadtxt, np.genfromtxt)
+@creates(np.from_dlpack)
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> TracedArray:
+    """``np.from_dlpack``: a view of the array, or a copy."""
+    array = make_array(x, copy=False)
+    return make_array(array) if copy else array.view()
+
+
+@creates(np.frombuffer)
+def frombuffer(buffer: Any, dtype: Any = float, count: Any = -1, offset: int = 0, *, like: Any = None) -> Any:
+    """``np.frombuffer`` of an array of the same dtype: a view of its elements."""
+    if not isinstance(buffer, (Tracer, np.ndarray)) and not is_foreign(buffer):
+        raise UnsupportedError("bytes are read by NumPy")  # they are no arrays: see ``call``
+    array = make_array(buffer, copy=False)
+    if np.dtype(dtype) != array.dtype or offset % array.itemsize or not array.flags.c_contiguous:
+        raise UnsupportedError(
+            f"np.frombuffer of an array of {array.dtype} as {np.dtype(dtype)} is not compiled; read the buffer before "
+            "and pass the array in"
+        )
+    flat = call(np.ravel, array)
+    start = offset // array.itemsize
+    return flat[start:] if isinstance(count, int) and count < 0 else flat[start : start + count]
+
+
+@creates(np.fromstring, np.fromfile, np.loadtxt, np.genfromtxt)
 def from_outside(*args: Any, **kwargs: Any) -> Any:
     """Not compiled: what it reads would be frozen into the program."""
     raise UnsupportedError("reading data inside a traced function is not compiled; read it before and pass it in")

@@ -27,7 +27,7 @@ from tracejit.trace.sampling import sample_call
 __all__ = ["call_through_numpy", "display_name", "is_library_function"]
 
 _LIBRARIES = ("numpy", "scipy")
-_REFUSED = {np.shares_memory, np.may_share_memory, np.isfortran, np.save, np.savez, np.savez_compressed, np.savetxt}
+_REFUSED = {np.shares_memory, np.may_share_memory, np.save, np.savez, np.savez_compressed, np.savetxt}
 _CHANGES_FIRST = {np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis, np.copyto} | {
     getattr(np.ndarray, name) for name in ("sort", "partition", "put", "fill", "resize")
 }

@@ -16,6 +16,7 @@ from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Literal, Operand
 from tracejit.ir.dims import DimLike, maximum
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
+from tracejit.trace.axis_order import Order
 from tracejit.trace.base import Tracer
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace
@@ -23,6 +24,7 @@ from tracejit.trace.dtypes import BOOL, INT64
 from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.registry import call, implements
+from tracejit.trace.result_order import gathered_order
 from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber, as_dim
 from tracejit.trace.selecting import places, selected, write_selected
 from tracejit.trace.sizes import UndecidedError
@@ -300,8 +302,7 @@ def _clamped(bound: DimLike, size: DimLike, low: DimLike, high: DimLike) -> DimL
 def basic_view(x: TracedArray, plan: Plan, *, drop: bool = True) -> TracedArray:
     """The view of the basic part of an index; arrays' axes are left whole."""
     dropped = tuple(plan.dropped) if drop else ()
-    view = x.view(SliceView(x.dims, tuple(plan.starts), tuple(plan.sizes), tuple(plan.steps), dropped))
-    return view
+    return x.view(SliceView(x.dims, tuple(plan.starts), tuple(plan.sizes), tuple(plan.steps), dropped))
 
 
 def _with_new_axes(view: TracedArray, plan: Plan) -> TracedArray:
@@ -343,8 +344,8 @@ def get_item(x: Any, key: Any) -> Any:
     scalars = all(not index.type.dims for _, index in plan.arrays)
     if scalars and all(_is_scalar_index(item) for item in _as_tuple(key)):
         return _scalar_index(x, plan)
-    value, _ = _gather(x, plan)
-    return wrap(value)
+    value, order = _gather(x, plan)
+    return wrap(value, order)
 
 
 def _take_mask(x: TracedArray, key: Any) -> tuple[TracedArray, TracedArray] | None:
@@ -410,12 +411,14 @@ def _shape(dims: Dims) -> str:
     return ",".join(str(hint(d)) for d in dims) + ("," if len(dims) == 1 else "")
 
 
-def _gather(x: TracedArray, plan: Plan) -> tuple[Operand, Dims]:
-    part = basic_view(x, plan, drop=False).operand()
+def _gather(x: TracedArray, plan: Plan) -> tuple[Operand, Order]:
+    """The elements at index arrays, and their order in memory: first the axes of the index, then the others'."""
+    part = basic_view(x, plan, drop=False)
     axes, indices, dims = _broadcast_indices(plan)
-    value = emit("gather", part, *indices, axes=tuple(axes))
+    value = emit("gather", part.operand(), *indices, axes=tuple(axes))
     perm, shape = _placement(plan, value.type.dims, len(dims))
-    return reshape(transpose(value, perm), shape), dims
+    order = gathered_order(part, axes, len(dims), perm) if len(shape) == len(perm) else ()
+    return reshape(transpose(value, perm), shape), order
 
 
 def _placement(plan: Plan, dims: Dims, rank: int) -> tuple[tuple[int, ...], Dims]:
@@ -590,8 +593,7 @@ def augment_masked(x: TracedArray, mask: TracedArray, operation: Any, value: Any
         set_item(x, mask, operation(get_item(x, mask), value))
         return
     where = _mask_operand(x, mask)
-    changed = operation(new_array(x.operand()), value)
-    _write_where(x, where, changed.operand())
+    _write_where(x, where, operation(new_array(x.operand()), value).operand())
 
 
 def _is_one(dim: DimLike) -> bool:

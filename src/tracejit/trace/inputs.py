@@ -17,6 +17,7 @@ from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_arra
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, DType, Kind, check_dtype, kind_dtype
+from tracejit.trace.foreign import is_foreign
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import flatten, unflatten
 from tracejit.trace.registry import call
@@ -36,7 +37,7 @@ def describe_input(value: Any) -> Input:
     if isinstance(value, np.generic):
         check_dtype(value.dtype, "a scalar")
         return value.dtype, Literal(value)
-    if isinstance(value, np.ndarray) or hasattr(value, "__array__") or isinstance(value, (list, tuple)):
+    if isinstance(value, (np.ndarray, list, tuple)) or is_foreign(value):
         array = as_array(value)
         return array.dtype, array.operand()
     for kind in _NUMBERS:

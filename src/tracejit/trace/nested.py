@@ -18,6 +18,7 @@ from tracejit.ir.builder import inline
 from tracejit.ir.core import Function, Literal, Operand, Value
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray, TracedScalar, new_array
+from tracejit.trace.axis_order import Order
 from tracejit.trace.base import Tracer
 from tracejit.trace.calls import enter_callable
 from tracejit.trace.context import Trace, active_trace, current_trace
@@ -88,7 +89,7 @@ def as_leaf(leaf: Leaf, values: Sequence[Operand]) -> Any:
         return leaf.value
     operand = values[leaf.index]
     if operand.type.dims or leaf.kind == "array":
-        return new_array(operand)
+        return new_array(operand, order=leaf.value if leaf.value and len(leaf.value) == len(operand.type.dims) else ())
     return number(operand, leaf.value) if leaf.kind == "python" else TracedScalar(operand)
 
 
@@ -165,7 +166,10 @@ def _tracer(param: Value, leaf: Any, position: int, inner: Trace) -> tuple[Any, 
     """What the function sees of a param, and its kind."""
     if param.type.dims or (isinstance(leaf, TracedArray) and not leaf.dims):
         writeable = not isinstance(leaf, TracedArray) or leaf.writeable
-        return TracedArray(Storage(param, inner, writeable=writeable)), ("array", None)
+        order: Order = ()
+        if isinstance(leaf, TracedArray) and leaf.ndim == len(param.type.dims):  # not under vmap
+            order = leaf.order()
+        return TracedArray(Storage(param, inner, writeable=writeable, order=order)), ("array", None)
     if isinstance(leaf, TracedNumber) or type(leaf) in (float, complex):
         kind = leaf.python_type if isinstance(leaf, TracedNumber) else type(leaf)
         return TracedNumber(param, kind), ("python", kind)
@@ -185,7 +189,7 @@ def _results(leaves: Sequence[Any]) -> tuple[list[Leaf], list[Operand]]:
             continue
         kind = value.python_type if isinstance(value, TracedNumber) else type(value)
         if isinstance(value, TracedArray):
-            results.append(Leaf("array", len(operands)))
+            results.append(Leaf("array", len(operands), value.order()))
         elif kind in PYTHON_DTYPES:
             results.append(Leaf("python", len(operands), kind))
         else:

@@ -39,7 +39,8 @@ __all__ = ["Announced", "Outcome", "Part", "PythonFunction", "call_python", "tak
 class Part:
     """One leaf of arguments or results.
 
-    kind: "array", "scalar" (a NumPy scalar), "python" (a number of type ``value``), "static" (the object ``value``), or
+    kind: "array" (of a result: with axes in the order ``value``), "scalar" (a NumPy scalar), "python" (a number of type
+        ``value``), "static" (the object ``value``), or
         "object": among arguments, what the function ``value`` finds; among results, what is put into slot ``index``,
         for which ``value`` stands while tracing.
     index: which of the operands (or of the announced results) it is; -1 for static ones.
@@ -68,7 +69,7 @@ class Part:
             return current_trace().captures.made(self.value, SlotOf(self.index))
         operand = operands[self.index]
         if self.kind == "array":
-            return new_array(operand)
+            return new_array(operand, order=self.value or ())
         return TracedScalar(operand) if self.kind == "scalar" else number(operand, self.value)
 
 

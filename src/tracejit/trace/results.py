@@ -12,12 +12,14 @@ from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike
 from tracejit.trace.arguments import Argument
 from tracejit.trace.array import TracedArray, TracedScalar
+from tracejit.trace.axis_order import Order, inverse
 from tracejit.trace.captures import Capture
 from tracejit.trace.context import Trace
 from tracejit.trace.delivery import LateSizes, ListDelivery, Parcel
 from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.scalar import PythonNumber
 from tracejit.trace.storage import Storage
+from tracejit.trace.values import transpose
 
 __all__ = ["Result", "build_results", "describe_results", "replay"]
 
@@ -35,6 +37,7 @@ class Result:
     base: kind and index of what a view shows: an argument, a capture, or another result leaf ("result").
     steps: views to repeat on the real array, see :func:`replay`.
     late: the sizes in ``steps`` that the program computes, with their numbers in the delivery ``value``.
+    order: of the axes of a new array in memory: the function's result has them in this order (see ``axis_order``).
     """
 
     kind: str
@@ -43,6 +46,7 @@ class Result:
     steps: tuple[Step, ...] = ()
     value: Any = None
     late: Mapping[DimLike, int] = field(default_factory=dict)
+    order: Order = ()
 
 
 class _Describer:
@@ -92,10 +96,11 @@ class _Describer:
                 return Result(base[0], base[1])
             if all(view.replayable for view in value.views):
                 return self.view(base, tuple(view.replay() for view in value.views))
-        operand = value.operand()
+        order = value.order()
+        operand = transpose(value.operand(), order) if order else value.operand()
         if self.parcel.needs(operand.type.dims):
-            return Result("delivered", self.parcel.add(operand), value=self.parcel.delivery)
-        return Result("array", self.add(operand))
+            return Result("delivered", self.parcel.add(operand), value=self.parcel.delivery, order=order)
+        return Result("array", self.add(operand), order=order)
 
     def view(self, base: tuple[str, int], steps: tuple[Step, ...]) -> Result:
         self.parcel.add_sizes(steps)
@@ -202,16 +207,21 @@ def build_results(
     return built
 
 
+def in_order(array: np.ndarray[Any, Any], order: Order) -> np.ndarray[Any, Any]:
+    """The array whose axes have this order in memory, from one that has them so as its axes."""
+    return array.transpose(inverse(order)) if order else array
+
+
 def _build(result: Result, values: Sequence[Any], arguments: Sequence[Any], captures: Sequence[Any]) -> Any:
     kind = result.kind
     if kind == "array":
-        return values[result.index]
+        return in_order(values[result.index], result.order)
     if kind == "scalar":
         return values[result.index][()]
     if kind == "python":
         return result.value(values[result.index][()])
     if kind == "delivered":
-        return result.value.take(result.index)
+        return in_order(result.value.take(result.index), result.order)
     if kind == "argument":
         return arguments[result.index]
     return captures[result.index] if kind == "capture" else result.value

@@ -16,6 +16,7 @@ import numpy as np
 from tracejit.errors import UnsupportedError
 from tracejit.ir.dims import DimLike, evaluate, symbols_of
 from tracejit.trace.array import NumpyValue, TracedArray
+from tracejit.trace.axis_order import inverse, layout_of
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace, paused
 from tracejit.trace.dtypes import PYTHON_DTYPES
@@ -72,7 +73,7 @@ class Sample:
             if kind == "object":
                 parts.append(Part(kind, fresh_slot(), leaf))
                 continue
-            parts.append(Part(kind, len(arrays), type(leaf) if kind == "python" else None))
+            parts.append(Part(kind, len(arrays), _part_value(kind, leaf)))
             arrays.append(np.asarray(leaf, PYTHON_DTYPES.get(type(leaf))))
         if expected is None or not self._has_dims(arrays, expected):
             announced = [Announced(array.dtype, (None,) * array.ndim) for array in arrays]
@@ -86,6 +87,13 @@ class Sample:
     def _is_view(self, array: np.ndarray[Any, Any]) -> bool:
         given = [sample for sample in self.samples if isinstance(sample, np.ndarray)]
         return any(array is not sample and np.may_share_memory(array, sample) for sample in given)
+
+
+def _part_value(kind: str, leaf: Any) -> Any:
+    """What a part needs to know of its leaf: the class of a number, the order in memory of an array's axes."""
+    if kind == "python":
+        return type(leaf)
+    return layout_of(leaf).order if kind == "array" else None
 
 
 def outcome_like(value: Any) -> Outcome:
@@ -168,6 +176,9 @@ class _Sampler:
             array = np.random.default_rng(1).integers(1, 99, array.shape).astype(leaf.dtype)
         elif self.filler != 1 and array.ndim == 1 and array.size and leaf.dtype.kind == "f":
             array = np.full(array.shape, 1 / array.size, leaf.dtype)
+        order = leaf.order()
+        if order:
+            array = np.ascontiguousarray(array.transpose(order)).transpose(inverse(order))
         array.flags.writeable = leaf.writeable and is_changed
         return array
 
@@ -179,7 +190,7 @@ def _content(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, An
         matrix = 2.0 * (rows == columns)
         if dtype.kind in "fc":
             matrix = matrix + 0.1 / (1 + rows + columns)
-        return np.broadcast_to(matrix, shape).astype(dtype)
+        return np.broadcast_to(matrix, shape).astype(dtype, order="C")
     if dtype.kind in "fc":
         return (np.arange(1, 1 + np.prod(shape, dtype=int)) / (1.0 + np.prod(shape))).reshape(shape).astype(dtype)
     return np.zeros(shape, dtype)

@@ -16,6 +16,7 @@ import numpy as np
 from tracejit.ir.core import Literal, Operand
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray, TracedScalar, new_array
+from tracejit.trace.axis_order import Order
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import PYTHON_DTYPES, result_type
@@ -67,11 +68,15 @@ NumberClass: TypeAlias = type
 
 @dataclass(frozen=True)
 class Kind:
-    """How a leaf is seen: form "array", "scalar" (of NumPy) or "python"; its type; the class of a Python number."""
+    """How a leaf is seen: form "array", "scalar" (of NumPy) or "python"; its type; the class of a Python number.
+
+    order: of an array's axes in memory.
+    """
 
     form: str
     type: ArrayType
     number: NumberClass | None = None
+    order: Order = ()
 
     def __str__(self) -> str:
         if self.number is not None:
@@ -84,7 +89,7 @@ def kind_of(leaf: Any) -> Kind | None:
     if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biufc":
         leaf = as_array(leaf)
     if isinstance(leaf, TracedArray):
-        return Kind("array", ArrayType(leaf.dtype, resolve_dims(leaf.dims)))
+        return Kind("array", ArrayType(leaf.dtype, resolve_dims(leaf.dims)), order=leaf.order())
     if isinstance(leaf, TracedScalar):
         return Kind("scalar", ArrayType(leaf.dtype))
     if isinstance(leaf, np.generic):
@@ -107,7 +112,7 @@ def operand_as(leaf: Any, kind: Kind) -> Operand:
 def enter(operand: Operand, kind: Kind, trace: Trace | None = None) -> Any:
     """What the user's code sees of an operand of the current trace."""
     if kind.form == "array":
-        return new_array(operand, trace)
+        return new_array(operand, trace, kind.order)
     if kind.form == "scalar":
         return TracedScalar(operand)
     assert kind.number is not None
@@ -141,7 +146,9 @@ def _join_arrays(a: Kind, b: Kind) -> Kind | None:
             same = all(map(sizes.require_equal, a.type.dims, b.type.dims))
     except UndecidedError:
         return None
-    return Kind("array", a.type.with_dims(resolve_dims(a.type.dims))) if same else None
+    if not same:
+        return None
+    return Kind("array", a.type.with_dims(resolve_dims(a.type.dims)), order=a.order if a.order == b.order else ())
 
 
 def blank(kind: Kind) -> Operand:

@@ -12,6 +12,7 @@ from typing import Any
 from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike
+from tracejit.trace.axis_order import NOTHING, Order, Paces, by_rows, paces_of
 from tracejit.trace.context import Trace, current_trace, require_owner
 from tracejit.trace.dtypes import INT64
 from tracejit.trace.values import Dims, broadcast_to, dim_value, emit, reshape, transpose
@@ -36,13 +37,16 @@ class Storage:
     """The memory of one array: its current value, and where it came from.
 
     origin: position of the argument or capture whose memory this is, or None for memory made by the traced function.
+    strides: those of an argument or capture. order: of the axes in memory. still: axes without a stride.
     """
 
     __slots__ = (
         "ambiguous",
         "borrowed",
         "layout_used",
+        "order",
         "origin",
+        "still",
         "strides",
         "trace",
         "value",
@@ -59,17 +63,33 @@ class Storage:
         origin: Any = None,
         writeable: bool = True,
         strides: Strides | None = None,
+        order: Order = (),
+        still: tuple[int, ...] = (),
     ) -> None:
         self.value = value
         self.trace = trace
         self.origin = origin
         self.writeable = writeable
         self.strides = strides
+        self.order = order
+        self.still = still
         self.version = 0
         self.written = False
-        self.layout_used = False
+        self.layout_used = NOTHING
         self.ambiguous: Callable[[], str] | None = None  # why it must not be written: nobody knows whose memory it is
         self.borrowed = False  # in a loop: the value, in this turn, of memory that the caller knows
+
+    @property
+    def paces(self) -> Paces:
+        """The paces of the axes in memory."""
+        return paces_of(self.order, len(self.value.type.dims), self.still)
+
+    def hint_strides(self) -> Strides:
+        """The strides in the traced call."""
+        if self.strides is not None:
+            return self.strides
+        hint = self.trace.sizes.hint
+        return contiguous_strides([hint(d) for d in self.value.type.dims], self.order)
 
     def read(self) -> Operand:
         """The value of the whole memory, in the current trace."""
@@ -107,6 +127,10 @@ class View:
     def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
         """The strides seen through the view; None when unknown."""
         return None
+
+    def paces(self, paces: Paces) -> Paces:
+        """The paces of the axes seen through the view."""
+        raise NotImplementedError
 
     def replay(self) -> tuple[Any, ...]:
         """A description from which the run time repeats the view: a name, then dims and ints."""
@@ -160,6 +184,10 @@ class SliceView(View):
         every = [stride * hint(step) for stride, step in zip(strides, self.steps, strict=True)]
         return tuple(stride for axis, stride in enumerate(every) if axis not in self.dropped)
 
+    def paces(self, paces: Paces) -> Paces:
+        """The paces of the axes seen through the view."""
+        return tuple(pace for axis, pace in enumerate(paces) if axis not in self.dropped)
+
     def replay(self) -> tuple[Any, ...]:
         """The step as the run time repeats it."""
         return "slice", self.starts, self.sizes, self.steps, self.dropped
@@ -187,6 +215,15 @@ class ReshapeView(View):
         """The strides seen through the view."""
         return self.result_strides
 
+    def paces(self, paces: Paces) -> Paces:
+        """The paces of the axes seen through the view."""
+        if by_rows(paces):
+            return paces_of((), len(self.dims))
+        if [d for d in self.source if d != 1] == [d for d in self.dims if d != 1]:
+            rest = iter([pace for pace, d in zip(paces, self.source, strict=True) if d != 1])
+            return tuple(0 if d == 1 else next(rest) for d in self.dims)
+        return tuple(map(abs, self.result_strides or paces_of((), len(self.dims))))
+
     def replay(self) -> tuple[Any, ...]:
         """The step as the run time repeats it."""
         return "reshape", self.dims
@@ -213,6 +250,10 @@ class TransposeView(View):
     def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
         """The strides seen through the view."""
         return tuple(strides[axis] for axis in self.perm)
+
+    def paces(self, paces: Paces) -> Paces:
+        """The paces of the axes seen through the view."""
+        return tuple(paces[axis] for axis in self.perm)
 
     def replay(self) -> tuple[Any, ...]:
         """The step as the run time repeats it."""
@@ -242,6 +283,10 @@ class PartView(View):
         """The strides seen through the view."""
         return tuple(2 * stride for stride in strides)
 
+    def paces(self, paces: Paces) -> Paces:
+        """The paces of the axes seen through the view."""
+        return paces
+
     def replay(self) -> tuple[Any, ...]:
         """The step as the run time repeats it."""
         return (self.part,)
@@ -265,6 +310,12 @@ class BroadcastView(View):
         """The strides seen through the view."""
         offset = len(self.dims) - len(self.source)
         own = [0 if a != b else s for a, b, s in zip(self.source, self.dims[offset:], strides, strict=True)]
+        return (0,) * offset + tuple(own)
+
+    def paces(self, paces: Paces) -> Paces:
+        """The paces of the axes seen through the view."""
+        offset = len(self.dims) - len(self.source)
+        own = [0 if a != b else pace for a, b, pace in zip(self.source, self.dims[offset:], paces, strict=True)]
         return (0,) * offset + tuple(own)
 
     def replay(self) -> tuple[Any, ...]:
@@ -294,6 +345,16 @@ class DiagonalView(View):
         ]
         part = emit("gather", x, *indices, axes=self.axes)
         return transpose(part, (*range(1, len(rest) + 1), 0))
+
+    def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
+        """The strides seen through the view."""
+        rest = [stride for axis, stride in enumerate(strides) if axis not in self.axes]
+        return (*rest, sum(strides[axis] for axis in self.axes))
+
+    def paces(self, paces: Paces) -> Paces:
+        """The paces of the axes seen through the view."""
+        rest = [pace for axis, pace in enumerate(paces) if axis not in self.axes]
+        return (*rest, max(paces[axis] for axis in self.axes))
 
     def replay(self) -> tuple[Any, ...]:
         """The step as the run time repeats it."""
@@ -332,6 +393,10 @@ class IndexView(View):
         """The strides seen through the view."""
         return tuple(stride for axis, stride in enumerate(strides) if axis not in self.axes)
 
+    def paces(self, paces: Paces) -> Paces:
+        """The paces of the axes seen through the view."""
+        return tuple(pace for axis, pace in enumerate(paces) if axis not in self.axes)
+
 
 def compose(views: tuple[View, ...], view: View) -> tuple[View, ...]:
     """A chain of views with one more step, in which slices of slices and the like are one step."""
@@ -369,8 +434,20 @@ def _slice_of_slice(outer: SliceView, inner: SliceView) -> SliceView:
     return SliceView(outer.source, tuple(starts), tuple(sizes), tuple(steps), tuple(sorted(dropped)))
 
 
-def reshape_strides(shape: Sequence[int], strides: Strides, new_shape: Sequence[int]) -> Strides | None:
+def _difference(a: Any, b: Any) -> int:
+    return int(a) - int(b)
+
+
+def reshape_strides(
+    shape: Sequence[DimLike],
+    strides: Strides,
+    new_shape: Sequence[DimLike],
+    hint: Callable[[DimLike], int] = int,  # type: ignore[assignment]
+    difference: Callable[[DimLike, DimLike], int] = _difference,
+) -> Strides | None:
     """The strides of a reshape without copying, or None when NumPy has to copy.
+
+    hint: the value of a dim in the traced call. difference: tells which of two dims is larger, by its sign.
 
     Example:
         >>> reshape_strides((4, 6), (6, 1), (2, 2, 6))
@@ -378,41 +455,42 @@ def reshape_strides(shape: Sequence[int], strides: Strides, new_shape: Sequence[
         >>> reshape_strides((4, 6), (1, 4), (24,)) is None
         True
     """
-    if 0 in shape:
-        return contiguous_strides(new_shape)
-    old = [(size, stride) for size, stride in zip(shape, strides, strict=True) if size != 1]
+    if 0 in map(hint, shape):
+        return contiguous_strides(list(map(hint, new_shape)))
+    old = [(size, stride) for size, stride in zip(shape, strides, strict=True) if hint(size) != 1]
     result = [0] * len(new_shape)
     position = 0
     axis = 0
     while axis < len(new_shape):
-        if new_shape[axis] == 1:
+        if hint(new_shape[axis]) == 1:
             axis += 1
             continue
-        size, stride = old[position]
+        have, stride = old[position]
         position += 1
-        have, group = size, [axis]
-        want = new_shape[axis]
-        while have != want:
-            if have < want:
-                if stride != old[position][0] * old[position][1]:
+        want, group = new_shape[axis], [axis]
+        while (sign := difference(have, want)) != 0:
+            if sign < 0:
+                size, following = old[position]
+                if stride != hint(size) * following:
                     return None
-                size, stride = old[position]
-                have *= size
+                have, stride = have * size, following
                 position += 1
             else:
                 axis += 1
                 group.append(axis)
-                want *= new_shape[axis]
+                want = want * new_shape[axis]
         for member in reversed(group):
             result[member] = stride
-            stride *= new_shape[member]
+            stride *= hint(new_shape[member])
         axis += 1
     return tuple(result)
 
 
-def contiguous_strides(shape: Sequence[int]) -> Strides:
-    """Row-major strides in elements."""
+def contiguous_strides(shape: Sequence[int], order: Order = ()) -> Strides:
+    """Strides in elements of an array without gaps; row-major ones where no order is given."""
     strides = [1] * len(shape)
-    for axis in range(len(shape) - 2, -1, -1):
-        strides[axis] = strides[axis + 1] * shape[axis + 1]
+    stride = 1
+    for axis in reversed(order or range(len(shape))):
+        strides[axis] = stride
+        stride *= shape[axis]
     return tuple(strides)

@@ -20,9 +20,11 @@ from tracejit.ir.core import Function, Operand, Value
 from tracejit.ir.dims import Dim, evaluate
 from tracejit.ir.interpreter import interpret
 from tracejit.trace.arguments import Argument, Static, argument_names, classify, enter, normalize_leaf
+from tracejit.trace.axis_order import fits_layout
 from tracejit.trace.calls import enter_callable
 from tracejit.trace.captures import Capture, CaptureTable, freeze
 from tracejit.trace.context import Trace
+from tracejit.trace.foreign import check_alignment, is_foreign
 from tracejit.trace.frames import running_call
 from tracejit.trace.generators import undisturbed
 from tracejit.trace.location import describe, traceback_location
@@ -31,7 +33,7 @@ from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.syntax import rewritten_code
-from tracejit.trace.values import reshape, resolve_dims
+from tracejit.trace.values import reshape, resolve_dims, transpose
 
 __all__ = ["Traced", "flatten_call", "run", "trace"]
 
@@ -87,10 +89,10 @@ class Traced:
         found: list[Any] = [None] * len(self.function.params)
         for argument, leaf in zip(self.arguments, leaves, strict=True):
             if argument.param is not None and argument.same_as is None:
-                found[argument.param] = leaf
+                found[argument.param] = seen_by_program(argument, leaf)
         for capture in self.captures:
             if capture.kind == "array":
-                found[self.capture_param(capture)] = capture.getter()
+                found[self.capture_param(capture)] = seen_by_program(capture, capture.getter())
         return found
 
     def capture_param(self, capture: Capture) -> int:
@@ -98,6 +100,11 @@ class Traced:
         position = capture.position
         assert position is not None
         return position
+
+
+def seen_by_program(source: Argument | Capture, value: Any) -> Any:
+    """The value of a param: of an array whose axes have another order in memory, its transpose."""
+    return value.transpose(source.layout.order) if source.layout.order else value
 
 
 def _leaf_fits(argument: Argument, leaf: Any) -> bool:
@@ -108,8 +115,7 @@ def _leaf_fits(argument: Argument, leaf: Any) -> bool:
         return False
     if argument.kind != "array":
         return True
-    fits_layout = not argument.layout_used or leaf.flags.c_contiguous == argument.contiguous
-    return bool(fits_layout and (leaf.flags.writeable or not argument.written))
+    return fits_layout(argument, leaf) and (leaf.flags.writeable or not argument.written)
 
 
 def bind_function(function: Function, inputs: Sequence[Any], integers: dict[str, int]) -> dict[str, int] | None:
@@ -138,6 +144,9 @@ def flatten_call(
     for position, value in enumerate(args):
         positional.append(_flatten_argument(value, leaves, position in static))
     keywords = [_flatten_argument(value, leaves, key in static) for key, value in kwargs.items()]
+    if any(map(is_foreign, leaves)):
+        check_alignment(leaves)
+        leaves = [normalize_leaf(leaf) for leaf in leaves]
     children = (Tree("tuple", None, tuple(positional)), Tree("dict", tuple(kwargs), tuple(keywords)))
     return leaves, Tree("tuple", None, children)
 
@@ -147,7 +156,7 @@ def _flatten_argument(value: Any, leaves: list[Any], static: bool) -> Tree:
         leaves.append(Static(value))
         return LEAF
     own, tree = flatten(value)
-    leaves.extend(map(normalize_leaf, own))
+    leaves.extend(own)
     return tree
 
 
@@ -224,7 +233,7 @@ def _trace_leaves(
         out_tree = plain_keys(out_tree)
         results, operands = describe_results(root, out_leaves, arguments, captures.captures)
         written = _written(arguments, captures.captures)
-        finals = [canonical(source.storage.value, source.value) for source in written]
+        finals = [_final(source) for source in written]
         function, params = finish(root, [*operands, *finals], name, [source.value for source in written])
     for source in [*arguments, *captures.captures]:
         _settle(source, params)
@@ -246,6 +255,12 @@ def plain_keys(tree: Tree) -> Tree:
 def _written(arguments: Sequence[Argument], captures: Sequence[Capture]) -> list[Any]:
     sources: list[Any] = [*arguments, *captures]
     return [source for source in sources if source.storage is not None and source.storage.written]
+
+
+def _final(source: Any) -> Operand:
+    """The final value of a written array, as the program sees it."""
+    value, order = source.storage.value, source.layout.order
+    return canonical(transpose(value, order) if order else value, source.value)
 
 
 def canonical(value: Operand, param: Operand) -> Operand:

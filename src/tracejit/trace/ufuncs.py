@@ -13,8 +13,10 @@ from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import Tracer
 from tracejit.trace.dtypes import BOOL, INT64, DType, loop_dtypes
+from tracejit.trace.foreign import is_foreign
 from tracejit.trace.inputs import Input, as_array, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.registry import call, implements
+from tracejit.trace.result_order import elementwise_order
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.size_arithmetic import size_arithmetic
 from tracejit.trace.values import (
@@ -141,7 +143,11 @@ def _wrapped(ufunc: np.ufunc, inputs: tuple[Any, ...], results: Results) -> Any:
     weak = not any(isinstance(value, (NumpyValue, np.ndarray, list, tuple)) for value in inputs)
     if weak:
         return _map(TracedScalar, results)
-    return _map(wrap, results)
+    if isinstance(results, tuple):
+        order = elementwise_order(inputs, results[0].type.dims)
+        return tuple([wrap(result, order) for result in results])
+    dims = results.type.dims
+    return wrap(results, elementwise_order(inputs, dims)) if len(dims) > 1 else wrap(results)
 
 
 def _map(function: Callable[[Operand], Any], results: Results) -> Any:
@@ -252,18 +258,22 @@ def _apply_with_keywords(
     parts = results if isinstance(results, tuple) else (results,)
     targets = outs or (None,) * len(parts)
     done = tuple(
-        _deliver(ufunc, inputs, part, target, where, casting) for part, target in zip(parts, targets, strict=True)
+        _deliver(ufunc, inputs, part, target, where, casting, order)
+        for part, target in zip(parts, targets, strict=True)
     )
     return done if isinstance(results, tuple) else done[0]
 
 
-def _deliver(ufunc: np.ufunc, inputs: tuple[Any, ...], part: Operand, target: Any, where: Any, casting: str) -> Any:
+def _deliver(
+    ufunc: np.ufunc, inputs: tuple[Any, ...], part: Operand, target: Any, where: Any, casting: str, order: str
+) -> Any:
     if target is None:
         if where is True:
-            return wrap(part)
+            return wrap(part, elementwise_order(inputs, part.type.dims, order))
         mask = truth(operand_of(where))
         dims = broadcast_dims([part.type.dims, mask.type.dims]) or ()
-        return wrap(select(match(mask, dims), match(part, dims), emit("empty", dtype=part.type.dtype, dims=dims)))
+        result = select(match(mask, dims), match(part, dims), emit("empty", dtype=part.type.dtype, dims=dims))
+        return wrap(result, elementwise_order((*inputs, where), dims, order))
     return write_out(ufunc, inputs, part, target, where, casting)
 
 
@@ -311,7 +321,7 @@ def binary_operator(ufunc: np.ufunc, left: Any, right: Any) -> Any:
     if ufunc in (np.equal, np.not_equal) and (other is None or isinstance(other, str)):
         this = left if isinstance(left, Tracer) else right
         return wrap(full(literal(ufunc is np.not_equal, BOOL), this.dims))
-    if hasattr(other, "__array__") and getattr(other, "__array_ufunc__", True) is not None:
+    if is_foreign(other) and getattr(other, "__array_ufunc__", True) is not None:
         return apply_ufunc(ufunc, (left, right))
     return NotImplemented
 

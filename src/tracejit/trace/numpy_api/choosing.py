@@ -8,12 +8,14 @@ import numpy as np
 
 from tracejit.ir.dims import product
 from tracejit.trace.array import TracedArray, new_array, wrap
+from tracejit.trace.axis_order import columns
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, FLOAT64, INT64, result_type
 from tracejit.trace.inputs import as_array, describe_input, materialize, operand_of, raise_as_numpy, stand_in
 from tracejit.trace.numpy_api.common import NO_VALUE, given, in_range, left_to_numpy, ufunc
 from tracejit.trace.registry import call, implements
+from tracejit.trace.result_order import elementwise_order, is_by_columns
 from tracejit.trace.scalar import SymbolicBool, to_number
 from tracejit.trace.ufuncs import broadcast_operands, write_out
 from tracejit.trace.values import (
@@ -46,7 +48,8 @@ def where(condition: Any, x: Any = NO_VALUE, y: Any = NO_VALUE) -> Any:
     a, b = (materialize(content, loop) for _, content in described)
     mask = truth(operand_of(condition))
     mask, a, b = broadcast_operands(np.where, (condition, x, y), [mask, a, b])
-    return new_array(select(mask, a, b))
+    result = select(mask, a, b)
+    return new_array(result, order=elementwise_order((condition, x, y), result.type.dims))
 
 
 @implements(np.clip)
@@ -84,7 +87,9 @@ def clip(
     operands = [materialize(content, loop) for _, content in described]
     x, lower, upper = broadcast_operands(np.clip, (a, low, high), operands)
     value = emit("minimum", emit("maximum", x, lower), upper)
-    return write_out(np.clip, (a, low, high), value, out) if given(out) else wrap(value)
+    if given(out):
+        return write_out(np.clip, (a, low, high), value, out)
+    return wrap(value, elementwise_order((a, low, high), value.type.dims))
 
 
 def _clip_by_parts(a: Any, low: Any, high: Any, out: Any, keywords: dict[str, Any]) -> Any:
@@ -107,7 +112,7 @@ def np_select(condlist: Any, choicelist: Any, default: Any = 0) -> TracedArray:
     result = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
         result = where(condition, choice, result)
-    return as_array(result)
+    return call("copy", as_array(result))  # type: ignore[no-any-return]
 
 
 @implements(np.choose)
@@ -211,11 +216,12 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
     """``np.nan_to_num``."""
     source = operand_of(x)
     dtype = source.type.dtype
+    order = elementwise_order((x,), source.type.dims)
     if dtype.kind not in "fc":
-        return wrap(source)
+        return wrap(source, order)
     if dtype.kind == "c":
         parts = [nan_to_num(wrap(emit(part, source)), True, nan, posinf, neginf) for part in ("real", "imag")]
-        result = wrap(emit("complex", *(operand_of(part) for part in parts)))
+        result = wrap(emit("complex", *(operand_of(part) for part in parts)), order)
         if not copy and isinstance(x, TracedArray):
             call("assign", x, result)
         return result
@@ -228,7 +234,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
     if not copy and isinstance(x, TracedArray):
         call("assign", x, result)
         return x
-    return wrap(operand_of(result))
+    return wrap(operand_of(result), order)
 
 
 @implements(np.result_type)
@@ -299,18 +305,22 @@ def np_round(a: Any, decimals: Any = 0, out: Any = None) -> Any:
     kind = x.type.dtype.kind
     if kind == "b" and decimals != 0:
         raise_as_numpy(np.round, wrap(x), decimals)
+    kept = elementwise_order((a,), x.type.dims)
+    by_columns = columns(x.rank) if kept and is_by_columns(as_array(a)) else ()  # of what is scaled
     if kind in "iu":
         if decimals < 0:
             x = cast(operand_of(np_round(wrap(cast(x, FLOAT64)), decimals)), x.type.dtype)
-        return wrap(x) if out is None else write_out(np.round, (a,), x, out)
+        return wrap(x, kept) if out is None else write_out(np.round, (a,), x, out)
     if kind == "c":
         parts = [operand_of(np_round(wrap(emit(part, x)), decimals)) for part in ("real", "imag")]
-        return wrap(emit("complex", *parts)) if out is None else write_out(np.round, (a,), emit("complex", *parts), out)
+        x = emit("complex", *parts)
+        return wrap(x, by_columns) if out is None else write_out(np.round, (a,), x, out)
     if decimals == 0:
         return ufunc(np.rint, a, out=out)
     factor = float(10 ** abs(decimals))
     forward, back = (np.multiply, np.divide) if decimals > 0 else (np.divide, np.multiply)
-    return ufunc(back, ufunc(np.rint, ufunc(forward, a, factor)), factor, out=out)
+    result = ufunc(back, ufunc(np.rint, ufunc(forward, a, factor)), factor, out=out)
+    return wrap(operand_of(result), by_columns) if out is None and x.rank > 1 else result
 
 
 @implements(np.fix)

@@ -13,6 +13,7 @@ from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike
 from tracejit.trace.array import TracedArray, wrap
+from tracejit.trace.axis_order import Order, joint_order, normal
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, INT64, DType, result_type
 from tracejit.trace.inputs import as_array, as_value, describe_input, materialize, operand_of, raise_as_numpy
@@ -225,7 +226,20 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, dtype: Any = 
         raise_as_numpy(np.einsum, subscripts, *arrays, dtype=dtype, casting=casting)
     promoted, _ = _promoted(values, dtype)
     value = contract(list(zip(promoted, inputs, strict=True)), output, np.einsum, (subscripts, *arrays))
+    if out is None and len(output) > 1:
+        return wrap(value, _einsum_order(arrays, inputs, output))
     return _finish(np.einsum, operands, value, out, kwargs.get("casting", "same_kind") if out is not None else "safe")
+
+
+def _einsum_order(arrays: list[TracedArray], inputs: list[Labels], output: Labels) -> Order:
+    """The order of the result: NumPy goes through the output's labels, then through those that are summed."""
+    labels = [*output, *dict.fromkeys(label for own in inputs for label in own if label not in output)]
+    paces = []
+    for array, own in zip(arrays, inputs, strict=True):
+        found = dict(zip(own, array.paces(), strict=True))
+        paces.append([found.get(label, 0) for label in labels])
+    order = joint_order(paces) or range(len(labels))
+    return normal([axis for axis in order if axis < len(output)])
 
 
 def _from_sublists(operands: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -10,12 +10,14 @@ import numpy as np
 from tracejit.ir.core import Operand, Value
 from tracejit.ir.dims import DimLike, product
 from tracejit.trace.array import TracedArray, new_array, wrap
+from tracejit.trace.axis_order import Order, columns
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, INT64
 from tracejit.trace.inputs import as_array, as_value, operand_of, raise_as_numpy
 from tracejit.trace.numpy_api.common import axis_index, in_range, left_to_numpy, ufunc
 from tracejit.trace.registry import call, implements
+from tracejit.trace.result_order import indexed_order, is_by_columns
 from tracejit.trace.scalar import as_dim, python_size
 from tracejit.trace.values import (
     Dims,
@@ -98,7 +100,14 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
         parts.append(slice_axis(x, position, start, place - start))
         start = place + 1
     parts.append(slice_axis(x, position, start, size - start))
-    return new_array(parts[0] if len(parts) == 1 else emit("concatenate", *parts, axis=position))
+    result = parts[0] if len(parts) == 1 else emit("concatenate", *parts, axis=position)
+    by_place = isinstance(obj, (list, tuple, np.ndarray, TracedArray))
+    return new_array(result, order=indexed_order(array, (position,)) if by_place else _filled_order(array))
+
+
+def _filled_order(array: TracedArray) -> Order:
+    """The order of a new array that NumPy fills with parts of another one."""
+    return columns(array.ndim) if array.ndim > 1 and is_by_columns(array) else ()
 
 
 def _sortable(place: DimLike, concrete: Any) -> Any:
@@ -130,8 +139,8 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     if single:
         place = wrapped[0]
         pieces = [slice_axis(x, position, 0, place), new, slice_axis(x, position, place, size - place)]
-        return new_array(emit("concatenate", *pieces, axis=position))
-    return new_array(_interleaved(x, new, wrapped, position))
+        return new_array(emit("concatenate", *pieces, axis=position), order=_filled_order(array))
+    return new_array(_interleaved(x, new, wrapped, position), order=_filled_order(array))
 
 
 def python_shape(dims: Dims) -> str:

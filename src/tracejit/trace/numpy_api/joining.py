@@ -11,15 +11,17 @@ import numpy as np
 
 from tracejit.ir.dims import DimLike
 from tracejit.trace.array import TracedArray, new_array
+from tracejit.trace.axis_order import columns
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import current_trace
 from tracejit.trace.creation import as_dtype
 from tracejit.trace.inputs import as_array, describe_input, raise_as_numpy
 from tracejit.trace.numpy_api.common import axis_index, given, left_to_numpy
 from tracejit.trace.registry import call, implements, implements_named
+from tracejit.trace.result_order import appended_order, is_by_columns
 from tracejit.trace.scalar import SymbolicInt, as_dim, python_size
 from tracejit.trace.ufuncs import write_out
-from tracejit.trace.values import cast, emit, expand, reshape, resolve_dims, size_of
+from tracejit.trace.values import cast, emit, reshape, resolve_dims, size_of
 
 __all__: list[str] = []
 
@@ -54,7 +56,7 @@ def concatenate(
     value = operands[0] if len(operands) == 1 else emit("concatenate", *operands, axis=position)
     if given(out):
         return write_out(np.concatenate, (parts, axis), value, out, True, casting)  # type: ignore[no-any-return]
-    return new_array(value)
+    return new_array(value, order=appended_order(parts))
 
 
 def _strong(kind: Any, part: TracedArray) -> Any:
@@ -90,7 +92,7 @@ def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, cas
         if part.ndim != parts[0].ndim or not all(map(sizes.require_equal, part.dims, parts[0].dims)):
             raise ValueError("all input arrays must have the same shape")
     position = axis_index(axis, parts[0].ndim + 1)
-    rows = [new_array(expand(part.operand(), (position,))) for part in parts]
+    rows = [call(np.expand_dims, part, position) for part in parts]
     return concatenate(rows, position, out, dtype=dtype, casting=casting)
 
 
@@ -266,10 +268,11 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Tr
     if not _is_simple_pad(x, pad_width, mode, kwargs):
         return call("numpy source", np.pad, array, pad_width, mode, **kwargs)  # type: ignore[no-any-return]
     widths = _pairs(pad_width, x.ndim)
+    order = columns(x.ndim) if is_by_columns(x) else ()
     values = _pairs(kwargs.get("constant_values", 0), x.ndim)
     for axis, (width, value) in enumerate(zip(widths, values, strict=True)):
         x = _padded(x, axis, tuple(as_dim(w) for w in width), mode, value)
-    return new_array(x.operand())
+    return new_array(x.operand(), order=order)
 
 
 _PAD_MODES = ("constant", "edge", "wrap", "reflect", "symmetric")  # the others are NumPy's own code

@@ -12,6 +12,7 @@ from tracejit.trace.constants import constant_value
 from tracejit.trace.creation import as_dtype
 from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
 from tracejit.trace.registry import call, implements
+from tracejit.trace.result_order import has_order, is_by_columns, kept_order
 from tracejit.trace.scalar import to_number
 from tracejit.trace.storage import contiguous_strides
 from tracejit.trace.values import cast
@@ -36,15 +37,17 @@ def astype(
         raise_as_numpy(lambda value: value.astype(target, casting=casting), x)
     if isinstance(x, TracedScalar):
         return TracedScalar(cast(x.operand(), target))
-    if not copy and target == x.dtype:
+    if not copy and target == x.dtype and has_order(x, order):
         return x
-    return new_array(cast(x.operand(), target))
+    return new_array(cast(x.operand(), target), order=kept_order(x, order))
 
 
 @implements("copy")
 def copy(x: Any, order: str = "C") -> Any:
     """``ndarray.copy``."""
-    return new_array(x.operand()) if isinstance(x, TracedArray) else TracedScalar(x.operand())
+    if isinstance(x, TracedScalar):
+        return TracedScalar(x.operand())
+    return new_array(x.operand(), order=kept_order(x, order))
 
 
 @implements("flatten")
@@ -103,6 +106,12 @@ class Flags:
 def flags(x: Any) -> Flags:
     """``ndarray.flags``."""
     return Flags(as_array(x))
+
+
+@implements(np.isfortran)
+def isfortran(a: Any) -> bool:
+    """``np.isfortran``."""
+    return is_by_columns(as_array(a))
 
 
 @implements("tolist")

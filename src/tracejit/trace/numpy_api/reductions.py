@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from tracejit.trace.dtypes import BOOL, INT64, DType, sum_dtype
 from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
 from tracejit.trace.numpy_api.common import NO_VALUE, axis_index, given, reduced_axes, ufunc
 from tracejit.trace.registry import implements
+from tracejit.trace.result_order import reduced_order
 from tracejit.trace.scalar import SymbolicInt, as_dim, to_number
 from tracejit.trace.selecting import require_filled
 from tracejit.trace.ufuncs import write_out
@@ -43,11 +44,15 @@ def reduce_operand(name: str, x: Operand, axes: tuple[int, ...], keepdims: bool 
     return expand(result, axes) if keepdims and axes else result
 
 
-def deliver(function: Any, result: Operand, out: Any, args: tuple[Any, ...], **keywords: Any) -> Any:
-    """A reduction's result: written into ``out=``, or a new array or NumPy scalar."""
+def deliver(
+    function: Any, result: Operand, out: Any, args: tuple[Any, ...], axes: Sequence[int] | None = None, **keywords: Any
+) -> Any:
+    """A reduction's result: written into ``out=``, or a new array or NumPy scalar. axes: what was reduced."""
     if given(out):
         return write_out(partial(function, **keywords), args, result, out, True, "unsafe")
-    return wrap(result)
+    if axes is None or len(result.type.dims) < 2:
+        return wrap(result)
+    return wrap(result, reduced_order(args[0], axes, keywords.get("keepdims") is True))
 
 
 def masked(x: Operand, where: Any, neutral: Any) -> Operand:
@@ -99,7 +104,7 @@ def _sum_like(name: str, combine: np.ufunc, neutral: int) -> Callable[..., Any]:
         else:
             result = reduce_operand(name, x, axes, bool(given(keepdims) and keepdims))
         result = _with_initial(combine, result, initial)
-        return deliver(np.sum if combine is np.add else np.prod, result, out, (a,), axis=axis, keepdims=keepdims)
+        return deliver(np.sum if combine is np.add else np.prod, result, out, (a,), axes, axis=axis, keepdims=keepdims)
 
     return function
 
@@ -178,7 +183,7 @@ def _extreme(name: str, combine: np.ufunc, largest: bool) -> Callable[..., Any]:
         else:
             result = reduce_operand(name, x, axes, keep)
         found = _with_initial(combine, result, initial)
-        return deliver(np.max if largest else np.min, found, out, (a,), axis=axis, keepdims=keepdims)
+        return deliver(np.max if largest else np.min, found, out, (a,), axes, axis=axis, keepdims=keepdims)
 
     return function
 
@@ -216,7 +221,7 @@ def _quantifier(name: str, neutral: bool) -> Callable[..., Any]:
         x = masked(truth(operand_of(a)), where, neutral)
         axes = reduced_axes(axis, x.rank)
         result = reduce_operand(name, x, axes, bool(given(keepdims) and keepdims))
-        return deliver(np.all if neutral else np.any, result, out, (a,), axis=axis, keepdims=keepdims)
+        return deliver(np.all if neutral else np.any, result, out, (a,), axes, axis=axis, keepdims=keepdims)
 
     return function
 
@@ -232,7 +237,8 @@ _COUNTS_IN_PYTHON = isinstance(np.count_nonzero(np.ones(1)), int)  # depends on 
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     """``np.count_nonzero``."""
     x = cast(truth(operand_of(a)), INT64)
-    count = wrap(reduce_operand("reduce_sum", x, reduced_axes(axis, x.rank), keepdims))
+    axes = reduced_axes(axis, x.rank)
+    count = wrap(reduce_operand("reduce_sum", x, axes, keepdims), reduced_order(a, axes, keepdims))
     return to_number(count, int) if axis is None and not keepdims and _COUNTS_IN_PYTHON else count
 
 
@@ -266,7 +272,7 @@ def mean(
     if given(where) and where is not True and not keep:
         count = wrap(_drop(operand_of(count), axes))
     average = cast(operand_of(ufunc(np.divide, wrap(total), count)), final)
-    return deliver(np.mean, average, out, (a,), axis=axis, keepdims=keepdims)
+    return deliver(np.mean, average, out, (a,), axes, axis=axis, keepdims=keepdims)
 
 
 def _drop(x: Operand, axes: tuple[int, ...]) -> Operand:
@@ -321,7 +327,7 @@ def var(
     total = reduce_operand("reduce_sum", masked(cast(operand_of(squares), final), where, 0), axes, True)
     freedom = ufunc(np.maximum, ufunc(np.subtract, count, ddof), 0)
     result = cast(operand_of(ufunc(np.divide, wrap(total), freedom)), final)
-    return deliver(np.var, result if keep else _drop(result, axes), out, (a,), axis=axis, keepdims=keepdims)
+    return deliver(np.var, result if keep else _drop(result, axes), out, (a,), axes, axis=axis, keepdims=keepdims)
 
 
 @implements(np.std)
@@ -339,7 +345,8 @@ def std(
 ) -> Any:
     """``np.std``."""
     variance = var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction)
-    return deliver(np.std, operand_of(ufunc(np.sqrt, variance)), out, (a,), axis=axis, keepdims=keepdims)
+    axes = reduced_axes(axis, operand_of(a).rank)
+    return deliver(np.std, operand_of(ufunc(np.sqrt, variance)), out, (a,), axes, axis=axis, keepdims=keepdims)
 
 
 # ------------------------------------------------------------------------------------------------------ argmax, argmin
@@ -400,7 +407,7 @@ def _cumulative(name: str, combine: np.ufunc) -> Callable[..., Any]:
         result = emit(name, cast(x, loop), axis=position)
         if given(out):
             return write_out(numpy_function, (a,), result, out, True, "unsafe")
-        return new_array(result)
+        return new_array(result, order=() if len(result.type.dims) < 2 else reduced_order(a, ()))
 
     return function
 

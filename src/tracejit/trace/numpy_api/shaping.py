@@ -21,8 +21,9 @@ from tracejit.trace.inputs import as_array, as_value, operand_of, raise_as_numpy
 from tracejit.trace.numpy_api.common import axes_tuple, axis_index, in_range, left_to_numpy
 from tracejit.trace.numpy_api.reshaping import target_dims
 from tracejit.trace.registry import call, creates, implements
+from tracejit.trace.result_order import elementwise_order, is_by_columns, kept_order, memory_order
 from tracejit.trace.scalar import TracedNumber, as_dim, python_size
-from tracejit.trace.storage import BroadcastView, DiagonalView, ReshapeView, contiguous_strides
+from tracejit.trace.storage import BroadcastView, DiagonalView, ReshapeView
 from tracejit.trace.ufuncs import write_out
 from tracejit.trace.values import (
     Dims,
@@ -71,7 +72,7 @@ def np_reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None
     array = as_array(a)
     dims = target_dims(array, shape)
     if order == "A":
-        order = "F" if _is_column_major(array) else "C"
+        order = "F" if is_by_columns(array) else "C"
     if order == "F":
         flipped = transposed(array, tuple(reversed(range(array.ndim))))
         turned = flipped.reshaped(tuple(reversed(dims)))
@@ -86,31 +87,12 @@ def ravel(a: Any, order: str = "C") -> TracedArray:
     """``np.ravel``."""
     array = as_array(a)
     if order == "K":
-        array = transposed(array, _memory_order(array))
-    elif order == "F" or (order == "A" and _is_column_major(array)):
+        array = transposed(array, memory_order(array) or tuple(range(array.ndim)))
+    elif order == "F" or (order == "A" and is_by_columns(array)):
         array = transposed(array, tuple(reversed(range(array.ndim))))
     elif order not in ("A", "C"):
         raise_as_numpy(np.ravel, array, order=order)
     return array.reshaped((size_of(array.dims),))
-
-
-def _hint_strides(array: TracedArray) -> tuple[int, ...]:
-    """The strides of the traced call; those of a new array where they are unknown."""
-    return array.memory_strides() or contiguous_strides(array.hint_shape())
-
-
-def _is_column_major(array: TracedArray) -> bool:
-    """Whether elements lie in memory in Fortran's order and not in C's."""
-    shape = array.hint_shape()
-    sizes = [(size, stride) for size, stride in zip(shape, _hint_strides(array), strict=True) if size != 1]
-    columns = contiguous_strides([size for size, _ in reversed(sizes)])[::-1]
-    return len(sizes) > 1 and 0 not in shape and tuple(stride for _, stride in sizes) == tuple(columns)
-
-
-def _memory_order(array: TracedArray) -> tuple[int, ...]:
-    """The axes in the order in which memory steps through them, the longest steps first."""
-    strides = _hint_strides(array)
-    return tuple(sorted(range(array.ndim), key=lambda axis: -abs(strides[axis])))
 
 
 @implements(np.transpose)
@@ -361,7 +343,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> TracedArray:
     value = array.operand()
     for amount, position in zip(shifts, axes, strict=True):
         value = _rolled_by(value, amount, axis_index(position, array.ndim))
-    return new_array(value)
+    return new_array(value, order=kept_order(array))
 
 
 def _rolled_by(x: Operand, shift: Any, axis: int) -> Operand:
@@ -435,20 +417,22 @@ def tile(A: Any, reps: Any) -> TracedArray:
     axes = tuple(2 * k + 1 for k in range(rank))
     wide = tuple(d for pair in zip(counts, own, strict=True) for d in pair)
     value = emit("broadcast", x, dims=wide, axes=axes) if rank else x
-    return new_array(reshape(value, tuple(c * d for c, d in zip(counts, own, strict=True))))
+    order = kept_order(array) if rank == array.ndim and all(c == 1 for c in counts) else ()
+    return new_array(reshape(value, tuple(c * d for c, d in zip(counts, own, strict=True))), order=order)
 
 
 # --------------------------------------------------------------------------------------------- triangles and diagonals
 
 
 def _triangle(m: Any, k: Any, lower: bool) -> TracedArray:
-    array = make_array(m)
+    array = make_array(m, copy=False)
     x = array.operand()
     if x.rank == 1:  # NumPy repeats a vector to a square matrix
         x = broadcast_to(x, (x.type.dims[0], x.type.dims[0]))
     dims = x.type.dims
     keep = diagonal_mask(dims[-2:], as_dim(k), "le" if lower else "ge")
-    return new_array(select(broadcast_to(keep, dims), x, literal(0, x.type.dtype)))
+    order = elementwise_order((new_array(keep), array), dims)
+    return new_array(select(broadcast_to(keep, dims), x, literal(0, x.type.dtype)), order=order)
 
 
 @implements(np.tril)

@@ -93,7 +93,8 @@ def _nan_extreme(function: Any, reduction: Callable[..., Any], neutral: float) -
         result = reduction(clean, axis=axis, keepdims=keepdims, **kwargs)
         if nan is not None:
             nothing = call(np.all, nan, axis=axis, keepdims=keepdims)
-            result = wrap(operand_of(call(np.where, nothing, clean.dtype.type(np.nan), result)))
+            found = call(np.where, nothing, clean.dtype.type(np.nan), result)
+            result = wrap(found.operand(), found.order())
         return result if out is None else ufunc(np.positive, result, out=out)
 
 

@@ -25,6 +25,7 @@ from tracejit.trace.inputs import as_array, describe_input, materialize, operand
 from tracejit.trace.numpy_api.common import NO_VALUE, axis_index, given, reduced_axes
 from tracejit.trace.numpy_api.reductions import masked_where
 from tracejit.trace.registry import call, implements
+from tracejit.trace.result_order import reduced_order
 from tracejit.trace.selecting import require_filled
 from tracejit.trace.ufuncs import apply_ufunc, rule_of, write_out
 from tracejit.trace.values import (
@@ -55,9 +56,11 @@ def ufunc_outer(ufunc: np.ufunc, left: Any, right: Any, **kwargs: Any) -> Any:
     if ufunc.nin != 2:
         raise ValueError("outer product only supported for binary functions")
     x, y = operand_of(left), operand_of(right)
-    if x.type.dims and y.type.dims:
-        x = reshape(x, (*x.type.dims, *(1,) * len(y.type.dims)))
-    return apply_ufunc(ufunc, (wrap(x), wrap(y)), **kwargs)
+    if not x.type.dims or not y.type.dims:
+        return apply_ufunc(ufunc, (wrap(x), wrap(y)), **kwargs)
+    first, second = as_array(left), as_array(right)
+    wide = call(np.expand_dims, first, tuple(range(first.ndim, first.ndim + second.ndim)))
+    return apply_ufunc(ufunc, (wide, second), **kwargs)
 
 
 # ------------------------------------------------------------------------------------------------------------ dtypes
@@ -131,7 +134,7 @@ def ufunc_reduce(
         found = expand(found, axes) if keepdims else found
     if given(out):
         return write_out(partial(ufunc.reduce, axis=axis), (array,), found, out, casting="unsafe")
-    return wrap(found)
+    return wrap(found, reduced_order(array, axes, keepdims) if found.rank > 1 else ())
 
 
 def _reduced(
@@ -244,7 +247,7 @@ def ufunc_accumulate(ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = No
         found = _accumulated(ufunc, x, position, loop)
     if given(out):
         return write_out(partial(ufunc.accumulate, axis=axis), (array,), found, out, casting="unsafe")
-    return new_array(found)
+    return new_array(found, order=reduced_order(array, ()))
 
 
 def _accumulated(ufunc: np.ufunc, x: Operand, axis: int, loop: DType) -> Operand:
