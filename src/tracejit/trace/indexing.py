@@ -93,8 +93,9 @@ def _clean(item: Any) -> Any:
         return np.asarray(bool(item))
     if isinstance(item, np.ndarray) and item.dtype == BOOL:
         return item
-    if isinstance(item, (list, np.ndarray)):
-        return as_array(item) if contains_tracer(item) else _clean_array(np.asarray(item), isinstance(item, list))
+    if isinstance(item, (list, tuple, np.ndarray)):
+        listed = not isinstance(item, np.ndarray)
+        return as_array(item) if contains_tracer(item) else _clean_array(np.asarray(item), listed)
     if isinstance(item, Tracer):
         return item
     if hasattr(item, "__index__"):

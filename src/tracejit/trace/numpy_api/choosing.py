@@ -284,8 +284,14 @@ def angle(z: Any, deg: bool = False) -> Any:
 @implements(np.sinc)
 def sinc(x: Any) -> Any:
     """``np.sinc``."""
-    y = ufunc(np.multiply, np.pi, where(ufunc(np.equal, x, 0), 1.0e-20, x))
+    scaled = ufunc(np.multiply, np.pi, x)
+    dtype = operand_of(scaled).type.dtype
+    least = np.finfo(dtype).eps if dtype.kind == "f" else 1e-20
+    y = where(ufunc(np.equal, scaled, 0), least, scaled)
     return ufunc(np.divide, ufunc(np.sin, y), y)
+
+
+_MOST_DECIMALS = 308  # 10 to more is infinite
 
 
 @implements(np.round, np.around)
@@ -304,7 +310,7 @@ def np_round(a: Any, decimals: Any = 0, out: Any = None) -> Any:
         return wrap(emit("complex", *parts)) if out is None else write_out(np.round, (a,), emit("complex", *parts), out)
     if decimals == 0:
         return ufunc(np.rint, a, out=out)
-    factor = float(10 ** abs(decimals))
+    factor = float(10 ** abs(decimals)) if abs(decimals) <= _MOST_DECIMALS else np.inf
     forward, back = (np.multiply, np.divide) if decimals > 0 else (np.divide, np.multiply)
     return ufunc(back, ufunc(np.rint, ufunc(forward, a, factor)), factor, out=out)
 
