@@ -40,7 +40,7 @@ def check_expressions(
             problems = problems or [f"together: {actual.error!r}"]
         else:
             for (expression, expected), result in zip(good, actual.result, strict=True):
-                own = Outcome(result, None, expected.given, expected.arguments)
+                own = Outcome(result, None, actual.given, actual.arguments)
                 problems += _compared(expression, own, expected, ulps, text)
     assert not problems, f"{len(problems)} differ:\n" + "\n".join(problems[:40])
 

@@ -99,11 +99,14 @@ def full_array(
     shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None
 ) -> TracedArray:
     """``np.full``."""
-    value = make_array(fill_value)
-    return _full(value, as_dtype(dtype, value.dtype), shape_dims(shape))
+    value = fill_value if isinstance(fill_value, _WEAK) else make_array(fill_value)
+    return _full(value, as_dtype(dtype, kind_dtype(describe_input(value)[0])), shape_dims(shape))
 
 
-def _full(value: TracedArray, dtype: DType, dims: Dims) -> TracedArray:
+_WEAK = (int, float, complex, PythonNumber)  # checked against the dtype of the array that they fill
+
+
+def _full(value: Any, dtype: DType, dims: Dims) -> TracedArray:
     result = new_array(emit("empty", dtype=dtype, dims=dims))
     call("assign", result, value)
     return result
@@ -140,7 +143,8 @@ def full_like(
     a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any
 ) -> Any:
     """``np.full_like``."""
-    return _full(make_array(fill_value), *_like(a, dtype, shape))
+    value = fill_value if isinstance(fill_value, _WEAK) else make_array(fill_value)
+    return _full(value, *_like(a, dtype, shape))
 
 
 @creates(np.eye)

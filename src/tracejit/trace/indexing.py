@@ -20,7 +20,15 @@ from tracejit.trace.base import Tracer
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, INT64
-from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
+from tracejit.trace.inputs import (
+    as_array,
+    contains_tracer,
+    describe_input,
+    materialize,
+    operand_of,
+    raise_as_numpy,
+    stored_operand,
+)
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber, as_dim
@@ -432,11 +440,12 @@ def assign(view: TracedArray, value: Any) -> None:
 
 def _converted(x: TracedArray, value: Any, dims: Dims) -> Operand:
     """The value to store, in the dtype of x and with these dims."""
+    if not dims and isinstance(value, (list, tuple)):
+        np.zeros(1, x.dtype)[0] = [1] * len(value)  # NumPy's error, if it is one in this version
     try:
-        _, content = describe_input(value)
+        operand = stored_operand(value, x.dtype)
     except NotImplementedError:
-        content = _stored_as(x, value)
-    operand = materialize(content, x.dtype)
+        operand = _stored_as(x, value)
     own = operand.type.dims
     while len(own) > len(dims) and current_trace().sizes.decide(own[0] - 1, "== 0"):
         own = own[1:]

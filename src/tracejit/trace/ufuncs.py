@@ -211,7 +211,8 @@ def _compute(
         raise_as_numpy(ufunc, *inputs, casting=casting, **keywords)
     for out, result in zip(outs, dtypes[ufunc.nin :], strict=False):
         if isinstance(out, TracedArray) and not np.can_cast(result, out.dtype, casting):  # type: ignore[arg-type]
-            raise_as_numpy(ufunc, *inputs, out=outs, casting=casting)
+            keywords = {} if dtype is None else {"dtype": dtype}
+            raise_as_numpy(ufunc, *inputs, out=outs, casting=casting, **keywords)
     if int in kinds and (answer := _of_huge_numbers(ufunc, inputs, described, dtypes[0])) is not None:
         return answer
     operands = [materialize(value, d) for (_, value), d in zip(described, dtypes, strict=False)]
@@ -255,9 +256,11 @@ def _compare_outside(ufunc: np.ufunc, described: list[Input], dtype: DType) -> O
         return None
     limits = np.iinfo(dtype)
     for position, (kind, value) in enumerate(described):
-        if kind is int and type(value) is int and not limits.min <= value <= limits.max:
+        if kind is not int or not isinstance(value, (int, SymbolicInt)):
+            continue
+        above = bool(value > int(limits.max))
+        if above or value < int(limits.min):
             other = operand_of_input(described[1 - position])
-            above = value > limits.max
             answer = bool(ufunc(1, 2) if above == (position == 1) else ufunc(2, 1))
             return full(literal(answer, BOOL), other.type.dims)
     return None

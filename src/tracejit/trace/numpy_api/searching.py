@@ -33,6 +33,8 @@ def searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
         raise ValueError(_wrong_rank(x.rank))
     if sorter is not None:
         x = operand_of(call(np.take, wrap(x), sorter))
+    if type(wanted) is int and loop.kind in "iu" and not np.iinfo(loop).min <= wanted <= np.iinfo(loop).max:
+        x, loop, wanted = cast(x, FLOAT64), FLOAT64, np.inf if wanted > 0 else -np.inf  # it is beyond all elements
     return wrap(emit("search", x, materialize(wanted, loop), side=side, batch=0))
 
 
