@@ -191,6 +191,8 @@ def _outputs(ufunc: np.ufunc, out: Any) -> tuple[Any, ...]:
     if out is None:
         return ()
     outs = out if isinstance(out, tuple) else (out,)
+    if len(outs) != ufunc.nout and isinstance(out, tuple):
+        raise ValueError("The 'out' tuple must have exactly one entry per ufunc output")
     return () if all(o is None for o in outs) else outs
 
 
@@ -335,13 +337,15 @@ def write_out(
             raise TypeError("return arrays must be of ArrayType")
         out = as_array(out)
     default = casting == ("same_kind" if isinstance(function, np.ufunc) else "unsafe")
-    keywords = {} if default or casting == "same_kind" else {"casting": casting}
+    keywords: dict[str, Any] = {} if default or casting == "same_kind" else {"casting": casting}
     if not out.writeable:
         raise ValueError("output array is read-only")
     if not np.can_cast(part.type.dtype, out.dtype, casting):  # type: ignore[arg-type]
         raise_as_numpy(function, *inputs, out=out, **keywords)
     mask = None if where is True else truth(operand_of(where))
     dims = resolve_dims(out.dims)
+    if mask is not None:
+        keywords["where"] = where
     if not fits(part.type.dims, dims) or not (mask is None or fits(mask.type.dims, dims)):
         raise_as_numpy(function, *inputs, out=out, **keywords)
     value = cast(part, out.dtype)
