@@ -8,7 +8,7 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 import tracejit as tj
-from tests.util.compare import assert_same_outcome, outcome_of
+from tests.util.compare import assert_same_outcome, check, outcome_of
 from tests.util.mutations import mutations, sample_arguments
 
 TOLERANCE = 1e-9  # sums in another order
@@ -28,13 +28,13 @@ def run(program, cases):
         assert_same_outcome(actual, expected, tolerance=TOLERANCE, text=False)
 
 
-@settings(max_examples=150)
+@settings(max_examples=70)
 @given(mutations())
 def test_on_separate_arrays(program):
     run(program, [sample_arguments(), sample_arguments(1), sample_arguments(2)])
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(mutations(), st.sampled_from(["twice", "transposed", "shifted", "flat", "reversed"]))
 def test_on_arrays_that_share_memory(program, how):
     a, b, v, i = sample_arguments(3)
@@ -53,3 +53,25 @@ def test_on_arrays_that_share_memory(program, how):
 @given(mutations(most=25))
 def test_long_programs(program):
     run(program, [sample_arguments(5), sample_arguments(6)])
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_variable_of_a_loop_is_a_view_of_the_last_part_afterwards(count):
+    def alone(a):
+        row = a[:1]
+        for row in a:
+            row += 1.0
+        row *= 2.0
+        a[...] += 1.0
+        return row
+
+    def paired(a, b):
+        x = y = a[:1]
+        for x, y in zip(a, b, strict=True):
+            x += y
+        y[...] = x
+        return y
+
+    a, b = np.arange(12.0).reshape(3, 4)[:count], np.ones((3, 4))[:count]
+    check(alone, a)
+    check(paired, a, b)

@@ -123,8 +123,7 @@ class Writer:
         x = self.array(written=True)
         shape = self.values[x].shape
         key = self.any_key(x)
-        with np.errstate(all="ignore"):
-            part = eval(f"{x}[{key}]", {"np": np}, self.values)
+        part = eval(f"{x}[{key}]", {"np": np}, self.values)
         other = self.operand(np.shape(part))
         own = f"{x}[{self.key(shape)}]"
         operator = self.pick(["=", "=", "+=", "-=", "*="])
@@ -163,16 +162,17 @@ class Writer:
             f"for k in range(len({x})):\n        {x}[k] = {x}[-k]",
             f"for k in range(2):\n        {x}[k:] -= {y}[0]",
         ]
-        ways += [f"for k in i:\n        {x}[k] *= 2.0", f"if {y}.sum() > 0:\n        {x}[0] = {y}[-1]"]
+        ways += [f"for k in i:\n        {x}[k] *= 2.0", f"if {y}.sum() > 0:\n        {x}[0] = {y}.max(initial=0.0)"]
         return self.pick(ways)
 
     def step(self) -> None:
-        line = getattr(self, self.pick(["view", "view", "view", "write", "write", "write", "write", "value", "loop"]))()
+        kind = self.pick(["view", "view", "view", "write", "write", "write", "write", "value", "loop"])
         values = dict(self.values)
         before = {name: value.copy() for name, value in values.items() if isinstance(value, np.ndarray)}
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                line = getattr(self, kind)()
                 exec(line.replace("\n        ", "\n "), {"np": np}, values)
         except Exception:
             for name, old in before.items():  # what a loop wrote before it failed

@@ -232,7 +232,8 @@ def _compute(
 
 def _of_huge_numbers(ufunc: np.ufunc, inputs: tuple[Any, ...], described: list[Input], dtype: DType) -> Operand | None:
     """What a Python int beyond 64 bits makes of an operation: NumPy's error, or a comparison with one answer."""
-    if (BOOL in [kind for kind, _ in described] or ufunc in _LOGICAL) and any(map(_is_huge, inputs)):
+    of_bools = BOOL in [kind for kind, _ in described] and dtype.kind in "biu"
+    if (of_bools or ufunc in _LOGICAL) and any(map(_is_huge, inputs)):
         raise_as_numpy(ufunc, *inputs)
     return _compare_outside(ufunc, described, dtype) if ufunc in _COMPARISONS else None
 
