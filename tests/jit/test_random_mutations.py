@@ -28,13 +28,13 @@ def run(program, cases):
         assert_same_outcome(actual, expected, tolerance=TOLERANCE, text=False)
 
 
-@settings(max_examples=70)
+@settings(max_examples=40)
 @given(mutations())
 def test_on_separate_arrays(program):
     run(program, [sample_arguments(), sample_arguments(1), sample_arguments(2)])
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(mutations(), st.sampled_from(["twice", "transposed", "shifted", "flat", "reversed"]))
 def test_on_arrays_that_share_memory(program, how):
     a, b, v, i = sample_arguments(3)
@@ -49,7 +49,7 @@ def test_on_arrays_that_share_memory(program, how):
     run(program, [given_arrays, given_arrays, sample_arguments(4)])
 
 
-@settings(max_examples=30)
+@settings(max_examples=8)
 @given(mutations(most=25))
 def test_long_programs(program):
     run(program, [sample_arguments(5), sample_arguments(6)])

@@ -19,11 +19,11 @@ from tracejit.trace.location import describe, user_location
 
 __all__ = ["VARIABLE", "FloatingErrorsAskedError", "asked_for", "current_state", "require_none_asked", "watch_accepted"]
 
-_umath: Any = getattr(np._core, "umath", None)
+_umath: Any = getattr(getattr(np, "_core", None), "umath", None)
 VARIABLE: ContextVar[Any] | None = getattr(_umath, "_extobj_contextvar", None)
 """NumPy's variable; None in a version of NumPy that keeps its state elsewhere."""
 
-_modes: Callable[[], dict[str, Any]] = getattr(_umath, "_get_extobj_dict", np.geterr)
+_modes: Callable[[], Any] = getattr(_umath, "_get_extobj_dict", np.geterr)
 _QUIET = frozenset(("ignore", "warn"))
 _CATEGORIES = ("divide", "over", "under", "invalid")
 
