@@ -180,7 +180,7 @@ def test_what_runs_through_numpy_has_no_implementation(name: str) -> None:
 
 def test_what_is_not_compiled_says_so() -> None:
     x = np.array([1.0, 2.0])
-    with pytest.warns(tj.PerformanceWarning, match=r"np\.repeat runs through NumPy"):
+    with pytest.warns(tj.PerformanceWarning, match=r"np\.repeat is called through NumPy"):
         np.testing.assert_array_equal(tnp.repeat(x, np.array([1, 2])), [1.0, 2.0, 2.0])
     with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
         tnp.no_such_name  # noqa: B018

@@ -384,6 +384,28 @@ def _check() -> list[Sample]:
 _SMALL_INTEGERS = tuple(d for d in SOME if d.kind in "iu")
 _ORDERED = tuple(d for d in SOME if d.kind != "c")
 
+
+def _along_last() -> list[Sample]:
+    return [Sample((sample.operands[0],)) for sample in _along(_ORDERED, empty=True) if sample.operands[0].ndim]
+
+
+def _selecting(*, spread: bool) -> list[Sample]:
+    """Masks over one axis and over two, that select some elements, none and all."""
+    result = []
+    for shape, rank in (((4,), 1), ((3, 2), 1), ((3, 2), 2), ((0,), 1)):
+        for mask in (
+            np.arange(int(np.prod(shape[:rank]))).reshape(shape[:rank]) % 3 != 1,
+            np.zeros(shape[:rank], bool),
+        ):
+            x = regular("compress", np.dtype(float), shape)
+            chosen = x[mask]
+            if spread:
+                result.append(Sample((x, mask, chosen + 1)))
+            else:
+                result.append(Sample((mask, x), {"size": len(chosen)}))
+    return result
+
+
 TABLE: dict[str, Callable[[], list[Sample]]] = {
     "cast": _casts,
     "wrap_index": _wrap_index,
@@ -414,6 +436,10 @@ TABLE: dict[str, Callable[[], list[Sample]]] = {
     "cummax": lambda: _along(_ORDERED, empty=True),
     "cummin": lambda: _along(_ORDERED, empty=True),
     "search": _search,
+    "sort": lambda: _along_last(),
+    "argsort": lambda: _along_last(),
+    "compress": lambda: _selecting(spread=False),
+    "spread": lambda: _selecting(spread=True),
     "dot": _dot,
     "cond": _cond,
     "while_loop": _while_loop,

@@ -209,3 +209,61 @@ def test_changes_are_right_or_refused(function: Callable[..., Any]) -> None:
         function(other, x, 30)
         assert_same(vars(own), vars(other))
     assert not QUEUE
+
+
+LOG: dict[str, Any] = {"losses": [], "calls": 0}
+
+
+def test_a_list_that_only_grows_does_not_count() -> None:
+    @tj.jit
+    def step(x: Any) -> Any:
+        LOG["losses"].append((x**2).sum())
+        return x * 2
+
+    for k in range(5):
+        step(X + k)
+    assert step.cache_info().traces == 1
+    np.testing.assert_array_equal(LOG["losses"], [((X + k) ** 2).sum() for k in range(5)])
+
+
+def test_a_list_that_grows_and_is_read() -> None:
+    rows: list[Any] = []
+
+    def step(x: Any) -> Any:
+        rows.append(x.sum())
+        rows.append(len(rows))
+        return x * rows[0] + len(rows)
+
+    jitted = tj.jit(step)
+    actual = [jitted(X + k) for k in range(3)], list(rows)
+    rows.clear()
+    assert_same(actual, ([step(X + k) for k in range(3)], list(rows)))
+
+
+def test_changed_containers_are_returned_themselves() -> None:
+    rows: list[Any] = []
+
+    @tj.jit
+    def step(parameters: Any, x: Any) -> Any:
+        for name in parameters:
+            parameters[name] = parameters[name] - x
+        rows.append(x.sum())
+        return parameters, (rows, 3)
+
+    given = {"w": X + 5, "b": X + 6}
+    first, (second, _) = step(given, X)
+    assert first is given and second is rows
+    assert_same(given, {"w": X + 5 - X, "b": X + 6 - X})
+    assert_same(rows, [X.sum()])
+
+
+def test_containers_inside_containers_change() -> None:
+    table: dict[str, Any] = {}
+
+    @tj.jit
+    def step(x: Any) -> None:
+        table.setdefault("sums", []).append(x.sum())
+
+    for _ in range(3):
+        step(X)
+    assert_same(table, {"sums": [X.sum()] * 3})

@@ -1,4 +1,4 @@
-"""Calls out of the kernel: products of matrices, and Python functions."""
+"""Calls out of the kernel: products of matrices, Python functions, and generators of random bits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Eqn
 from tracejit.ir.types import dtype_number
 
-__all__ = ["call_python", "gemm"]
+__all__ = ["call_python", "gemm", "random_bits"]
 
 _CALL_PYTHON = 72  # the offset of that field of Context
 _RAISED = -1
@@ -60,6 +60,16 @@ def call_python(body: Body, eqn: Eqn) -> None:
     arguments = f"ptr {body.context()}, i64 {number}, ptr {pointers}, ptr {numbers}"
     code = body.op(f"call i32 {function}({arguments})")
     body.fail_if(body.op(f"icmp ne i32 {code}, 0"), _RAISED, list)
+
+
+@handles("random_bits")
+def random_bits(body: Body, eqn: Eqn) -> None:
+    """Call the C function of a bit generator on its state."""
+    if body.loop is not None:
+        raise NotVectorisable
+    function, state = [body.op(f"inttoptr i64 {body.scalar(operand)} to ptr") for operand in eqn.operands]
+    form = register(eqn.attrs["dtype"])
+    body.scalars[eqn.results[0]] = body.op(f"call {form.type} {function}(ptr {state})")
 
 
 def _array_of(body: Body, kind: str, values: list[str]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from tracejit.codegen_llvm import scalar_complex as c
+from tracejit.codegen_llvm import scalar_complex_inverse as inverse
 from tracejit.codegen_llvm import scalar_complex_math as z
 from tracejit.codegen_llvm import scalar_float as f
 from tracejit.codegen_llvm import scalar_integer as i
@@ -167,6 +168,8 @@ ROWS: dict[str, dict[str, Row]] = {
     "frexp_mantissa": {"f": f.frexp_mantissa},
     "frexp_exponent": {"f": f.frexp_exponent},
     "modf_fraction": {"f": f.fraction},
+    "sort_key": {"f": f.sort_key},
+    "from_sort_key": {"u": f.from_sort_key},
     "ldexp": {"f": f.ldexp},
     # comparisons
     "eq": _comparison("eq", c.equal),
@@ -205,7 +208,15 @@ ROWS: dict[str, dict[str, Row]] = {
 }
 _COMPLEX_FUNCTIONS: dict[str, Row] = {
     **{"exp": z.exponential, "log": z.logarithm, "sin": z.sine, "cos": z.cosine, "sinh": z.sinh, "cosh": z.cosh},
-    **{"log2": z.scaled_logarithm(1.4426950408889634), "log10": z.scaled_logarithm(0.4342944819032518)},
+    **{"expm1": z.exponential_minus_one, "exp2": z.exponential_of_two, "log1p": z.logarithm_of_one_more},
+    **{"tan": inverse.tangent, "tanh": inverse.hyperbolic_tangent},
+    **{"arcsin": inverse.arc_sine, "arccos": inverse.arc_cosine, "arctan": inverse.arc_tangent},
+    **{"arcsinh": inverse.arc_hyperbolic_sine, "arccosh": inverse.arc_hyperbolic_cosine},
+    **{
+        "arctanh": inverse.arc_hyperbolic_tangent,
+        "log2": z.scaled_logarithm(1.4426950408889634),
+        "log10": z.scaled_logarithm(0.4342944819032518),
+    },
 }
 for _name in m.FUNCTIONS:
     _groups = ROWS.setdefault(_name, {"f": m.function_row(_name)})

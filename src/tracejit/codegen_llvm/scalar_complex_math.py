@@ -11,8 +11,8 @@ from tracejit.codegen_llvm.scalar_math import call
 from tracejit.codegen_llvm.writer import Writer
 
 __all__ = [
-    "cosh", "cosine", "exponential", "logarithm", "power", "rounded", "scaled_logarithm", "sign", "sine", "sinh",
-    "square_root",
+    "cosh", "cosine", "exponential", "exponential_minus_one", "exponential_of_two", "logarithm",
+    "logarithm_of_one_more", "power", "rounded", "scaled_logarithm", "sign", "sine", "sinh", "square_root",
 ]  # fmt: skip
 
 
@@ -85,6 +85,33 @@ def scaled_logarithm(factor: float) -> Callable[[Writer, Register, Register, Pai
         return _times(w, p, real, p.number(factor)), _times(w, p, imag, p.number(factor))
 
     return emit
+
+
+def exponential_minus_one(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
+    """``e**a - 1`` without cancellation for small numbers; infinities and NaNs as in NumPy, which computes by parts."""
+    p = _part(k)
+    half = call(w, "sin", p, _times(w, p, a[1], p.number(0.5)))
+    grown = _times(w, p, call(w, "expm1", p, a[0]), call(w, "cos", p, a[1]))
+    real = w.op(f"fsub {p.type} {grown}, {_times(w, p, _times(w, p, half, half), p.number(2.0))}")
+    return real, _times(w, p, call(w, "exp", p, a[0]), call(w, "sin", p, a[1]))
+
+
+def exponential_of_two(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
+    """``2**a``."""
+    p = _part(k)
+    return exponential(w, k, r, (_times(w, p, a[0], p.number(LOG_2)), _times(w, p, a[1], p.number(LOG_2))))
+
+
+def logarithm_of_one_more(w: Writer, k: Register, r: Register, a: Pair) -> Pair:
+    """``log(1 + a)``; where the length of ``1 + a`` is near one, from how much it differs."""
+    p = _part(k)
+    more = w.op(f"fadd {p.type} {a[0]}, {p.number(1.0)}")
+    real, angle = logarithm(w, k, r, (more, a[1]))
+    two_more = w.op(f"fadd {p.type} {a[0]}, {p.number(2.0)}")
+    difference = w.op(f"fadd {p.type} {_times(w, p, a[0], two_more)}, {_times(w, p, a[1], a[1])}")
+    near = _times(w, p, call(w, "log1p", p, difference), p.number(0.5))
+    is_near = compare(w, p, "olt", w.intrinsic("fabs", p, difference), p.number(0.5))
+    return w.select(p, is_near, near, real), angle
 
 
 def square_root(w: Writer, k: Register, r: Register, a: Pair) -> Pair:

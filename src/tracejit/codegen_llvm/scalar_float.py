@@ -12,9 +12,10 @@ from tracejit.codegen_llvm.registers import Register, named_register
 from tracejit.codegen_llvm.writer import Writer
 
 __all__ = [
-    "floor_divide", "floor_remainder", "fraction", "frexp_exponent", "frexp_mantissa", "half_bits",
+    "floor_divide", "floor_remainder", "fraction", "frexp_exponent", "frexp_mantissa", "from_sort_key", "half_bits",
     "half_from_bits", "heaviside", "is_finite", "is_infinite", "is_negative", "larger", "larger_number",
-    "ldexp", "nextafter", "remainder", "round_half", "sign", "smaller", "smaller_number", "spacing",
+    "ldexp", "nextafter", "remainder", "round_half", "sign", "smaller", "smaller_number", "sort_key",
+    "spacing",
 ]  # fmt: skip
 
 INFINITY = float("inf")
@@ -276,6 +277,27 @@ def frexp_exponent(w: Writer, k: Register, r: Register, x: str) -> str:
     _, exponent, special, i = _split(w, k, x)
     exponent = w.select(i, special, i.number(0), exponent)
     return exponent if i.bits == 32 else w.op(f"trunc {i.type} {exponent} to {r.type}")
+
+
+# --------------------------------------------------------------------------------------- order as integers
+
+
+def sort_key(w: Writer, k: Register, r: Register, x: str) -> str:
+    """The bits, changed so that they are in order as unsigned integers."""
+    bits = w.op(f"bitcast {k.type} {x} to {r.type}")
+    negative = w.op(f"icmp slt {r.type} {bits}, {r.number(0)}")
+    sign = r.number(1 << (k.bits - 1))
+    flipped = w.op(f"xor {r.type} {bits}, {r.number((1 << k.bits) - 1)}")
+    key = w.select(r, negative, flipped, w.op(f"or {r.type} {bits}, {sign}"))
+    return w.select(r, compare(w, k, "uno", x, x), r.number((1 << k.bits) - 1), key)
+
+
+def from_sort_key(w: Writer, k: Register, r: Register, key: str) -> str:
+    """The number of a key."""
+    positive = w.op(f"icmp slt {k.type} {key}, {k.number(0)}")
+    cleared = w.op(f"and {k.type} {key}, {k.number((1 << (k.bits - 1)) - 1)}")
+    bits = w.select(k, positive, cleared, w.op(f"xor {k.type} {key}, {k.number((1 << k.bits) - 1)}"))
+    return w.op(f"bitcast {k.type} {bits} to {r.type}")
 
 
 # ------------------------------------------------------------------------------------- neighbouring numbers

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracejit.ir.core import Eqn, Function, Guard, Literal, Location, Operand, Value, walk
-from tracejit.ir.dims import Dim, DimLike
+from tracejit.ir.dims import Dim, DimLike, symbols_of
 from tracejit.ir.types import ArrayType
 
 if TYPE_CHECKING:
@@ -130,8 +130,15 @@ class Builder:
         """The finished function, without the equations that nothing needs; what may raise stays, as in NumPy."""
         needed = {r for r in results if isinstance(r, Value)}
         kept = []
+        symbols: set[str] | None = None  # that dims of what is kept depend on; found only where sizes are bound
+        if any(eqn.op.name == "bind_size" for eqn in self.eqns):
+            symbols = set().union(*(symbols_in(r.type) for r in needed))
         for eqn in reversed(self.eqns):
+            if symbols is not None and eqn.op.name == "bind_size" and eqn.attrs["symbol"] not in symbols:
+                continue
             if has_effect(eqn) or is_check(eqn) or not needed.isdisjoint(eqn.results):
+                if symbols is not None:
+                    symbols |= _symbols_of_eqn(eqn)
                 kept.append(eqn)
                 for operand in eqn.operands:
                     if type(operand) is Value:
@@ -142,6 +149,25 @@ class Builder:
         return Function(
             name, tuple(self.params), tuple(kept), tuple(results), sizes=sizes, guards=guards, aliases=aliases
         )
+
+
+def symbols_in(attribute: Any) -> set[str]:
+    """The size symbols in an attribute, a type or dims."""
+    if isinstance(attribute, tuple):
+        return set().union(*map(symbols_in, attribute))
+    if isinstance(attribute, ArrayType):
+        return symbols_in(attribute.dims)
+    return symbols_of(attribute) if isinstance(attribute, Dim) else set()
+
+
+def _symbols_of_eqn(eqn: Eqn) -> set[str]:
+    """The size symbols that an equation depends on."""
+    found = symbols_in(tuple(eqn.attrs.values())) | symbols_in(tuple(o.type for o in (*eqn.operands, *eqn.results)))
+    for region in eqn.regions:
+        found |= symbols_in(tuple(value.type for value in (*region.params, *region.results)))
+        for inner in region.eqns:
+            found |= _symbols_of_eqn(inner)
+    return found
 
 
 def has_effect(eqn: Eqn) -> bool:

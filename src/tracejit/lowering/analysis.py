@@ -192,6 +192,8 @@ def _needs_memory(program: Program, use: Eqn, value: Value) -> bool:
         return use.operands[0] is value
     if use.op.name in ("cumsum", "cumprod", "cummax", "cummin", "argmax", "argmin"):
         return False
+    if use.op.name in ("compress", "spread"):  # serial loops; what is costly is computed before, by vectors
+        return (use.op.name == "spread" and use.operands[0] is value) or program.cost[value] > CHEAP
     return value.rank > 0
 
 

@@ -86,7 +86,7 @@ def schedule(program: Program, *, checks_apart: bool = False) -> list[Step]:
     """
     steps: list[Step] = []
     made_in: dict[Value | str, Step] = {}  # values, and size symbols bound by operations
-    last_check = 0
+    last_check = size_check = 0
     for eqn in program.function.eqns:
         if not (has_effect(eqn) or any(result in program.roots for result in eqn.results)):
             continue
@@ -95,10 +95,14 @@ def schedule(program: Program, *, checks_apart: bool = False) -> list[Step]:
             step: Step = Opaque(eqn, len(steps))
             steps.append(step)
         else:
-            # A check stays behind earlier ones: which of several fails first is seen from outside.
-            step = _place(member, steps, made_in, checks_apart, last_check if is_check(eqn) else 0)
+            # A check stays behind earlier ones: which of several fails first is seen from outside. What is computed
+            # over computed sizes stays behind the checks of these.
+            earliest = last_check if is_check(eqn) else size_check if member.reads.late else 0
+            step = _place(member, steps, made_in, checks_apart, earliest)
         if has_check(eqn):
             last_check = step.position
+        if eqn.op.name == "check":
+            size_check = step.position + 1
         for result in eqn.results:
             made_in[result] = step
         if eqn.op.name == "bind_size":

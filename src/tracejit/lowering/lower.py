@@ -28,6 +28,7 @@ from tracejit.lowering.opaque import emit_opaque
 from tracejit.lowering.overwriting import overwritten
 from tracejit.lowering.pack import pack
 from tracejit.lowering.reader import Reader, flattened
+from tracejit.lowering.selections import over_all_elements
 from tracejit.lowering.single_thread import single_thread
 
 __all__ = ["Lowering", "lower"]
@@ -41,7 +42,7 @@ def lower(function: Function, hints: Mapping[str, int] | None = None, *, paralle
     The result's params are buffers: one for each param, then one for each result that is not aliased to a param.
     Raises UnsupportedError for operations without a loop form.
     """
-    function = checks_first(decompose(function))
+    function = checks_first(decompose(over_all_elements(function)))
     builder = Builder()
     with builder:
         params = [builder.param(BufferType(p.type.dtype, p.type.dims), p.loc) for p in function.params]

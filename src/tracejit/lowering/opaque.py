@@ -17,11 +17,13 @@ from tracejit.ir.primitive import Index
 from tracejit.ir.types import scalar
 from tracejit.lowering.analysis import identity_tags, reads_of
 from tracejit.lowering.loops import allocate, for_loop, size_operand, store
+from tracejit.lowering.masks import emit_compress, emit_spread
 from tracejit.lowering.matrix import emit_dot
 from tracejit.lowering.nests import by_length, map_loops
 from tracejit.lowering.reader import Reader
 from tracejit.lowering.regions import REGIONS
 from tracejit.lowering.search import emit_search
+from tracejit.lowering.sorting import emit_sort
 
 if TYPE_CHECKING:
     from tracejit.lowering.lower import Lowering
@@ -150,6 +152,12 @@ def _scatter(lowering: Lowering, eqn: Eqn) -> None:
     lowering.place(eqn.results[0], buffer)
 
 
+def _spread(lowering: Lowering, eqn: Eqn) -> None:
+    buffer = _writable_copy(lowering, eqn)
+    _settle_operands(lowering, eqn.operands[1:], buffer)
+    emit_spread(lowering, eqn, buffer)
+
+
 def _settle_operands(lowering: Lowering, operands: tuple[Operand, ...], buffer: Value) -> None:
     """Materialise what would read the buffer that is about to change."""
     reader = lowering.reader
@@ -274,6 +282,12 @@ def _callback(lowering: Lowering, eqn: Eqn) -> None:
             lowering.reader.know(result, (), Reader.load(buffer, ()))
 
 
+def _random_bits(lowering: Lowering, eqn: Eqn) -> None:
+    addresses = tuple(lowering.reader.read(operand, ()) for operand in eqn.operands)
+    (drawn,) = current_builder().emit(eqn.op, addresses, eqn.attrs, (), eqn.loc)
+    lowering.reader.know(eqn.results[0], (), drawn)
+
+
 def _check(lowering: Lowering, eqn: Eqn) -> None:
     operands = tuple(lowering.reader.read(operand, ()) for operand in eqn.operands)
     current_builder().emit(eqn.op, operands, eqn.attrs, (), eqn.loc)
@@ -285,7 +299,11 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "scatter_add": _scatter,
     "concatenate": _concatenate,
     **dict.fromkeys(_SCANS, _scan),
+    "compress": emit_compress,
+    "spread": _spread,
     "search": emit_search,
+    "sort": emit_sort,
+    "argsort": emit_sort,
     "empty": _empty,
     "bind_size": _bind_size,
     "constant": _constant,
@@ -293,5 +311,6 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "dot": _dot,
     "callback": _callback,
     "pure_callback": _callback,
+    "random_bits": _random_bits,
     **REGIONS,
 }

@@ -12,6 +12,7 @@ from tracejit.ir.types import BufferType
 from tracejit.lowering.decompose import decompose
 from tracejit.lowering.loops import for_loop
 from tracejit.lowering.overwriting import changed_params
+from tracejit.lowering.selections import over_all_elements
 from tracejit.lowering.single_thread import single_thread
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def lower_region(
 
     arguments: buffers, or rank-0 operands. aliases: from result to the param whose buffer is its slot.
     """
-    region = decompose(region)
+    region = decompose(over_all_elements(region))
     arrays = [k for k, slot in enumerate(slots) if slot is not None]
     results = [region.results[k] for k in arrays]
     function = Function(

@@ -14,7 +14,7 @@ from tracejit.lowering.nests import map_loops
 if TYPE_CHECKING:
     from tracejit.lowering.lower import Lowering
 
-__all__ = ["emit_search"]
+__all__ = ["bit_length", "emit_search", "less"]
 
 
 def emit_search(lowering: Lowering, eqn: Eqn) -> None:
@@ -24,7 +24,7 @@ def emit_search(lowering: Lowering, eqn: Eqn) -> None:
     batch, left = eqn.attrs["batch"], eqn.attrs["side"] == "left"
     total = size_operand(x.dims[-1])
     last = PRIMITIVES["sub"](total, index_literal(1))
-    steps = _bit_length(total)
+    steps = bit_length(total)
     reader = lowering.reader
 
     def body(index: Index) -> None:
@@ -36,7 +36,7 @@ def emit_search(lowering: Lowering, eqn: Eqn) -> None:
                 middle = PRIMITIVES["shift_right"](low + high, index_literal(1))
                 # An interval that is empty already may lie behind the end.
                 found = reader.read(x, (*index[:batch], PRIMITIVES["minimum"](middle, last)))
-            before = _less(found, wanted) if left else PRIMITIVES["logical_not"](_less(wanted, found))
+            before = less(found, wanted) if left else PRIMITIVES["logical_not"](less(wanted, found))
             right = before & (low < high)
             beside = PRIMITIVES["select"](right, middle + 1, low)
             keeps = PRIMITIVES["select"](before, high, PRIMITIVES["minimum"](middle, high))
@@ -49,7 +49,7 @@ def emit_search(lowering: Lowering, eqn: Eqn) -> None:
     lowering.place(eqn.results[0], buffer)
 
 
-def _less(a: Operand, b: Operand) -> Operand:
+def less(a: Operand, b: Operand) -> Operand:
     """``a < b`` in the order of sorted arrays, where NaN is above everything."""
     result: Operand = a < b
     if a.dtype.kind in "fV":
@@ -57,7 +57,7 @@ def _less(a: Operand, b: Operand) -> Operand:
     return result
 
 
-def _bit_length(n: Operand) -> Operand:
+def bit_length(n: Operand) -> Operand:
     """How many bits a non-negative i64 has: it is filled with ones below its first, which are counted."""
     for shift in (1, 2, 4, 8, 16, 32):
         n = n | PRIMITIVES["shift_right"](n, index_literal(shift))

@@ -29,51 +29,71 @@ _Numbers = Iterator[int]
 class _Call:
     """The callbacks of one running kernel, and what one of them raised."""
 
-    __slots__ = ("error", "functions")
+    __slots__ = ("error", "functions", "known")
 
     def __init__(self, functions: Sequence[Callable[..., Any]]) -> None:
         self.functions = functions
         self.error: BaseException | None = None
+        self.known: dict[int, tuple[bytes, list[ArrayType], list[ArrayType]]] = {}
 
     def answer(self, number: int, data: int, shapes: int) -> None:
         """Call a function on the operands in ``data``, and write its results there."""
         function = self.functions[number]
-        counts = (ctypes.c_int64 * 2).from_address(shapes)
-        pointers = (ctypes.c_void_p * sum(counts)).from_address(data)
-        types = _types(shapes + 16, sum(counts))
+        operands, results = self._types(number, shapes)
+        pointers = (ctypes.c_void_p * (len(operands) + len(results))).from_address(data)
         array = _shown if getattr(function, "borrows", False) else _copied
-        operands = [array(type, pointer) for type, pointer in zip(types[: counts[0]], pointers, strict=False)]
-        results = call_checked(function, operands, types[counts[0] :])
-        for result, pointer in zip(results, pointers[counts[0] :], strict=True):
+        arrays = [array(type, pointer) for type, pointer in zip(operands, pointers, strict=False)]
+        for position, result in enumerate(call_checked(function, arrays, results), len(operands)):
+            pointer = pointers[position]
             if result.size and pointer:
                 result = np.asarray(result, result.dtype.newbyteorder("="), order="C")
-                ctypes.memmove(pointer, result.ctypes.data, result.nbytes)
+                source = result.tobytes() if result.nbytes <= _SMALL else result.ctypes.data
+                ctypes.memmove(pointer, source, result.nbytes)
+
+    def _types(self, number: int, shapes: int) -> tuple[list[ArrayType], list[ArrayType]]:
+        """Those of operands and results: mostly the same as last time."""
+        known = self.known.get(number)
+        if known is None or ctypes.string_at(shapes, len(known[0])) != known[0]:
+            operands, results = (ctypes.c_int64 * 2).from_address(shapes)
+            end, types = _types(shapes + 16, operands + results)
+            known = ctypes.string_at(shapes, end - shapes), types[:operands], types[operands:]
+            self.known[number] = known
+        return known[1:]
 
 
-def _types(place: int, count: int) -> list[ArrayType]:
+_SMALL = 512
+"""Bytes up to which a copy as ``bytes`` is faster than asking NumPy for an address."""
+
+
+def _types(place: int, count: int) -> tuple[int, list[ArrayType]]:
+    """The types written at an address, and the address behind them."""
     types = []
     for _ in range(count):
         number, rank = (ctypes.c_int64 * 2).from_address(place)
         types.append(ArrayType(dtype_numbered(number), tuple((ctypes.c_int64 * rank).from_address(place + 16))))
         place += 16 + 8 * rank
-    return types
+    return place, types
 
 
 def _copied(type: ArrayType, pointer: int | None) -> np.ndarray[Any, Any]:
     """An array of its own: the function may keep it or write to it."""
-    array: np.ndarray[Any, Any] = np.empty(type.dims, type.dtype)
-    if array.size and pointer:
-        ctypes.memmove(array.ctypes.data, pointer, array.nbytes)
+    shape: Any = type.dims
+    size: int = math.prod(shape) * type.dtype.itemsize
+    if size <= _SMALL and size and pointer:
+        return np.ndarray(shape, type.dtype, bytearray(ctypes.string_at(pointer, size)))
+    array: np.ndarray[Any, Any] = np.empty(shape, type.dtype)
+    if size and pointer:
+        ctypes.memmove(array.ctypes.data, pointer, size)
     return array
 
 
 def _shown(type: ArrayType, pointer: int | None) -> np.ndarray[Any, Any]:
     """The kernel's own memory, for a function that keeps and changes nothing."""
     shape: Any = type.dims
-    size: int = math.prod(shape)
+    size: int = math.prod(shape) * type.dtype.itemsize
     if not size or not pointer:
         return _copied(type, None)
-    memory: Any = (ctypes.c_char * (size * type.dtype.itemsize)).from_address(pointer)
+    memory: Any = (ctypes.c_char * size).from_address(pointer)
     array: np.ndarray[Any, Any] = np.ndarray(shape, type.dtype, memory)
     array.flags.writeable = False
     return array

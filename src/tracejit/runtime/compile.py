@@ -17,7 +17,7 @@ import numpy as np
 
 from tracejit.codegen_llvm import engine
 from tracejit.config import config
-from tracejit.ir.core import Function, walk
+from tracejit.ir.core import Eqn, Function, walk
 from tracejit.ir.ops.callbacks import callbacks_of
 from tracejit.ir.printer import fingerprint
 from tracejit.runtime import cache
@@ -96,9 +96,27 @@ def compile_kernel(function: Function, hints: Mapping[str, int], options: Compil
 
 
 def _level(function: Function) -> int:
-    """How much of LLVM a program needs: loops of the user arrive as they were written, all others vectorised."""
-    loops = any(eqn.op.name in ("fori_loop", "while_loop") for eqn in walk(function))
-    return engine.LEVEL_FULL if loops else engine.LEVEL_SHORT
+    """How much of LLVM a program needs: the user's loops over elements arrive as they were written.
+
+    All others are vectorised already; LLVM would take several times as long and gain nothing.
+    """
+    loops = [eqn for eqn in walk(function) if eqn.op.name in ("fori_loop", "while_loop")]
+    if not loops:
+        return engine.LEVEL_SHORT
+    return engine.LEVEL_FULL if any(map(_is_of_elements, loops)) else engine.LEVEL_LOOPS
+
+
+def _is_of_elements(loop: Eqn) -> bool:
+    """Whether the body of a loop computes numbers only, which it may read from and write to arrays."""
+    return not any(_is_of_arrays(eqn) for region in loop.regions for eqn in walk(region))
+
+
+def _is_of_arrays(eqn: Eqn) -> bool:
+    if eqn.regions or not eqn.results:
+        return False
+    changes = eqn.op.name in ("update_slice", "scatter", "scatter_add")
+    computed = (eqn.operands[1],) if changes else eqn.results
+    return any(dim != 1 for value in computed for dim in value.dims)
 
 
 @functools.cache

@@ -5,6 +5,7 @@ An array is a view chain on a storage; a NumPy scalar is a value. The work is do
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -262,7 +263,13 @@ class TracedArray(NumpyValue):
         hint = self.storage.trace.sizes.hint
         strides = self.memory_strides()
         target = tuple(hint(d) for d in dims)
-        result = None if strides is None else reshape_strides(self.hint_shape(), strides, target)
+        shape = self.hint_shape()
+        if strides is None:
+            result = None
+        elif math.prod(shape) == math.prod(target):
+            result = reshape_strides(shape, strides, target)
+        else:  # the hints of computed sizes are guesses, which need not fit together
+            result = contiguous_strides(target) if strides == contiguous_strides(shape) else None
         if result is None:
             return new_array(reshape(self.operand(), dims))
         return self.view(ReshapeView(self.dims, dims, result))

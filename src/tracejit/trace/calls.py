@@ -22,7 +22,7 @@ from tracejit.trace import branches, loops
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS
-from tracejit.trace.captures import AttributeOf, ClosureCell, Fixed, GlobalName, ItemOf
+from tracejit.trace.captures import GROWING, AttributeOf, ClosureCell, Fixed, GlobalName, ItemOf
 from tracejit.trace.context import Trace, active_trace
 from tracejit.trace.creation import wrap_constant
 from tracejit.trace.effects import call_effect, has_effect
@@ -199,7 +199,8 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
 
 def _note_method(function: Any, owner: Any) -> None:
     if isinstance(owner, (list, dict, set, deque)) and function.__name__ in _CHANGING:
-        note_change("contents", owner)
+        tail = type(owner) is list and function.__name__ in GROWING
+        note_change("tail" if tail else "contents", owner)
 
 
 def _only_later(function: Any, owner: Any, args: Any, kwargs: Any) -> Callable[..., Any] | None:
@@ -294,21 +295,21 @@ class Hook:
             return function(*args, **kwargs)
         return dispatch(function, args, kwargs, trace)
 
-    def glob(self, name: str, value: Any) -> Any:
-        """Reading a global name."""
+    def glob(self, name: str, value: Any, grown: bool = False) -> Any:
+        """Reading a global name; ``grown``: of a list that is only made longer."""
         trace = active_trace()
         if trace is None or isinstance(value, Tracer):
             return value
-        return read_outside(trace, value, GlobalName(self.namespace, name))
+        return read_outside(trace, value, GlobalName(self.namespace, name), grown)
 
-    def free(self, name: str, value: Any) -> Any:
+    def free(self, name: str, value: Any, grown: bool = False) -> Any:
         """Reading a variable of an enclosing function."""
         trace = active_trace()
-        if trace is None or isinstance(value, Tracer) or contains_tracer(value):
+        if trace is None or isinstance(value, Tracer):
             return value
-        return read_outside(trace, value, ClosureCell(self.cells[name], name))
+        return read_outside(trace, value, ClosureCell(self.cells[name], name), grown)
 
-    def attr(self, owner: Any, name: str) -> Any:
+    def attr(self, owner: Any, name: str, grown: bool = False) -> Any:
         """``owner.name``."""
         trace = active_trace()
         if trace is None or isinstance(owner, Tracer):
@@ -321,11 +322,11 @@ class Hook:
         path = trace.captures.path_of(owner)
         if path is None and isinstance(owner, ModuleType) and _is_user_file(getattr(owner, "__file__", None) or "<"):
             path = Fixed(owner)
-        if path is not None and not contains_tracer(value):
-            return read_outside(trace, value, AttributeOf(path, name))
+        if path is not None and not (type(value) is tuple and contains_tracer(value)):
+            return read_outside(trace, value, AttributeOf(path, name), grown)
         return adopt(value, trace)
 
-    def item(self, owner: Any, key: Any) -> Any:
+    def item(self, owner: Any, key: Any, grown: bool = False) -> Any:
         """``owner[key]``."""
         trace = active_trace()
         if trace is None or isinstance(owner, Tracer):
@@ -335,8 +336,10 @@ class Hook:
         if type(owner) in INDEXED:
             return INDEXED[type(owner)](owner, key)
         value = owner[key]
+        path = trace.captures.path_of(owner)
+        if grown and path is not None and not isinstance(key, Tracer):
+            return read_outside(trace, value, ItemOf(path, key), grown)
         if type(value) is np.ndarray:
-            path = trace.captures.path_of(owner)
             return trace.captures.array(value, None if path is None or isinstance(key, Tracer) else ItemOf(path, key))
         return value
 

@@ -16,20 +16,21 @@ import numpy as np
 from tracejit.ir.core import Value
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray
+from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import check_dtype
 from tracejit.trace.frames import LeafOf
 from tracejit.trace.generators import States, is_generator, is_shared
 from tracejit.trace.storage import Storage
 
 if TYPE_CHECKING:
-    from tracejit.trace.context import Trace
     from tracejit.trace.outside import OutsideWrites
 
-__all__ = ["Capture", "CaptureTable", "freeze"]
+__all__ = ["GROWING", "Capture", "CaptureTable", "freeze"]
 
 Getter = Callable[[], Any]
 _NUMBERS = (int, float, complex, str, bytes, np.generic, np.dtype, type(None), type(Ellipsis))
 _FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, type)
+GROWING = frozenset(("append", "extend"))  # methods of lists that only make them longer
 _MAX_ENTRIES = 1000
 
 
@@ -189,13 +190,18 @@ class CaptureTable:
         self._arrays: dict[int, tuple[Capture, TracedArray]] = {}
         self._paths: dict[int, tuple[Any, Getter]] = {}  # the objects are kept, so that ids stay theirs
         self._seen: set[Any] = set()
-        self._made: dict[int, tuple[Any, Getter]] = {}  # objects that stand for what the program makes
+        self._made: dict[int, tuple[Any, Getter, Trace]] = {}  # objects that stand for what the program makes
         self.exchangeable: dict[int, Any] = {}  # generators, to the argument or capture whose key allows another one
 
     def made(self, value: Any, getter: Getter) -> Any:
         """Note that an object stands for one that the program makes; gives the object."""
-        self._made[id(value)] = (value, getter)
+        self._made[id(value)] = (value, getter, current_trace())
         return value
+
+    def made_in(self, value: Any) -> Trace | None:
+        """The trace, still running, in which the program makes an object."""
+        found = self._made.get(id(value))
+        return None if found is None else found[2] if found[2].active else current_trace()
 
     def finder(self, value: Any) -> Getter:
         """What finds an object, or the one that it stands for, when the program runs."""
@@ -282,6 +288,12 @@ class CaptureTable:
         else:
             self._paths.setdefault(id(value), (value, getter))
 
+    def remember_type(self, value: Any, getter: Getter) -> None:
+        """Note a container whose contents do not matter."""
+        capture = Capture("value", getter, key=_Type(type(value)))
+        self.captures.append(capture)
+        self._paths.setdefault(id(value), (value, getter))
+
     def _remember(self, value: Any, getter: Getter) -> Capture | None:
         try:
             if getter in self._seen:
@@ -318,6 +330,20 @@ def freeze(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict) and depth <= 8 and len(value) <= _MAX_ENTRIES:
         return dict, tuple((key, freeze(item, depth + 1)) for key, item in value.items())
     return _Exchangeable(value) if depth == 0 and is_generator(value) else _Same(value)
+
+
+class _Type:
+    """Equal to keys (``freeze``) of containers of one type."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, type_: type) -> None:
+        self.type = type_
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, tuple) and other[0] is self.type
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class _Same:

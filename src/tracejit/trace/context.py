@@ -7,12 +7,14 @@ separately, and values of the outer trace enter the inner one as extra parameter
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tracejit.errors import TracejitError
 from tracejit.ir.core import Literal, Operand, Value
+from tracejit.ir.primitive import PRIMITIVES
+from tracejit.trace.location import user_location
 from tracejit.trace.sizes import SizeEnvironment, TracingBuilder, leaked
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ class Trace:
         self.memory_params: dict[Storage, Value] = {}
         self.written: dict[Storage, None] = {}
         self.late_sizes: dict[Operand, Dim] = {}  # what was computed and has become a size
+        self.checked: set[Any] = set()  # what the program has checked of sizes
+        self.bits: dict[int, Any] = {}  # of generators of random numbers: what the program knows of them
 
     def lift(self, operand: Operand, owner: Trace) -> Operand:
         """An operand of this trace for an operand of the same or an enclosing one."""
@@ -84,6 +88,38 @@ class Trace:
         self.value_of(storage)
         self.memory[storage] = value
         self.written[storage] = None
+
+    def check(self, holds: Operand, values: Sequence[Operand], exception: str, text: str) -> None:
+        """Let the program raise an exception, whose text shows some i64 values, unless a condition holds."""
+        attrs = {"exception": exception, "text": text}
+        self.builder.emit(PRIMITIVES["check"], (holds, *values), attrs, (), user_location())
+
+    def is_checked(self, what: Any) -> bool:
+        """Whether this trace or one around it has let the program check something."""
+        trace: Trace | None = self
+        while trace is not None:
+            if what in trace.checked:
+                return True
+            trace = trace.parent
+        return False
+
+    def outside_regions(self) -> Trace:
+        """The trace in front of all loops and branches that this one is inside of."""
+        outer = self
+        while outer.region and outer.parent is not None:
+            outer = outer.parent
+        return outer
+
+    @contextmanager
+    def resumed(self) -> Iterator[None]:
+        """Let a block emit into this trace, which is the current one or around it."""
+        previous = _local.trace
+        _local.trace = self
+        try:
+            with self.builder:
+                yield
+        finally:
+            _local.trace = previous
 
     @contextmanager
     def running(self) -> Iterator[Trace]:

@@ -8,14 +8,15 @@ import numpy as np
 
 from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Operand
-from tracejit.ir.dims import DimLike
-from tracejit.trace.array import NumpyValue, TracedArray, new_array
+from tracejit.ir.dims import DimLike, maximum
+from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array
 from tracejit.trace.base import Tracer, refuse
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import FLOAT64, INT64, DType, check_dtype, kind_dtype, result_type
 from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.registry import call, creates, implements
-from tracejit.trace.scalar import PythonNumber, SymbolicInt, as_dim, python_size
+from tracejit.trace.scalar import PythonNumber, SymbolicInt, TracedNumber, as_dim, python_size
+from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.ufuncs import apply_ufunc
 from tracejit.trace.values import (
     Dims,
@@ -32,7 +33,7 @@ from tracejit.trace.values import (
     resolve_dims,
 )
 
-__all__ = ["as_dtype", "make_array", "shape_dims", "wrap_constant"]
+__all__ = ["as_dtype", "diagonal_mask", "make_array", "shape_dims", "wrap_constant"]
 
 
 def as_dtype(dtype: Any, default: DType = FLOAT64) -> DType:
@@ -59,9 +60,20 @@ def shape_dims(shape: Any) -> Dims:
         dims = (as_dim(shape, "a shape"),)
     sizes = current_trace().sizes
     for dim in dims:
-        if not sizes.decide(dim, ">= 0"):
+        if sizes.is_late(sizes.resolve(dim)):
+            _check_not_negative(sizes.resolve(dim))
+        elif not sizes.decide(dim, ">= 0"):
             raise ValueError("negative dimensions are not allowed")
     return resolve_dims(dims)
+
+
+def _check_not_negative(dim: DimLike) -> None:
+    """Let the program raise NumPy's error where a computed size is negative."""
+    trace = current_trace()
+    if not (trace.sizes.proves(dim) or trace.is_checked((dim, ">= 0"))):
+        holds = emit("ge", dim_value(dim), literal(0, INT64))
+        trace.check(holds, (), "ValueError", "negative dimensions are not allowed")
+        trace.checked.add((dim, ">= 0"))
 
 
 def _filled(value: Any, dtype: DType, dims: Dims) -> TracedArray:
@@ -161,12 +173,17 @@ def eye(
     """``np.eye``."""
     rows = shape_dims(N)
     dims = rows + (rows if M is None else shape_dims(M))
-    return new_array(cast(_diagonal_mask(dims, as_dim(k), "eq"), as_dtype(dtype)))
+    return new_array(cast(diagonal_mask(dims, as_dim(k), "eq"), as_dtype(dtype)))
 
 
-def _diagonal_mask(dims: Dims, offset: DimLike, relation: str) -> Operand:
+_FARTHEST = 2**62
+
+
+def diagonal_mask(dims: Dims, offset: DimLike, relation: str) -> Operand:
     """Where ``column <relation> row + offset`` holds."""
     row, column = iota(INT64, dims, 0), iota(INT64, dims, 1)
+    if isinstance(offset, int):  # beyond every matrix it makes no difference how far
+        offset = min(max(offset, -_FARTHEST), _FARTHEST)
     if offset != 0:
         row = emit("add", row, dim_value(offset))
     return emit(relation, column, row)
@@ -183,7 +200,7 @@ def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, *, like: Any = No
     """``np.tri``."""
     rows = shape_dims(N)
     dims = rows + (rows if M is None else shape_dims(M))
-    return new_array(cast(_diagonal_mask(dims, as_dim(k), "le"), as_dtype(dtype)))
+    return new_array(cast(diagonal_mask(dims, as_dim(k), "le"), as_dtype(dtype)))
 
 
 # -------------------------------------------------------------------------------------------------------------- ranges
@@ -198,7 +215,7 @@ def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, 
     values = (start, stop, step)
     if not contains_tracer(values):
         return _constant_range(values, dtype)
-    if not all(isinstance(value, (int, np.integer, SymbolicInt)) for value in values):
+    if not all(map(_is_int, values)):
         traced = next(value for value in values if isinstance(value, Tracer))
         refuse("the length of np.arange", traced, "Use start + step * np.arange(count), or np.linspace.")
     first, last, stride = (as_dim(value) for value in values)
@@ -208,13 +225,25 @@ def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, 
     forward = sizes.decide(stride, ">= 0")
     distance = last - first if forward else first - last
     width = stride if forward else -stride
-    count = (distance + width - 1) // width if sizes.decide(distance, ">= 0") else 0
+    try:
+        with sizes.answering(usually=False):
+            count = (distance + width - 1) // width if sizes.decide(distance, ">= 0") else 0
+    except UndecidedError:
+        count = maximum((distance + width - 1) // width, 0)
     position = iota(INT64, (sizes.resolve(count),), 0)
     if stride != 1:
         position = emit("mul", position, dim_value(stride))
     if first != 0:
         position = emit("add", position, dim_value(first))
     return new_array(cast(position, as_dtype(dtype, INT64)))
+
+
+def _is_int(value: Any) -> bool:
+    """Whether a value is an int or becomes one when the program runs."""
+    if isinstance(value, (TracedNumber, TracedScalar)):
+        kind = value.kind
+        return kind is int or getattr(kind, "kind", "") in ("i", "u")
+    return isinstance(value, (int, np.integer, SymbolicInt))
 
 
 def _range_arguments(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any, Any]:
@@ -304,7 +333,7 @@ def logspace(
 
 
 @creates(np.meshgrid)
-def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
     """``np.meshgrid``."""
     if indexing not in ("xy", "ij"):
         raise ValueError("Valid values for `indexing` are 'xy' and 'ij'.")
@@ -319,7 +348,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
         own = tuple(dims[axis] if order[axis] == position else 1 for axis in range(rank))
         value = reshape(array.operand(), own)
         result.append(new_array(value if sparse else broadcast_to(value, dims)))
-    return tuple(result)
+    return result if sparse and not copy else tuple(result)  # as NumPy
 
 
 @creates(np.indices)
@@ -357,7 +386,16 @@ def ascontiguousarray(a: Any, dtype: Any = None, *, like: Any = None) -> TracedA
 @creates(np.array, np.asarray, np.asanyarray)
 def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, **_: Any) -> TracedArray:
     """``np.asarray``: the array itself where it can be."""
+    if copy is False:
+        _refuse_copy(a, dtype)
     return make_array(a, dtype, copy=bool(copy))
+
+
+def _refuse_copy(value: Any, dtype: Any) -> None:
+    """NumPy's error where an array cannot be had without a copy."""
+    is_array = isinstance(value, (TracedArray, np.ndarray))
+    if not is_array or as_dtype(dtype, as_array(value).dtype) != as_array(value).dtype:
+        np.array([0], np.float32, copy=False)
 
 
 @creates(np.array)
@@ -373,7 +411,11 @@ def array(
     like: Any = None,
 ) -> TracedArray:
     """``np.array``: a new array from arrays, numbers and nested lists of them."""
+    if copy is False:
+        _refuse_copy(object, dtype)
     result = make_array(object, dtype, copy=bool(copy))
+    if 0 < ndmax < result.ndim:
+        raise ValueError("object too deep for desired array")
     if (missing := ndmin - result.ndim) > 0:
         result = new_array(reshape(result.operand(), (1,) * missing + result.dims))
     return result

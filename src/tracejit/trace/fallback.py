@@ -58,6 +58,8 @@ def call_through_numpy(function: Any, args: Sequence[Any], kwargs: dict[str, Any
     """Call a function of NumPy or SciPy when the program runs."""
     if function in _REFUSED:
         raise unknown_function(function)
+    if kwargs.get("overwrite_input"):  # what NumPy leaves there is undefined, and compiled code needs it untouched
+        kwargs = {**kwargs, "overwrite_input": False}
     out = kwargs.get("out")
     if isinstance(out, tuple) and len(out) == 1:
         (out,) = out

@@ -39,7 +39,10 @@ def dims_by_rule(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> 
     except (TypeError, ValueError):
         return None
     bound.apply_defaults()
-    return rule(bound.arguments)
+    try:
+        return rule(bound.arguments)
+    except (IndexError, ValueError):  # ranks that the rule does not know
+        return None
 
 
 _signatures: dict[Any, Signature] = {}

@@ -22,12 +22,14 @@ class Frame:
 
     leaves: those of its arguments, static ones as they are. arguments: ``(args, kwargs)``.
     slots: objects made by callbacks, by number.
+    locks: held until the call ends; None: the program runs without a call, and holds none.
     kept: results that one callback has made and another one will hand over, by ticket. delivered: see ``delivery.py``.
     """
 
     leaves: Sequence[Any] = ()
     arguments: tuple[Any, Any] = ((), {})
     slots: dict[int, Any] = field(default_factory=dict)
+    locks: list[Any] | None = None
     kept: dict[int, Any] = field(default_factory=dict)
     delivered: Sequence[Any] = ()
 
@@ -50,11 +52,13 @@ def current_frame() -> Frame:
 def running_call(leaves: Sequence[Any], arguments: tuple[Any, Any] = ((), {})) -> Iterator[Frame]:
     """A call with these arguments runs until the block ends."""
     before = _frames.current
-    _frames.current = frame = Frame(leaves, arguments)
+    _frames.current = frame = Frame(leaves, arguments, locks=[])
     try:
         yield frame
     finally:
         _frames.current = before
+        for lock in frame.locks or ():
+            lock.release()
 
 
 def fresh_slot() -> int:

@@ -32,6 +32,7 @@ from tracejit.trace.inputs import (
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber, as_dim
+from tracejit.trace.selecting import places, selected, write_selected
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.storage import IndexView, ReshapeView, SliceView
 from tracejit.trace.values import (
@@ -39,6 +40,7 @@ from tracejit.trace.values import (
     broadcast_dims,
     broadcast_to,
     cast,
+    check_equal,
     constant,
     dim_value,
     emit,
@@ -129,8 +131,13 @@ def _expand(x: TracedArray, key: Any) -> list[Any]:
         if isinstance(item, np.ndarray):  # a mask known while tracing
             if item.ndim == 0:
                 raise UnsupportedError("indexing with a plain bool is not compiled; use if, or an index of ints")
-            _check_mask(x, items, item)
+            _check_mask(x, items, item.shape)
             items.extend(new_array(constant(part)) for part in item.nonzero())
+        elif _is_mask(item):
+            if not isinstance(item, TracedArray) or not item.dims:
+                raise _scalar_mask()
+            _check_mask(x, items, item.dims)
+            items.extend(map(new_array, places(item.operand())))
         else:
             items.append(item)
     used = sum(1 for item in items if item is not None and item is not Ellipsis)
@@ -145,19 +152,31 @@ def _expand(x: TracedArray, key: Any) -> list[Any]:
     return items[:position] + missing + items[position + 1 :]
 
 
-def _check_mask(x: TracedArray, items: list[Any], mask: np.ndarray[Any, Any]) -> None:
-    """A mask known while tracing has the size of the axes that it stands for."""
+def _check_mask(x: TracedArray, items: list[Any], shape: Dims) -> None:
+    """A mask has the size of the axes that it stands for."""
     first = sum(1 for item in items if item is not None and item is not Ellipsis)
     if any(item is Ellipsis for item in items):
         raise UnsupportedError("a boolean mask after an ellipsis is not compiled; write the slices out")
-    for axis, size in enumerate(mask.shape, first):
+    for axis, size in enumerate(shape, first):
         if axis < len(x.dims):
             _require_mask_size(x.dims[axis], size, axis)
 
 
+def _scalar_mask() -> UnsupportedError:
+    return UnsupportedError(
+        f"a single traced bool as an index is not compiled ({describe(user_location())}); use np.where"
+    )
+
+
 def _require_mask_size(own: DimLike, other: DimLike, axis: int) -> None:
     sizes = current_trace().sizes
-    if not sizes.require_equal(own, other):
+    if sizes.is_late(sizes.resolve(own) - sizes.resolve(other)):
+        text = (
+            f"boolean index did not match indexed array along axis {axis}; size of axis is {{0}} but size of "
+            "corresponding boolean axis is {1}"
+        )
+        check_equal(own, other, "IndexError", text)
+    elif not sizes.require_equal(own, other):
         raise IndexError(
             f"boolean index did not match indexed array along axis {axis}; size of axis is {sizes.hint(own)} "
             f"but size of corresponding boolean axis is {sizes.hint(other)}"
@@ -203,24 +222,17 @@ def _index_operand(x: TracedArray, key: Any, item: Any, size: DimLike, axis: int
     operand = dim_value(item) if isinstance(item, int) else item.operand()
     if operand.type.dtype.kind not in "iu":
         if operand.type.dtype == BOOL:
-            raise _mask_error(item)
+            raise _scalar_mask()
         arrays = "arrays used as indices must be of integer (or boolean) type"
         raise IndexError(arrays if operand.type.dims else _INVALID_INDEX)
     return emit("wrap_index", cast(operand, INT64), dim_value(size), axis=axis)
 
 
-def _mask_error(item: Any) -> UnsupportedError:
-    return UnsupportedError(
-        f"reading with a boolean mask gives an array whose size depends on data, which is not compiled "
-        f"({describe(user_location())}). Use np.where(mask, x, other), a reduction with where=mask, or assign with "
-        "x[mask] = value"
-    )
-
-
 def _known_index(index: DimLike, size: DimLike, axis: int) -> DimLike | None:
     """Like :func:`_checked_index`; None where only the running program can check the index."""
     try:
-        return _checked_index(index, size, axis)
+        with current_trace().sizes.answering(usually=False):
+            return _checked_index(index, size, axis)
     except UndecidedError:
         return None
 
@@ -249,7 +261,9 @@ def _slice_range(item: slice, size: DimLike) -> tuple[DimLike, DimLike, DimLike]
     stop = (high if forward else low) if item.stop is None else _clamp(_slice_bound(item.stop), size, low, high)
     distance = stop - start if forward else start - stop
     try:
-        if not sizes.decide(distance, ">= 0"):
+        with sizes.answering(usually=False):
+            filled = sizes.decide(distance, ">= 0")
+        if not filled:
             return 0, 0, step
     except UndecidedError:
         distance = maximum(distance, 0)
@@ -271,7 +285,8 @@ def _slice_bound(value: Any) -> DimLike:
 
 def _clamp(bound: DimLike, size: DimLike, low: DimLike, high: DimLike) -> DimLike:
     try:
-        return _clamped(bound, size, low, high)
+        with current_trace().sizes.answering(usually=False):
+            return _clamped(bound, size, low, high)
     except UndecidedError:
         place = dim_value(bound)
         zero, last = literal(0, INT64), dim_value(high)
@@ -324,6 +339,10 @@ def get_item(x: Any, key: Any) -> Any:
         x = new_array(x.operand())
     if isinstance(key, (str, list)) and _is_field(key):
         raise IndexError(_INVALID_INDEX)
+    if (masked := _take_mask(x, key)) is not None:
+        view, item = masked
+        mask = _mask_operand(view, item)
+        return new_array(selected(reshape(view.operand(), resolve_dims(view.dims)), mask))
     plan = _plan(x, key)
     if not plan.arrays:
         view = _with_new_axes(basic_view(x, plan), plan)
@@ -335,6 +354,25 @@ def get_item(x: Any, key: Any) -> Any:
         return _scalar_index(x, plan)
     value, _ = _gather(x, plan)
     return wrap(value)
+
+
+def _take_mask(x: TracedArray, key: Any) -> tuple[TracedArray, TracedArray] | None:
+    """``view, mask`` with ``x[key] == view[mask]`` where a traced mask is the only array in an index."""
+    items = list(_as_tuple(key))
+    found = [k for k, item in enumerate(items) if isinstance(item, TracedArray)]
+    if len(found) != 1 or items[found[0]].dtype != BOOL or not items[found[0]].dims:
+        return None
+    mask: TracedArray = items[found[0]]
+    others = [item for item in items if item is not mask and item is not None and item is not Ellipsis]
+    if not all(type(item) in (int, SymbolicInt, slice) for item in others):
+        return None
+    if any(item is None or item is Ellipsis or type(item) is slice for item in items[: found[0]]):
+        return None  # something remains before the axes of the mask
+    if len(items) == 1:
+        return x, mask
+    whole = [slice(None)] * len(mask.dims)
+    view = get_item(x, tuple([*items[: found[0]], *whole, *items[found[0] + 1 :]]))
+    return view, mask
 
 
 def _folded(element: Operand) -> Operand:
@@ -413,9 +451,8 @@ def set_item(x: TracedArray, key: Any, value: Any) -> None:
     """``x[key] = value``."""
     if not x.writeable:
         raise ValueError("assignment destination is read-only")
-    masks = [item for item in _as_tuple(key) if _is_mask(item)]
-    if masks and not all(isinstance(mask, np.ndarray) for mask in masks):
-        _assign_masked(x, key, value)
+    if (masked := _take_mask(x, key)) is not None:
+        _assign_masked(*masked, value)
         return
     plan = _plan(x, key)
     if not plan.arrays:
@@ -507,25 +544,29 @@ def add_at(x: TracedArray, key: Any, value: Any) -> None:
         raise
 
 
-def _assign_masked(x: TracedArray, key: Any, value: Any) -> None:
-    items = _as_tuple(key)
-    if len(items) != 1:
-        raise UnsupportedError(
-            f"assignment with a boolean mask beside other indices is not compiled ({describe(user_location())}); "
-            "index first: y = x[...]; y[mask] = value"
-        )
-    mask = _mask_operand(x, items[0])
+def _assign_masked(x: TracedArray, item: TracedArray, value: Any) -> None:
+    """``x[mask] = value``: the same everywhere, or one row for each element that is selected."""
+    mask = _mask_operand(x, item)
     stored = materialize(describe_input(value)[1], x.dtype)
     rest = len(x.dims) - len(mask.type.dims)
-    if len(stored.type.dims) > rest and not (len(stored.type.dims) == rest + 1 and _is_one(stored.type.dims[0])):
-        raise UnsupportedError(
-            f"x[mask] = values with one value for each selected element is not compiled ({describe(user_location())}). "
-            "Assign a scalar, or write x[...] = np.where(mask, values, x) with values of x's shape"
-        )
+    own = stored.type.dims
+    while len(own) > rest and current_trace().sizes.same(own[0], 1):
+        own = own[1:]
+    if len(own) == rest + 1 and not current_trace().sizes.is_late(own[0]) and _is_one(own[0]):
+        own = own[1:]
+    stored = reshape(stored, own)
+    if len(own) > rest + 1:
+        raise_as_numpy(lambda a, m, v: a.__setitem__(m, v), x, item, value)
     dims = resolve_dims(x.dims)
-    if not fits(stored.type.dims, dims):
-        raise_as_numpy(lambda a, m, v: a.__setitem__(m, v), x, items[0], value)
-    _write_where(x, mask, match(stored, dims))
+    if len(own) <= rest:
+        if not fits(own, dims):
+            raise_as_numpy(lambda a, m, v: a.__setitem__(m, v), x, item, value)
+        _write_where(x, mask, match(stored, dims))
+        return
+    tail = dims[len(dims) - rest :]
+    if not fits(own[1:], tail):
+        raise_as_numpy(lambda a, m, v: a.__setitem__(m, v), x, item, value)
+    x.write(write_selected(x.operand(), mask, broadcast_to(stored, (own[0], *tail))))
 
 
 def _mask_operand(x: TracedArray, item: Any) -> Operand:
@@ -535,7 +576,7 @@ def _mask_operand(x: TracedArray, item: Any) -> Operand:
         raise_as_numpy(operator.getitem, x, item)
     for axis, (own, other) in enumerate(zip(x.dims, mask.type.dims, strict=False)):
         _require_mask_size(own, other, axis)
-    return mask
+    return reshape(mask, resolve_dims(x.dims[: mask.rank]))  # sizes that the program has checked to be equal
 
 
 def _write_where(x: TracedArray, mask: Operand, stored: Operand) -> None:
@@ -556,7 +597,8 @@ def augment_masked(x: TracedArray, mask: TracedArray, operation: Any, value: Any
         raise ValueError("assignment destination is read-only")
     rest = len(x.dims) - mask.ndim
     if len(operand_of(value).type.dims) > max(rest, 0):
-        raise _mask_error(mask)
+        set_item(x, mask, operation(get_item(x, mask), value))
+        return
     where = _mask_operand(x, mask)
     changed = operation(new_array(x.operand()), value)
     _write_where(x, where, changed.operand())

@@ -66,6 +66,12 @@ def _from_source(function: Any) -> Callable[..., Any]:
     return lambda *args, **kwargs: _with_hooks(getattr(function, "__wrapped__", function))(*args, **kwargs)
 
 
+@implements("with hooks")
+def traced_source(function: FunctionType) -> FunctionType:
+    """A function of this package as traced code."""
+    return _with_hooks(function)
+
+
 @implements("numpy source")
 def call_source(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Trace NumPy's own source of a function, for the arguments that our implementation leaves to it."""

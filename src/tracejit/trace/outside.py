@@ -8,7 +8,8 @@ read anew at each call, not remembered.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import CellType
 from typing import Any
@@ -16,11 +17,13 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import UnsupportedError
-from tracejit.trace.captures import AttributeOf, CaptureTable, ClosureCell, Fixed, GlobalName, freeze
+from tracejit.trace.captures import AttributeOf, CaptureTable, ClosureCell, Fixed, GlobalName, ItemOf, freeze
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.frames import current_frame
+from tracejit.trace.inputs import contains_tracer
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.python_calls import call_python
+from tracejit.trace.pytree import replace_containers
 from tracejit.trace.region import UnstageableError
 from tracejit.trace.sampling import outcome_like
 
@@ -28,9 +31,11 @@ __all__ = [
     "Containers",
     "OutsideWrites",
     "Place",
+    "found",
     "note_change",
     "put_all",
     "read_outside",
+    "refer",
     "set_attribute",
     "writes_of",
 ]
@@ -43,7 +48,10 @@ Getter = Callable[[], Any]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value goes after a call. kind: "attribute", "name" (of a module), "cell" or "contents"."""
+    """Where a value goes after a call.
+
+    kind: "attribute", "name" (of a module), "cell", "contents" (of a container), or "tail" (what a list gets appended).
+    """
 
     kind: str
     find: Getter
@@ -73,6 +81,8 @@ class Place:
             owner.pop(self.key, None) if value is _MISSING else owner.__setitem__(self.key, value)
         elif self.kind == "cell":
             owner.cell_contents = value
+        elif self.kind == "tail":
+            owner.extend(map(_found, value))
         elif isinstance(owner, list):
             owner[:] = map(_found, value)
         else:
@@ -85,7 +95,7 @@ class Place:
         """How the function reads it."""
         if self.kind == "attribute":
             return AttributeOf(self.find, self.key)
-        if self.kind == "contents":
+        if self.kind in ("contents", "tail"):
             return self.find
         owner = self.find()
         return GlobalName(owner, self.key) if self.kind == "name" else ClosureCell(owner, self.key)
@@ -98,11 +108,31 @@ def _content(cell: CellType) -> Any:
         return _MISSING
 
 
-@dataclass(frozen=True)
 class _Reference:
-    """Stands in the final contents of a container for another container, which stays the object that it is."""
+    """Stands in a result, or in the final contents of a container, for a container that stays the object that it is.
 
-    find: Getter
+    Not a dataclass: those are containers themselves.
+    """
+
+    __slots__ = ("find",)
+
+    def __init__(self, find: Getter) -> None:
+        self.find = find
+
+
+def refer(value: Any, owners: Mapping[int, Getter]) -> Any:
+    """A result with references in the place of the containers that change: the caller gets them, not copies."""
+
+    def replacement(item: Any) -> Any:
+        find = owners.get(id(item))
+        return item if find is None else _Reference(find)
+
+    return replace_containers(replacement, value)
+
+
+def found(value: Any) -> Any:
+    """A result with the containers that it refers to."""
+    return replace_containers(_found, value)
 
 
 def _found(value: Any) -> Any:
@@ -133,23 +163,50 @@ class OutsideWrites:
         self.volatile = volatile  # ways to numbers that are read at each call
         self.before: dict[Place, Any] = {}
         self.getters: set[Getter] = set()
+        self.owners: dict[int, Getter] = {}  # the objects that have changed in the end
+        self.growing: set[Getter] = set()  # ways to lists whose contents the function has not looked at
 
     def note(self, place: Place, trace: Trace) -> None:
         """A place is about to change."""
         if trace.region:
             raise UnstageableError(f"its body changes {place.getter} from outside ({describe(user_location())})")
+        if place.kind == "contents":
+            with self.looking(place.find):
+                pass
+        elif place.kind == "tail" and place.find not in self.growing:
+            place = Place("contents", place.find)
         if place not in self.before:
             self.before[place] = place.get()
             self.getters.add(place.getter)
+
+    @contextmanager
+    def looking(self, getter: Getter) -> Iterator[None]:
+        """The function looks at the contents of a container: they count from now on; inside they are as at first."""
+        longer = []
+        for own in [g for g in self.growing if _leads_to(getter, g)]:
+            self.growing.discard(own)
+            contents = self.before.pop(Place("tail", own), None)
+            if contents is not None:
+                place = Place("contents", own)
+                longer.append((place, place.get()))
+                self.before[place] = contents
+                place.put(contents)
+            self.captures.read(own(), own)
+        yield
+        for place, contents in longer:
+            place.put(contents)
 
     def finals(self) -> list[tuple[Place, Any]]:
         """The places that have changed, and what is there now."""
         found = [(place, place.get()) for place in self.before]
         changed = [(place, value) for place, value in found if not _same(value, self.before[place])]
+        self.owners = {id(place.find()): place.find for place, _ in changed}
         return [(place, self._final(place, value)) for place, value in changed]
 
     def _final(self, place: Place, value: Any) -> Any:
-        if place.kind == "contents":
+        if place.kind == "tail":
+            value = value[len(self.before[place]) :]
+        if place.kind in ("contents", "tail"):
             return _referring(value, self.captures.path_of)
         path = self.captures.path_of(value) if isinstance(value, (list, dict)) else None
         return value if path is None else _Reference(path)
@@ -157,17 +214,26 @@ class OutsideWrites:
     def take_back(self) -> None:
         """Put back what was there before."""
         for place, value in self.before.items():
-            place.put(value)
+            (Place("contents", place.find) if place.kind == "tail" else place).put(value)
 
     def numbers_read(self) -> frozenset[Getter]:
         """Ways to numbers that were remembered, and change: a program for all calls reads them at each call."""
         remembered = {
             id(capture.getter): capture.getter for capture in self.captures.captures if capture.kind == "value"
         }
-        changed = {place.getter: before for place, before in self.before.items()}
+        changed = {place.getter: before for place, before in self.before.items() if place.kind != "tail"}
         return frozenset(
             getter for getter in remembered.values() if _hashable(getter) and _has_number(changed.get(getter, ()))
         )
+
+
+def _leads_to(getter: Getter, inner: Getter) -> bool:
+    """Whether a getter is the other one or reads something that contains what the other one reads."""
+    while inner != getter:
+        if not isinstance(inner, ItemOf):
+            return False
+        inner = inner.parent
+    return True
 
 
 def _hashable(value: Any) -> bool:
@@ -195,11 +261,25 @@ def _same(value: Any, before: Any) -> bool:
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
-def read_outside(trace: Trace, value: Any, getter: Getter) -> Any:
-    """What the program sees where it reads something outside."""
+def read_outside(trace: Trace, value: Any, getter: Getter, grown: bool = False) -> Any:
+    """What the program sees where it reads something outside; ``grown``: lists are read to be made longer only."""
     captures, writes = trace.captures, trace.captures.writes
-    if writes is None or not _hashable(getter):
+    hashable = _hashable(getter)
+    if contains_tracer(value) and not (writes is not None and hashable and getter in writes.getters):
+        return value
+    if writes is None or not hashable:
         return captures.read(value, getter)
+    if grown and type(value) in (list, dict):
+        if getter not in writes.getters and captures.path_of(value) is None:
+            captures.remember_type(value, getter)
+            writes.growing.add(getter)
+        return value
+    with writes.looking(getter):
+        return _read(trace, value, getter, writes)
+
+
+def _read(trace: Trace, value: Any, getter: Getter, writes: OutsideWrites) -> Any:
+    captures = trace.captures
     if getter in writes.getters:  # the function itself has put it there
         return captures.array(value) if type(value) is np.ndarray else value
     if getter not in writes.volatile:
@@ -278,6 +358,7 @@ class Containers:
             (path, value, dict(vars(value)) if hasattr(value, "__dataclass_fields__") else value.copy())
             for path, value in _containers((args, kwargs), ())
         ]
+        self.owners: dict[int, Getter] = {}  # those that have changed in the end
 
     def finals(self) -> list[tuple[Place, Any]]:
         """Where the caller's containers must change, and to what; the function's own are put back."""
@@ -285,11 +366,13 @@ class Containers:
         for path, value, before in self.before:
             if not hasattr(value, "__dataclass_fields__"):
                 if not _same(value, before):
+                    self.owners[id(value)] = _ArgumentAt(path)
                     found.append((Place("contents", _ArgumentAt(path)), _referring(value, self._finder)))
                     Place("contents", Fixed(value)).put(before)
                 continue
             for name, content in dict(vars(value)).items():
                 if content is not before.get(name, _MISSING):
+                    self.owners[id(value)] = _ArgumentAt(path)
                     found.append((Place("attribute", _ArgumentAt(path), name), content))
                     Place("attribute", Fixed(value), name).put(before.get(name, _MISSING))
         return found

@@ -94,6 +94,9 @@ class Outcome:
         return Outcome(flatten(None)[1], (), ())
 
 
+_LEAVES = (np.ndarray, np.generic, float, int)
+
+
 class PythonFunction:
     """What compiled code calls: puts arguments together from arrays, and takes apart what the function returns.
 
@@ -118,6 +121,9 @@ class PythonFunction:
         self.outcome = outcome
         self.mutated = tuple(mutated)
         self.borrows = borrows
+        self.positional = all(child is LEAF for child in arguments[0].children[0].children) and not (
+            arguments[0].children[1].children
+        )
 
     def __repr__(self) -> str:
         return f"{self.__qualname__} ({describe(self.location)})"
@@ -125,13 +131,14 @@ class PythonFunction:
     def __call__(self, *arrays: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], ...]:
         """The arrays of what the function returns, and then those of the operands that it changed."""
         tree, parts = self.arguments
-        args, kwargs = unflatten(tree, [part.plain(arrays) for part in parts])
+        values = [part.plain(arrays) for part in parts]
+        args, kwargs = (values, {}) if self.positional else unflatten(tree, values)
         try:
             output = self.function(*args, **kwargs)
         except Exception as error:
             error.add_note(f"in {describe(self.location)}")
             raise
-        leaves, tree = flatten(output)
+        leaves, tree = ([output], LEAF) if isinstance(output, _LEAVES) else flatten(output)
         if tree != self.outcome.tree:
             raise UnsupportedError(f"{self!r} gave {tree} where it gave {self.outcome.tree} for sample arrays")
         results = tuple(self._taken(leaves))

@@ -7,12 +7,13 @@ its namespace "tracejit") go through it.
 from __future__ import annotations
 
 import dataclasses
+import operator
 import sys
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["LEAF", "Tree", "flatten", "leaf_names", "map_leaves", "unflatten"]
+__all__ = ["LEAF", "Tree", "flatten", "leaf_names", "map_leaves", "replace_containers", "unflatten"]
 
 
 class Tree:
@@ -174,6 +175,19 @@ def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:
     """The same pytree with every leaf replaced."""
     leaves, tree = flatten(value)
     return unflatten(tree, [function(leaf) for leaf in leaves])
+
+
+def replace_containers(replacement: Callable[[Any], Any], value: Any) -> Any:
+    """The same pytree with a leaf in the place of each container that ``replacement`` gives another object for."""
+    other = replacement(value)
+    split = _CONTAINERS.get(type(value)) or _splitter(type(value))
+    if other is not value or split is None:
+        return other
+    kind, data, children = split(value)
+    parts = [replace_containers(replacement, child) for child in children]
+    if all(map(operator.is_, parts, children)):
+        return value
+    return _BUILD[kind](data, parts)
 
 
 def leaf_names(tree: Tree, root: str = "") -> list[str]:

@@ -16,6 +16,7 @@ from tracejit.trace.fallback_shapes import dims_of
 from tracejit.trace.generators import is_generator, is_maker, undisturbed
 from tracejit.trace.inputs import as_array
 from tracejit.trace.location import describe, user_location
+from tracejit.trace.native_draws import draw_natively
 from tracejit.trace.python_calls import call_python
 from tracejit.trace.registry import call
 from tracejit.trace.sampling import sample_call
@@ -34,6 +35,9 @@ def draw(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Call a method of a generator, or make a generator, when the program runs."""
     owner = getattr(function, "__self__", None)
     name = str(function.__name__)
+    drawn = draw_natively(owner, name, args, kwargs)
+    if drawn is not NotImplemented:
+        return drawn
     if kwargs.get("out") is not None:
         return _drawn_into(function, args, kwargs)
     if name in ("shuffle", "permuted") and args and type(args[0]) is list:

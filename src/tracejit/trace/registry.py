@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tracejit.errors import UnsupportedError
+from tracejit.trace.context import active_trace
 
 __all__ = ["CREATION", "FUNCTIONS", "INDEXED", "call", "creates", "implements", "implements_named"]
 
@@ -58,6 +59,16 @@ def creates(*functions: Any) -> Callable[[Implementation], Implementation]:
 
 def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Call the implementation of a NumPy function or ufunc; without one it is called when the program runs."""
+    trace = active_trace()
+    if trace is None or trace.sizes.assuming:
+        return _call(function, args, kwargs)
+    with trace.sizes.answering(usually=True):
+        return _call(function, args, kwargs)
+
+
+def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if kwargs.get("device") not in (None, "cpu"):
+        raise ValueError(f'Device not understood. Only "cpu" is allowed, but received: {kwargs["device"]}')
     implementation = FUNCTIONS.get(function)
     if implementation is None:
         if isinstance(function, np.ufunc):
@@ -66,6 +77,26 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     try:
         return implementation(*args, **kwargs)
     except UnsupportedError:
-        if not str(getattr(function, "__module__", "")).startswith("numpy"):  # an operator, or a name of our own
+        if not _is_numpys(function):
             raise
         return FUNCTIONS["otherwise python function"](function, args, kwargs)
+    except TypeError:
+        if not _is_numpys(function) or _accepts(implementation, args, kwargs):
+            raise
+    return FUNCTIONS["python function"](function, args, kwargs)  # NumPy knows an argument that the implementation lacks
+
+
+def _is_numpys(function: Any) -> bool:
+    """Whether it is NumPy's, and no operator or name of our own."""
+    return str(getattr(function, "__module__", "")).startswith("numpy") or isinstance(function, np.ufunc)
+
+
+def _accepts(implementation: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether the arguments fit the signature."""
+    from inspect import signature  # noqa: PLC0415  (slow to import, needed where something fails)
+
+    try:
+        signature(implementation).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True

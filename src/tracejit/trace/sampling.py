@@ -16,6 +16,7 @@ import numpy as np
 from tracejit.errors import UnsupportedError
 from tracejit.ir.dims import DimLike, evaluate, symbols_of
 from tracejit.trace.array import NumpyValue, TracedArray
+from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace, paused
 from tracejit.trace.dtypes import PYTHON_DTYPES
 from tracejit.trace.frames import fresh_slot
@@ -92,8 +93,9 @@ def outcome_like(value: Any) -> Outcome:
     return Sample([], [], {}, value).outcome("a number from outside")
 
 
+_IRREGULAR = 0.25
 _Filler = Callable[[int], float]
-_FILLERS: tuple[_Filler, ...] = (lambda k: 1, lambda k: k + 1, lambda k: 0.5)
+_FILLERS: tuple[_Filler, ...] = (lambda k: 1, lambda k: k + 1, lambda k: 0.5, lambda k: _IRREGULAR)
 """Values for the k-th leaf where it is a number that the program computes; others are tried where these fail."""
 
 
@@ -157,11 +159,16 @@ class _Sampler:
         return leaf.dtype.type(self.filler) if isinstance(leaf, NumpyValue) else leaf
 
     def array(self, leaf: TracedArray) -> np.ndarray[Any, Any]:
-        """An array of the leaf's dtype and rank; another filler than 1 makes its elements probabilities."""
+        """A constant itself, or an array of the leaf's dtype and rank: other fillers make other kinds of elements."""
+        is_changed = any(leaf is array for array in self.changed)
+        if not is_changed and (known := constant_value(leaf.operand())) is not None:
+            return known
         array = _content(tuple(_size(dim, self.sizes) for dim in leaf.dims), leaf.dtype)
-        if self.filler != 1 and array.ndim == 1 and array.size and leaf.dtype.kind == "f":
+        if self.filler == _IRREGULAR:
+            array = np.random.default_rng(1).integers(1, 99, array.shape).astype(leaf.dtype)
+        elif self.filler != 1 and array.ndim == 1 and array.size and leaf.dtype.kind == "f":
             array = np.full(array.shape, 1 / array.size, leaf.dtype)
-        array.flags.writeable = leaf.writeable and any(leaf is array for array in self.changed)
+        array.flags.writeable = leaf.writeable and is_changed
         return array
 
 

@@ -6,6 +6,9 @@ program needs it; a question about a size (``n > 3``) is answered by the hint, a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tracejit.errors import ConcretizationError, TracejitError
 from tracejit.ir.builder import Builder
 from tracejit.ir.core import Guard, Operand
@@ -24,6 +27,7 @@ class SizeEnvironment:
         self.hints: dict[str, int] = {}
         self.integers: list[str] = []  # symbols bound by Python ints of the call
         self.active = True
+        self.assuming = False  # whether a question that cannot be answered gets its usual answer, checked at run time
         self._age: dict[str, int] = {}
         self._solved: dict[str, DimLike] = {}
         self._aliases: dict[DimLike, DimLike] = {}
@@ -50,7 +54,9 @@ class SizeEnvironment:
 
     def fresh_late(self, name: str, low: DimLike | None, high: DimLike | None) -> Dim:
         """A symbol that the program binds when it runs, between two sizes (None: unknown); nothing is guarded on it."""
-        hint = 0 if low is None else self.hint(low)
+        least = 0 if low is None else self.hint(low)
+        # Samples of arrays have so many elements; some functions refuse none.
+        hint = least + 2 if high is None else max(least, self.hint(high))
         dim = self.fresh(name, hint, integer=False)
         unique = dim.as_symbol
         assert unique is not None
@@ -100,7 +106,10 @@ class SizeEnvironment:
         if a == b:
             return True
         if self.is_late(a - b):
-            raise UndecidedError(f"whether the sizes {a} and {b} are equal depends on what is computed")
+            if not self.assuming:
+                raise UndecidedError(f"whether the sizes {a} and {b} are equal depends on what is computed")
+            self.check_equal(a, b)
+            return True
         if self.hint(a) != self.hint(b):
             return False
         self._assume_zero(a - b, a, b)
@@ -289,6 +298,8 @@ class SizeEnvironment:
             return False
         elif relation == ">= 0" and self.proves(dim, assume=True):
             return True
+        if self.assuming:
+            return self.assume(dim, relation)
         raise UndecidedError(f"a question about the size {dim}, which is computed while the function runs")
 
     def proves(self, dim: DimLike, *, assume: bool = False) -> bool:
@@ -351,6 +362,19 @@ class SizeEnvironment:
         """Replaced by ``values.py``: let the program check that two sizes are equal."""
         raise UndecidedError(f"whether the sizes {a} and {b} are equal depends on what is computed")
 
+    def assume(self, dim: DimLike, relation: str) -> bool:
+        """Replaced by ``values.py``: the usual answer to a question, which the program checks."""
+        raise UndecidedError(f"a question about the size {dim}, which is computed while the function runs")
+
+    @contextmanager
+    def answering(self, *, usually: bool) -> Iterator[None]:
+        """Whether questions that cannot be answered get their usual answer, or raise UndecidedError."""
+        before, self.assuming = self.assuming, usually
+        try:
+            yield
+        finally:
+            self.assuming = before
+
     def _decide_nonnegative(self, dim: Dim, low: Bound, high: Bound) -> bool:
         if low is not None and low >= 0:
             return True
@@ -369,7 +393,9 @@ class SizeEnvironment:
             return dim
         if self.is_late(dim):
             raise UndecidedError(
-                f"the size {dim} is known only when the compiled function runs ({describe(user_location())})"
+                f"the size {dim} is known only when the compiled function runs ({describe(user_location())}). Lists of "
+                "so many elements, and loops that run in Python, are not compiled: use functions of arrays, or a loop "
+                "that fills an array"
             )
         value = self.hint(dim)
         self.decide(dim - value, "== 0")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.trace.captures import GROWING
 from tracejit.trace.flow_syntax import capture_flow
 from tracejit.trace.source import compiled_like, find_definition
 
@@ -307,10 +308,27 @@ class _Rewriter(ast.NodeTransformer):
             return node
         if isinstance(node.func, ast.Name) and node.func.id in _UNTOUCHED_CALLS and not self._is_local(node.func.id):
             return node
-        self.generic_visit(node)
-        call = self._hook("call", node.func, *node.args, like=node)
-        call.keywords = node.keywords
+        function = node.func
+        if isinstance(function, ast.Attribute) and function.attr in GROWING:
+            owner = self._grown(function.value)
+            function = self._hook("attr", owner, self._constant(function.attr, function), like=function)
+        else:
+            function = self.visit(function)
+        call = self._hook("call", function, *map(self.visit, node.args), like=node)
+        call.keywords = list(map(self.visit, node.keywords))
         return call
+
+    def _grown(self, node: ast.expr) -> ast.expr:
+        """An expression for a list that is only made longer: what it contains does not matter."""
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            read = self.visit(node)
+        elif isinstance(node, ast.Subscript):
+            read = self._hook("item", self._grown(node.value), self._index(self.visit(node.slice)), like=node)
+        else:
+            return self.visit(node)  # type: ignore[no-any-return]
+        if isinstance(read, ast.Call):
+            read.keywords.append(ast.keyword("grown", self._constant(True, node)))
+        return read  # type: ignore[no-any-return]
 
     # ---------------------------------------------------------------------------------------------------- statements
 

@@ -27,7 +27,7 @@ from tracejit.trace.floating_errors import current_state
 from tracejit.trace.frames import running_call
 from tracejit.trace.generators import undisturbed
 from tracejit.trace.location import describe, traceback_location
-from tracejit.trace.outside import Containers, OutsideWrites, Place, put_all
+from tracejit.trace.outside import Containers, OutsideWrites, Place, found, put_all, refer
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
 from tracejit.trace.scalar import SymbolicInt
@@ -65,7 +65,7 @@ class Traced:
             return output
         result, values = output
         put_all(self.writes, values)
-        return result
+        return found(result)
 
     def bind(self, leaves: Sequence[Any], *, fresh: bool = False) -> dict[str, int] | None:
         """The value of every size symbol if this program is right for these leaves, else None.
@@ -222,6 +222,7 @@ def _trace_leaves(
         changed += containers.finals()
         check_containers(args, kwargs, tree, tracers)
         if changed:
+            output = refer(output, {**writes.owners, **containers.owners})
             output = (output, [value for _, value in changed])
         out_leaves, out_tree = flatten(output)
         out_tree = plain_keys(out_tree)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Literal, Operand, Value
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
@@ -155,7 +154,8 @@ def apply_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...], *, out: Any = None, **
     if len(inputs) > ufunc.nin:
         inputs, out = inputs[: ufunc.nin], inputs[ufunc.nin :]
     rule = rule_of(ufunc)
-    if rule is None:
+    chosen = kwargs and (kwargs.get("signature") is not None or kwargs.get("sig") is not None)
+    if rule is None or chosen:
         if ufunc is np.isnat:
             raise_as_numpy(ufunc, *inputs)
         return call("python function", ufunc, inputs, kwargs if out is None else {**kwargs, "out": out})
@@ -299,11 +299,9 @@ def _apply_with_keywords(
     casting: str = "same_kind",
     order: str = "K",
     subok: bool = True,
-    signature: Any = None,
-    sig: Any = None,
+    signature: None = None,
+    sig: None = None,
 ) -> Any:
-    if signature is not None or sig is not None:
-        raise UnsupportedError(f"np.{ufunc.__name__} with signature= is not compiled; use dtype= or astype")
     loop = None if dtype is None else np.dtype(dtype)
     results = _compute(ufunc, rule, inputs, described, loop, casting, outs)
     parts = results if isinstance(results, tuple) else (results,)

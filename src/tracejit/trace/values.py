@@ -233,13 +233,49 @@ def late_dim(operand: Operand, low: DimLike | None = None, high: DimLike | None 
     return known
 
 
-def check_equal(a: DimLike, b: DimLike) -> None:
-    """Let the program check that two sizes are equal, of which one is computed."""
-    x, y = dim_value(a), dim_value(b)
-    text = "operands could not be broadcast together: the sizes {0} and {1} differ"
-    attrs = {"exception": "ValueError", "text": text}
+def check_equal(a: DimLike, b: DimLike, exception: str = "ValueError", text: str = "") -> None:
+    """Let the program check that two sizes are equal, of which one is computed; ``text`` shows both."""
     trace = current_trace()
-    trace.builder.emit(PRIMITIVES["check"], (emit("eq", x, y), x, y), attrs, (), user_location())
+    sizes = trace.sizes
+    a, b = sizes.resolve(a), sizes.resolve(b)
+    if a == b or trace.is_checked((a, b)):
+        return
+    x, y = dim_value(a), dim_value(b)
+    if not text:
+        text = "operands could not be broadcast together with shapes ({0},) ({1},) "
+        one = literal(1, INT64)
+        equal = emit("eq", x, y)
+        maybe = [emit("eq", size, one) for size in (x, y) if not isinstance(size, Literal)]
+        for other in maybe:
+            equal = emit("bitwise_or", equal, other)
+        trace.check(equal, (x, y), exception, text)
+        exception, text = (
+            "UnsupportedError",
+            (
+                "sizes {0} and {1}, which depend on data: an axis of size 1 is not stretched where only "
+                "the running program knows; use np.broadcast_to, or index with [0]"
+            ),
+        )
+    trace.check(emit("eq", x, y), (x, y), exception, text)
+    trace.checked.add((a, b))
+
+
+def assume(dim: DimLike, relation: str) -> bool:
+    """The usual answer to a question about a computed size (not 0, not negative), which the program checks."""
+    trace = current_trace()
+    answer = relation == ">= 0"
+    if not trace.is_checked((dim, relation)):
+        op = "ge" if answer else "ne"
+        text = (
+            "a size that depends on data is one that the compiled program does not cover: {0} where "
+            + ("it must not be negative" if answer else "it must not be 0")
+            + f" (the size is {dim})"
+        )
+        value = dim_value(dim)
+        trace.check(emit(op, value, literal(0, INT64)), (value,), "UnsupportedError", text)
+        trace.checked.add((dim, relation))
+    return answer
 
 
 SizeEnvironment.check_equal = staticmethod(check_equal)  # type: ignore[method-assign, assignment]
+SizeEnvironment.assume = staticmethod(assume)  # type: ignore[method-assign, assignment]

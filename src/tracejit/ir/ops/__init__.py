@@ -15,9 +15,12 @@ from tracejit.ir.ops import (
     integer,
     linalg,
     loops,
+    masks,
+    random,
     reduce,
     search,
     shape,
+    sorting,
 )
 from tracejit.ir.primitive import PRIMITIVES, Primitive
 
@@ -34,9 +37,12 @@ __all__ = [
     "integer",
     "linalg",
     "loops",
+    "masks",
+    "random",
     "reduce",
     "search",
     "shape",
+    "sorting",
 ]
 
 UFUNCS: dict[np.ufunc, Primitive] = {declared.ufunc: declared for declared in PRIMITIVES.values() if declared.ufunc}

@@ -27,7 +27,8 @@ def call_checked(function: Callable[..., Any], arrays: Sequence[Any], types: Seq
     results = function(*arrays)
     if not isinstance(results, tuple | list):
         results = (results,)
-    require(len(results) == len(types), "callback", f"{len(results)} results of {function!r}, not {len(types)}")
+    if len(results) != len(types):
+        require(False, "callback", f"{len(results)} results of {function!r}, not {len(types)}")
     converted = []
     for result, type in zip(results, types, strict=True):
         array = np.asarray(result)

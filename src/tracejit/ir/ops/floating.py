@@ -126,6 +126,30 @@ frexp_mantissa = unary("frexp_mantissa", lambda x: np.frexp(x)[0], _unscale, loo
 frexp_exponent: Primitive = unary("frexp_exponent", lambda x: np.frexp(x)[1], None, loops=dict.fromkeys(FLOATS, _INT32))
 modf_fraction = unary("modf_fraction", lambda x: np.modf(x)[0], lambda d, out, x: d, loops=same_type(*FLOATS))
 
+
+def _sort_key(x: Any) -> Any:
+    x = np.asarray(x)
+    bits = x.view(f"u{x.itemsize}")
+    sign = bits.dtype.type(1 << (8 * x.itemsize - 1))
+    return np.where(np.isnan(x), ~bits.dtype.type(0), np.where(bits & sign, ~bits, bits | sign))[()]
+
+
+def _from_sort_key(key: Any) -> Any:
+    key = np.asarray(key)
+    sign = key.dtype.type(1 << (8 * key.itemsize - 1))
+    return np.where(key & sign, key & ~sign, ~key).view(f"f{key.itemsize}")[()]
+
+
+_KEYS: dict[np.dtype[Any], np.dtype[Any]] = {
+    np.dtype(np.float32): np.dtype(np.uint32),
+    np.dtype(np.float64): np.dtype(np.uint64),
+}
+sort_key = unary("sort_key", _sort_key, None, loops=_KEYS)
+"""An unsigned integer for each float, in the same order; -0.0 is below 0.0, and all NaNs are one, above the rest."""
+
+from_sort_key = unary("from_sort_key", _from_sort_key, None, loops={key: dtype for dtype, key in _KEYS.items()})
+"""The float of a key."""
+
 # ------------------------------------------------------------------------------------------ special functions
 
 

@@ -167,10 +167,10 @@ store = primitive("store", infer=_store_infer, reference=_store_reference, level
 view = primitive(
     "view",
     infer=lambda buffer, *, dims: BufferType(buffer.dtype, dims),
-    reference=lambda buffer, *, dims: buffer.reshape(dims),
+    reference=lambda buffer, *, dims: buffer.reshape(-1)[: int(np.prod(dims))].reshape(dims),
     level="loop",
 )
-"""The same memory with other dims (of equal size)."""
+"""The same memory with other dims, of equal size or less: then its beginning."""
 
 # "read", though it reads nothing: two allocations are two buffers and must not be merged.
 alloc = primitive("alloc", infer=_alloc_infer, reference=_alloc_reference, level="loop", effect="read")

@@ -10,8 +10,10 @@ from tracejit.trace.numpy_api import (  # noqa: F401
     methods,
     reductions,
     searching,
+    selecting,
     shaping,
     signals,
+    sorting,
     statistics,
     ufunc_methods,
 )

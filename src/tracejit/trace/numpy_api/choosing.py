@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.errors import UnsupportedError
 from tracejit.ir.dims import product
 from tracejit.trace.array import TracedArray, new_array, wrap
 from tracejit.trace.base import Tracer
@@ -52,10 +51,7 @@ __all__: list[str] = []
 def where(condition: Any, x: Any = NO_VALUE, y: Any = NO_VALUE) -> Any:
     """``np.where`` with three arguments."""
     if x is NO_VALUE and y is NO_VALUE:
-        raise UnsupportedError(
-            "np.where with one argument gives arrays whose size depends on data, which is not compiled; "
-            "use np.where(condition, x, y)"
-        )
+        return call(np.nonzero, condition)
     if x is NO_VALUE or y is NO_VALUE:
         raise ValueError("either both or neither of x and y should be given")
     described = [describe_input(x), describe_input(y)]
@@ -94,6 +90,8 @@ def clip(
         return ufunc(np.maximum, a, low, out=out, **kwargs)
     if low is None:
         return ufunc(np.minimum, a, high, out=out, **kwargs)
+    if set(kwargs) - {"dtype", "order", "subok"}:
+        return _clip_by_parts(a, low, high, out, kwargs)
     described = [describe_input(value) for value in (a, low, high)]
     loop = np.dtype(kwargs["dtype"]) if kwargs.get("dtype") is not None else result_type(*(k for k, _ in described))
     for kind, _ in described:
@@ -103,6 +101,12 @@ def clip(
     x, lower, upper = broadcast_operands(np.clip, (a, low, high), operands)
     value = emit("minimum", emit("maximum", x, lower), upper)
     return write_out(np.clip, (a, low, high), value, out) if given(out) else wrap(value)
+
+
+def _clip_by_parts(a: Any, low: Any, high: Any, out: Any, keywords: dict[str, Any]) -> Any:
+    """``np.clip`` with keywords of ufuncs that change more than the dtype."""
+    inner = {key: value for key, value in keywords.items() if key != "where"}
+    return ufunc(np.minimum, ufunc(np.maximum, a, low, **inner), high, out=out, **keywords)
 
 
 @implements(np.select)
@@ -379,9 +383,11 @@ def isin(
 ) -> Any:
     """``np.isin`` for a few test elements: each is compared with every element."""
     tested = as_array(test_elements)
+    if kind not in (None, "sort", "table"):
+        raise ValueError(f"Invalid kind: '{kind}'. Please use None, 'sort' or 'table'.")
     count = product(resolve_dims(tested.dims))
     if not isinstance(count, int) or count > _MOST_TESTED:
-        return left_to_numpy(np.isin, element, test_elements, assume_unique, invert, kind=kind)
+        return call("isin by sorting", element, tested, invert)
     flat = call(np.ravel, tested)
     found: Any = call(np.zeros_like, as_array(element), dtype=BOOL)
     for k in range(count):

@@ -53,6 +53,11 @@ def dot_general(
 ) -> Operand:
     """The ``dot`` primitive; bools are counted and compared, as the logical product has no arithmetic."""
     attrs = {"contract": tuple(map(tuple, contract)), "batch": tuple(map(tuple, batch))}
+    dims = list(y.type.dims)
+    for i, j in zip((*contract[0], *batch[0]), (*contract[1], *batch[1]), strict=True):
+        if not current_trace().sizes.same(x.type.dims[i], dims[j]):
+            dims[j] = x.type.dims[i]  # the program has checked that they are equal
+    y = reshape(y, tuple(dims))
     if x.type.dtype == BOOL:
         count = emit("dot", cast(x, INT64), cast(y, INT64), **attrs)
         return emit("ne", count, operand_of(np.int64(0)))
@@ -270,8 +275,8 @@ def _parse(subscripts: str, arrays: list[TracedArray], operands: tuple[Any, ...]
 @implements(np.matmul)
 def matmul(x1: Any, x2: Any, out: Any = None, *, dtype: Any = None, casting: str = "same_kind", **kwargs: Any) -> Any:
     """``np.matmul`` and ``@``."""
-    if kwargs.get("axes") is not None or kwargs.get("axis") is not None:
-        raise UnsupportedError("np.matmul with axes= is not compiled; use np.einsum")
+    if other := set(kwargs) - {"order", "subok"}:
+        raise UnsupportedError(f"np.matmul with {min(other)}= is not compiled; use np.einsum")
     if dtype is not None and not all(np.can_cast(as_array(v).dtype, np.dtype(dtype), casting) for v in (x1, x2)):  # type: ignore[arg-type]
         raise_as_numpy(np.matmul, as_array(x1), as_array(x2), dtype=dtype, casting=casting)
     (x, y), _ = _promoted((x1, x2), dtype)
@@ -300,21 +305,41 @@ def _matmul(x: Operand, y: Operand, args: tuple[Any, ...]) -> Operand:
 
 def _vector_product(function: Any, left: str, right: str, output: str, conjugate: bool) -> None:
     @implements(function)
-    def product(x1: Any, x2: Any, out: Any = None, **kwargs: Any) -> Any:
-        axis = kwargs.get("axis", -1)
+    def product(
+        x1: Any,
+        x2: Any,
+        out: Any = None,
+        *,
+        axis: Any = -1,
+        keepdims: Any = False,
+        dtype: Any = None,
+        casting: str = "same_kind",
+        **kwargs: Any,
+    ) -> Any:
+        keywords = {"casting": casting} if dtype is None else {"casting": casting, "dtype": dtype}
+        if kwargs or (axis != -1 and output):
+            raise UnsupportedError(f"np.{function.__name__} with {', '.join(kwargs) or 'axis'}= is not compiled")
         if axis != -1:
             x1, x2 = (call(np.moveaxis, as_array(v), axis, -1) for v in (x1, x2))
-        (x, y), _ = _promoted((x1, x2), kwargs.get("dtype"))
+        (x, y), loop = _promoted((x1, x2), dtype)
+        if x.rank < len(left) or y.rank < len(right):
+            raise_as_numpy(function, x1, x2, **keywords)
+        if dtype is not None and not all(np.can_cast(as_array(v).dtype, loop, casting) for v in (x1, x2)):  # type: ignore[arg-type]
+            raise_as_numpy(function, x1, x2, **keywords)
+        inner_x, inner_y = (v.type.dims[labels.index("K") - len(labels)] for v, labels in ((x, left), (y, right)))
+        if not current_trace().sizes.require_equal(inner_x, inner_y):
+            raise_as_numpy(function, wrap(x), wrap(y))
         if conjugate and x.type.dtype.kind == "c":
             x = emit("conj", x)
         dots = ascii_letters[: max(x.rank - len(left), y.rank - len(right), 0)]
-        if x.rank < len(left) or y.rank < len(right):
-            raise_as_numpy(function, x1, x2)
         inputs = [
             (x, dots[len(dots) - (x.rank - len(left)) :] + left),
             (y, dots[len(dots) - (y.rank - len(right)) :] + right),
         ]
-        return _finish(function, (x1, x2), contract(inputs, dots + output, function, (x1, x2)), out)
+        value = contract(inputs, dots + output, function, (x1, x2))
+        if keepdims:
+            value = operand_of(call(np.expand_dims, wrap(value), axis))
+        return _finish(function, (x1, x2), value, out, casting)
 
 
 _vector_product(np.vecdot, "K", "K", "", True)
@@ -332,7 +357,10 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     axis = max(y.rank - 2, 0)
     if not current_trace().sizes.require_equal(x.type.dims[-1], y.type.dims[axis]):
         raise_as_numpy(np.dot, wrap(x), wrap(y))
-    return _finish(np.dot, (a, b), dot_general(x, y, ((x.rank - 1,), (axis,)), ((), ())), out)
+    value = dot_general(x, y, ((x.rank - 1,), (axis,)), ((), ()))
+    if given(out) and as_array(out).dtype != value.type.dtype:
+        raise_as_numpy(np.dot, wrap(x), wrap(y), out)
+    return _finish(np.dot, (a, b), value, out)
 
 
 @implements(np.vdot)

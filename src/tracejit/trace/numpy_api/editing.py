@@ -88,7 +88,7 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     size = resolve_dims((array.dims[position],))[0]
     places = _places(obj, size)
     if places is None:
-        return left_to_numpy(np.delete, arr, obj, axis)
+        return call("delete computed places", array, as_array(obj), position)
     if places.dtype == BOOL:
         if places.shape != (current_trace().sizes.concrete(size),):
             raise_as_numpy(np.delete, array, obj, position)

@@ -14,7 +14,7 @@ from tracejit.trace.array import TracedArray, new_array
 from tracejit.trace.context import current_trace
 from tracejit.trace.creation import as_dtype
 from tracejit.trace.inputs import as_array, describe_input, raise_as_numpy
-from tracejit.trace.numpy_api.common import axis_index, given
+from tracejit.trace.numpy_api.common import axis_index, given, left_to_numpy
 from tracejit.trace.registry import call, implements, implements_named
 from tracejit.trace.scalar import SymbolicInt, as_dim, python_size
 from tracejit.trace.ufuncs import write_out
@@ -228,6 +228,8 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Tr
     x = as_array(array)
     if any(isinstance(w, int) and w < 0 for pair in _plain_pairs(pad_width, x.ndim) for w in pair):
         raise ValueError("index can't contain negative values")
+    if callable(mode) or kwargs.get("reflect_type", "even") != "even":
+        return left_to_numpy(np.pad, array, pad_width, mode, **kwargs)  # type: ignore[no-any-return]
     if not _is_simple_pad(x, pad_width, mode, kwargs):
         return call("numpy source", np.pad, array, pad_width, mode, **kwargs)  # type: ignore[no-any-return]
     widths = _pairs(pad_width, x.ndim)

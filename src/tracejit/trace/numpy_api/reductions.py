@@ -17,6 +17,7 @@ from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
 from tracejit.trace.numpy_api.common import NO_VALUE, axis_index, given, reduced_axes, ufunc
 from tracejit.trace.registry import implements
 from tracejit.trace.scalar import SymbolicInt, as_dim, to_number
+from tracejit.trace.selecting import require_filled
 from tracejit.trace.ufuncs import write_out
 from tracejit.trace.values import (
     Dims,
@@ -132,9 +133,20 @@ np_prod = implements(np.prod)(_sum_like("reduce_prod", np.multiply, 1))
 
 def check_not_empty(function: Any, a: Any, dims: Dims, axes: tuple[int, ...], **kwargs: Any) -> None:
     """Reductions without a neutral element raise for no elements."""
+    sizes = current_trace().sizes
     for axis in axes:
-        if current_trace().sizes.decide(dims[axis], "== 0"):
+        if sizes.is_late(dim := sizes.resolve(dims[axis])):
+            require_filled([dim], _EMPTY[function])
+        elif sizes.decide(dim, "== 0"):
             raise_as_numpy(function, a, **kwargs)
+
+
+_EMPTY = {
+    np.max: "zero-size array to reduction operation maximum which has no identity",
+    np.min: "zero-size array to reduction operation minimum which has no identity",
+    np.argmax: "attempt to get argmax of an empty sequence",
+    np.argmin: "attempt to get argmin of an empty sequence",
+}
 
 
 def _extreme(name: str, combine: np.ufunc, largest: bool) -> Callable[..., Any]:
@@ -172,7 +184,8 @@ def _extreme(name: str, combine: np.ufunc, largest: bool) -> Callable[..., Any]:
 
 
 def _surely_filled(dim: DimLike) -> bool:
-    return not current_trace().sizes.decide(dim, "== 0")
+    sizes = current_trace().sizes
+    return sizes.is_late(sizes.resolve(dim)) or not sizes.decide(dim, "== 0")
 
 
 def _extreme_of_maybe_empty(name: str, x: Operand, axes: tuple[int, ...], keep: bool, initial: Any) -> Operand:
@@ -284,11 +297,14 @@ def var(
 ) -> Any:
     """``np.var``."""
     if given(correction):
+        if ddof != 0:
+            raise ValueError("ddof and correction can't be provided simultaneously.")
         ddof = correction
     x = operand_of(a)
     axes = reduced_axes(axis, x.rank)
     keep = bool(given(keepdims) and keepdims)
     loop, final = _mean_dtypes(x.type.dtype, dtype)
+    own = x if x.type.dtype.kind == "c" else cast(x, loop)  # a real dtype is that of the sums only
     x = cast(x, loop)
     count = _element_count(x, axes, where)
     if given(mean):
@@ -296,13 +312,13 @@ def var(
     else:
         total = reduce_operand("reduce_sum", masked(x, where, 0), axes, True)
         center = cast(operand_of(ufunc(np.divide, wrap(total), count)), loop)
-    deviation = ufunc(np.subtract, wrap(x), wrap(center))
-    if loop.kind == "c":
+    deviation = ufunc(np.subtract, wrap(own), wrap(center))
+    if deviation.dtype.kind == "c":
         squares = ufunc(np.add, ufunc(np.square, deviation.real), ufunc(np.square, deviation.imag))
         final = np.empty(0, final).real.dtype
     else:
         squares = ufunc(np.square, deviation)
-    total = reduce_operand("reduce_sum", masked(operand_of(squares), where, 0), axes, True)
+    total = reduce_operand("reduce_sum", masked(cast(operand_of(squares), final), where, 0), axes, True)
     freedom = ufunc(np.maximum, ufunc(np.subtract, count, ddof), 0)
     result = cast(operand_of(ufunc(np.divide, wrap(total), freedom)), final)
     return deliver(np.var, result if keep else _drop(result, axes), out, (a,), axis=axis, keepdims=keepdims)

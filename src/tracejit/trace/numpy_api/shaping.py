@@ -11,14 +11,15 @@ from numpy.exceptions import AxisError
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from tracejit.ir.core import Operand
-from tracejit.ir.dims import DimLike, floordiv, product
+from tracejit.ir.dims import DimLike, product
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, transposed, wrap
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace
-from tracejit.trace.creation import make_array, shape_dims
+from tracejit.trace.creation import diagonal_mask, make_array, shape_dims
 from tracejit.trace.dtypes import BOOL, INT64
 from tracejit.trace.inputs import as_array, as_value, operand_of, raise_as_numpy
 from tracejit.trace.numpy_api.common import axes_tuple, axis_index, in_range, left_to_numpy
+from tracejit.trace.numpy_api.reshaping import target_dims
 from tracejit.trace.registry import call, creates, implements
 from tracejit.trace.scalar import TracedNumber, as_dim, python_size
 from tracejit.trace.storage import BroadcastView, DiagonalView, ReshapeView, contiguous_strides
@@ -64,39 +65,11 @@ def size(a: Any, axis: Any = None) -> Any:
     return python_size(product(tuple(value.dims[k] for k in axes_tuple(axis, value.ndim))))
 
 
-def _target_dims(array: TracedArray, target: Any) -> Dims:
-    """The dims that a ``shape`` argument of reshape means, -1 resolved."""
-    if isinstance(target, TracedArray):
-        target = call("tolist", target)
-    entries = target if isinstance(target, (list, tuple)) else [target]
-    dims = [as_dim(entry, "a shape") for entry in entries]
-    sizes = current_trace().sizes
-    total = size_of(array.dims)
-    unknown = [k for k, d in enumerate(dims) if not sizes.decide(d, ">= 0")]
-    if len(unknown) > 1:
-        raise ValueError("can only specify one unknown dimension")
-    if unknown:
-        rest = product(tuple(d for k, d in enumerate(dims) if k not in unknown))
-        if sizes.decide(rest, "== 0") or not sizes.decide(total % rest, "== 0"):
-            _cannot_reshape(total, dims, unknown)
-        dims[unknown[0]] = sizes.resolve(floordiv(sizes.resolve(total), sizes.resolve(rest)))
-    if not sizes.require_equal(total, product(tuple(dims))):
-        _cannot_reshape(total, dims, unknown)
-    return resolve_dims(dims)
-
-
-def _cannot_reshape(total: DimLike, dims: Sequence[DimLike], unknown: Sequence[int]) -> None:
-    hint = current_trace().sizes.hint
-    shown = ["newaxis" if k in unknown else str(hint(d)) for k, d in enumerate(dims)]
-    text = ",".join(shown) + ("," if len(shown) == 1 else "")
-    raise ValueError(f"cannot reshape array of size {hint(total)} into shape ({text})")
-
-
 @implements(np.reshape)
 def np_reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None) -> TracedArray:
     """``np.reshape``."""
     array = as_array(a)
-    dims = _target_dims(array, shape)
+    dims = target_dims(array, shape)
     if order == "A":
         order = "F" if _is_column_major(array) else "C"
     if order == "F":
@@ -428,6 +401,8 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> TracedArray:
     x = array.operand()
     if isinstance(repeats, (TracedArray, np.ndarray)):
         known = None if isinstance(repeats, np.ndarray) else constant_value(repeats.operand())
+        if known is None and as_array(repeats).ndim == 1:
+            return call("repeat by counts", array, as_array(repeats), position)  # type: ignore[no-any-return]
         if known is None:
             return left_to_numpy(np.repeat, a, repeats, given_axis)  # type: ignore[no-any-return]
         repeats = known.tolist()
@@ -472,10 +447,7 @@ def _triangle(m: Any, k: Any, lower: bool) -> TracedArray:
     if x.rank == 1:  # NumPy repeats a vector to a square matrix
         x = broadcast_to(x, (x.type.dims[0], x.type.dims[0]))
     dims = x.type.dims
-    row, column = (iota(INT64, dims[-2:], axis) for axis in (0, 1))
-    offset = as_dim(k)
-    edge = row if offset == 0 else emit("add", row, dim_value(offset))
-    keep = emit("le", column, edge) if lower else emit("ge", column, edge)
+    keep = diagonal_mask(dims[-2:], as_dim(k), "le" if lower else "ge")
     return new_array(select(broadcast_to(keep, dims), x, literal(0, x.type.dtype)))
 
 

@@ -13,7 +13,7 @@ from tracejit.ir.dims import product
 from tracejit.trace.array import TracedArray, wrap
 from tracejit.trace.context import current_trace
 from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
-from tracejit.trace.numpy_api.common import NO_VALUE, axes_tuple, axis_index, checked, left_to_numpy, ufunc
+from tracejit.trace.numpy_api.common import NO_VALUE, axes_tuple, axis_index, checked, given, left_to_numpy, ufunc
 from tracejit.trace.numpy_api.editing import known_array
 from tracejit.trace.numpy_api.reductions import np_max, np_min, np_prod, np_sum
 from tracejit.trace.registry import call, implements, implements_named
@@ -132,7 +132,8 @@ def _nan_moment(function: Any, moment: Any) -> None:
     def nan_moment(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, **kwargs: Any) -> Any:
         array = as_array(a)
         if array.dtype.kind in "fc":
-            kwargs["where"] = ufunc(np.logical_not, ufunc(np.isnan, array))
+            known = ufunc(np.logical_not, ufunc(np.isnan, array))
+            kwargs["where"] = ufunc(np.logical_and, known, kwargs["where"]) if given(kwargs.get("where")) else known
         return call(moment, array, axis=axis, dtype=dtype, out=out, **kwargs)
 
 

@@ -25,6 +25,7 @@ from tracejit.trace.inputs import as_array, describe_input, materialize, operand
 from tracejit.trace.numpy_api.common import NO_VALUE, axis_index, given, reduced_axes
 from tracejit.trace.numpy_api.reductions import masked_where
 from tracejit.trace.registry import call, implements
+from tracejit.trace.selecting import require_filled
 from tracejit.trace.ufuncs import apply_ufunc, rule_of, write_out
 from tracejit.trace.values import (
     broadcast_to,
@@ -65,7 +66,8 @@ def ufunc_outer(ufunc: np.ufunc, left: Any, right: Any, **kwargs: Any) -> Any:
 def _ask(method: Callable[..., Any], x: Operand, **kwargs: Any) -> Any:
     """NumPy's result for ones of this dtype, with one element along each axis that has any; its error otherwise."""
     sizes = current_trace().sizes
-    shape = tuple(0 if sizes.decide(dim, "== 0") else 1 for dim in x.type.dims)
+    dims = resolve_dims(x.type.dims)
+    shape = tuple(0 if not sizes.is_late(dim) and sizes.decide(dim, "== 0") else 1 for dim in dims)
     with np.errstate(all="ignore"):
         return method(np.ones(shape, x.type.dtype), **kwargs)
 
@@ -119,6 +121,9 @@ def ufunc_reduce(
     answer = _ask(ufunc.reduce, x, **question, where=where is True or np.ones(1, bool))
     loop = _with_out(ufunc, answer.dtype, dtype, out)
     axes = () if not x.rank else reduced_axes(axis, x.rank)
+    if ufunc.identity is None and initial in (NO_VALUE, None):
+        text = f"zero-size array to reduction operation {ufunc.__name__} which has no identity"
+        require_filled([x.type.dims[axis] for axis in axes], text)
     if ufunc in _REDUCTIONS and initial is not None:
         found = _reduced(ufunc, x, axes, dtype, loop, keepdims, initial, where)
     else:
@@ -196,7 +201,7 @@ def _folded_lanes(rule: Rule, row: Operand) -> Operand:
     """A long row as fewer elements that give the same when folded: many lanes are folded beside each other."""
     sizes = current_trace().sizes
     (total,) = row.type.dims
-    if not sizes.decide(total - 16 * _LANES, ">= 0"):
+    if sizes.is_late(sizes.resolve(total)) or not sizes.decide(total - 16 * _LANES, ">= 0"):
         return row
     lines = floordiv(total, _LANES)
     wide = reshape(slice_axis(row, 0, 0, lines * _LANES), (lines, _LANES))

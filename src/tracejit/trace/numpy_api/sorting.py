@@ -1,0 +1,229 @@
+"""Sorting, and what is found by sorting: unique elements and the operations on sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tracejit.ir.core import Operand
+from tracejit.trace.array import TracedArray, new_array, wrap
+from tracejit.trace.context import current_trace
+from tracejit.trace.dtypes import BOOL, FLOAT64, INT64, result_type
+from tracejit.trace.inputs import as_array
+from tracejit.trace.numpy_api.common import axis_index, left_to_numpy
+from tracejit.trace.registry import call, implements, implements_named
+from tracejit.trace.selecting import selected
+from tracejit.trace.values import (
+    cast,
+    dim_value,
+    emit,
+    full,
+    iota,
+    literal,
+    reshape,
+    resolve_dims,
+    select,
+    size_of,
+    transpose,
+)
+
+__all__: list[str] = []
+
+_KINDS = (None, "quicksort", "mergesort", "heapsort", "stable")
+
+
+def _along(name: str, function: Any, a: Any, axis: Any, kind: Any, order: Any, stable: Any) -> Any:
+    array = as_array(a)
+    if array.dtype.kind == "c" or kind not in _KINDS or order is not None or (kind is not None and stable is not None):
+        return left_to_numpy(function, a, axis=axis, kind=kind, order=order, stable=stable)
+    x = array.operand()
+    if axis is None:
+        x, axis = reshape(x, (size_of(array.dims),)), -1
+    position = axis_index(axis, x.rank)
+    last = (*(k for k in range(x.rank) if k != position), position)
+    back = tuple(sorted(range(x.rank), key=last.__getitem__))
+    return new_array(transpose(emit(name, transpose(x, last)), back))
+
+
+@implements(np.sort)
+def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+    """``np.sort``."""
+    return _along("sort", np.sort, a, axis, kind, order, stable)
+
+
+@implements(np.argsort)
+def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+    """``np.argsort``; equal elements keep their order, whatever ``kind`` says."""
+    return _along("argsort", np.argsort, a, axis, kind, order, stable)
+
+
+@implements(np.ndarray.sort)
+def sort_in_place(a: TracedArray, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
+    """``ndarray.sort``."""
+    if not a.writeable:
+        raise ValueError("sort array is read-only")
+    call("assign", a, sort(a, axis, kind, order, stable=stable))
+
+
+# ------------------------------------------------------------------------------------------------------------- unique
+
+
+def _flat(a: Any) -> Operand:
+    array = as_array(a)
+    return reshape(array.operand(), (size_of(array.dims),))
+
+
+def _is_first(x: Operand, equal_nan: bool = True) -> Operand:
+    """Which elements of a sorted line differ from the one before."""
+    place = iota(INT64, x.type.dims, 0)
+    zero = literal(0, INT64)
+    before = emit("gather", x, emit("maximum", emit("sub", place, literal(1, INT64)), zero), axes=(0,))
+    differs = emit("ne", x, before)
+    if x.type.dtype.kind == "f" and equal_nan:
+        differs = emit("bitwise_and", differs, emit("logical_not", emit("isnan", before)))
+    return emit("bitwise_or", differs, emit("eq", place, zero))
+
+
+def _unique(x: Operand, equal_nan: bool = True) -> Operand:
+    ordered = emit("sort", x)
+    return selected(ordered, _is_first(ordered, equal_nan))
+
+
+@implements(np.unique)
+def unique(
+    ar: Any,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: Any = None,
+    *,
+    equal_nan: bool = True,
+    sorted: bool = True,
+) -> Any:
+    """``np.unique`` of all elements; along an axis NumPy does it."""
+    array = as_array(ar)
+    if array.dtype.kind == "c" or axis is not None:
+        flags = (return_index, return_inverse, return_counts)
+        return left_to_numpy(np.unique, ar, *flags, axis=axis, equal_nan=equal_nan)
+    x = _flat(array)
+    if not (return_index or return_inverse):
+        ordered, order = emit("sort", x), None
+    else:
+        order = emit("argsort", x)
+        ordered = emit("gather", x, order, axes=(0,))
+    first = _is_first(ordered, equal_nan)
+    results = [new_array(selected(ordered, first))]
+    if order is not None and return_index:
+        results.append(new_array(selected(order, first)))
+    if order is not None and return_inverse:
+        one = literal(1, INT64)
+        number = emit("sub", emit("cumsum", cast(first, INT64), axis=0), one)
+        inverse = emit("scatter", full(literal(0, INT64), x.type.dims), number, order, axes=(0,))
+        results.append(new_array(reshape(inverse, resolve_dims(array.dims))))
+    if return_counts:
+        results.append(new_array(_lengths(first)))
+    return tuple(results) if len(results) > 1 else results[0]
+
+
+def _lengths(first: Operand) -> Operand:
+    """How far it is from each place of a mask to the next one, or to the end."""
+    one = literal(1, INT64)
+    starts = selected(iota(INT64, first.type.dims, 0), first)
+    place = iota(INT64, starts.type.dims, 0)
+    last = emit("sub", dim_value(starts.type.dims[0]), one)
+    following = emit("gather", starts, emit("minimum", emit("add", place, one), last), axes=(0,))
+    ends = select(emit("eq", place, last), dim_value(first.type.dims[0]), following)
+    return emit("sub", ends, starts)
+
+
+@implements_named("unique_values")
+def unique_values(x: Any) -> Any:
+    """``np.unique_values``."""
+    return unique(x, equal_nan=False)
+
+
+# -------------------------------------------------------------------------------------------------------------- sets
+
+
+def _common(ar1: Any, ar2: Any) -> tuple[Operand, Operand] | None:
+    """Two arrays as lines of their common dtype; None where they have no order."""
+    x, y = _flat(ar1), _flat(ar2)
+    loop = result_type(x.type.dtype, y.type.dtype)
+    return None if loop.kind == "c" else (cast(x, loop), cast(y, loop))
+
+
+def found_in(x: Operand, tested: Operand) -> Operand:
+    """Which elements occur among others."""
+    ordered = emit("sort", cast(tested, np.dtype(np.uint8)) if tested.type.dtype == BOOL else tested)
+    x = cast(x, ordered.type.dtype)
+    ends = [emit("search", ordered, x, side=side, batch=0) for side in ("left", "right")]
+    return emit("bitwise_and", emit("lt", *ends), emit("eq", x, x))  # no NaN is equal to another
+
+
+@implements("isin by sorting")
+def isin_by_sorting(element: Any, tested: TracedArray, invert: bool) -> Any:
+    """``np.isin`` for many test elements."""
+    array, common = as_array(element), _common(element, tested)
+    if common is None:
+        return left_to_numpy(np.isin, element, tested, invert=invert)
+    x, y = (cast(part, np.dtype(np.uint8)) if part.type.dtype == BOOL else part for part in common)
+    found = reshape(found_in(x, y), resolve_dims(array.dims))
+    return wrap(emit("logical_not", found) if invert else found)
+
+
+@implements(np.union1d)
+def union1d(ar1: Any, ar2: Any) -> Any:
+    """``np.union1d``."""
+    return unique(call(np.concatenate, (as_array(ar1), as_array(ar2)), axis=None))
+
+
+@implements(np.setdiff1d)
+def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
+    """``np.setdiff1d``."""
+    common = _common(ar1, ar2)
+    if common is None:
+        return left_to_numpy(np.setdiff1d, ar1, ar2, assume_unique)
+    own = _flat(ar1) if assume_unique else _unique(_flat(ar1))
+    outside = emit("logical_not", found_in(cast(own, common[0].type.dtype), common[1]))
+    return new_array(selected(own, outside))
+
+
+@implements(np.intersect1d)
+def intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False, return_indices: bool = False) -> Any:
+    """``np.intersect1d``."""
+    common = _common(ar1, ar2)
+    if common is None or return_indices:
+        return left_to_numpy(np.intersect1d, ar1, ar2, assume_unique, return_indices)
+    x, y = (emit("sort", part) if assume_unique else _unique(part) for part in common)
+    return new_array(selected(x, found_in(x, y)))
+
+
+# ------------------------------------------------------------------------------------------------------------- median
+
+
+@implements(np.median)
+def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
+    """``np.median`` of all elements or along one axis, that has some."""
+    array = as_array(a)
+    plain = axis is None or isinstance(axis, int)
+    if array.dtype.kind not in "iuf" or array.dtype == np.float16 or out is not None or not plain or not array.dims:
+        return left_to_numpy(np.median, a, axis=axis, out=out, keepdims=keepdims)
+    if keepdims:
+        return left_to_numpy(np.median, a, axis=axis, keepdims=keepdims)
+    values = array if array.dtype.kind == "f" else call("astype", array, FLOAT64)
+    ordered = sort(values, axis)
+    position = axis_index(-1 if axis is None else axis, ordered.ndim)
+    size = resolve_dims(ordered.dims)[position]
+    if current_trace().sizes.decide(size, "== 0"):
+        return left_to_numpy(np.median, a, axis=axis)
+    x, total = ordered.operand(), dim_value(size)
+    one, two = literal(1, INT64), literal(2, INT64)
+    middle, last = emit("floordiv", total, two), emit("sub", total, one)
+    below, above, largest = (
+        emit("gather", x, place, axes=(position,)) for place in (emit("floordiv", last, two), middle, last)
+    )
+    half = emit("div", emit("add", below, above), literal(2, x.type.dtype))
+    odd = emit("eq", emit("mod", total, two), one)
+    result = select(odd, above, half)
+    return wrap(select(emit("isnan", largest), largest, result))
