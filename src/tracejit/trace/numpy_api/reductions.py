@@ -123,6 +123,8 @@ def _of_sizes(combine: np.ufunc, sizes: Any) -> TracedScalar:
 def _with_initial(combine: np.ufunc, result: Operand, initial: Any) -> Operand:
     if not given(initial):
         return result
+    if isinstance(initial, (int, float, complex)):  # taken in the dtype of the result, or refused
+        initial = np.array(initial, result.type.dtype)[()]
     value = ufunc(combine, initial, wrap(result))
     return cast(operand_of(value), result.type.dtype)
 
