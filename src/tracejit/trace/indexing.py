@@ -479,10 +479,7 @@ def _converted(x: TracedArray, value: Any, dims: Dims) -> Operand:
     """The value to store, in the dtype of x and with these dims."""
     if not dims and isinstance(value, (list, tuple)):
         np.zeros(1, x.dtype)[0] = [1] * len(value)  # NumPy's error, if it is one in this version
-    try:
-        operand = stored_operand(value, x.dtype)
-    except NotImplementedError:
-        operand = _stored_as(x, value)
+    operand = stored_operand(value, x.dtype)
     own = operand.type.dims
     while len(own) > len(dims) and current_trace().sizes.decide(own[0] - 1, "== 0"):
         own = own[1:]
@@ -519,13 +516,6 @@ def _converted_like_shape(x: TracedArray, value: Any, shape: Dims) -> Operand:
         raise ValueError(
             f"shape mismatch: value array of shape {source} could not be broadcast to indexing result of shape {target}"
         ) from None
-
-
-def _stored_as(x: TracedArray, value: Any) -> Operand:
-    """What NumPy stores for an object that is neither number nor array: a string, None, a range."""
-    stored = np.empty(np.shape(value), x.dtype)
-    stored[...] = value
-    return constant(stored)
 
 
 @implements("add at")

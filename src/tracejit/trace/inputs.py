@@ -21,7 +21,7 @@ from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import flatten, unflatten
 from tracejit.trace.registry import call
 from tracejit.trace.scalar import PythonNumber, SymbolicBool, SymbolicInt, TracedNumber
-from tracejit.trace.values import cast, literal
+from tracejit.trace.values import cast, constant, literal
 
 __all__ = [
     "Input",
@@ -91,7 +91,12 @@ def stored_operand(value: Any, dtype: DType) -> Operand:
     """What an array of a dtype holds after an assignment: Python ints, also those in lists, must fit."""
     if isinstance(value, (list, tuple)):
         return call(np.asarray, value, dtype=dtype).operand()  # type: ignore[no-any-return]
-    return materialize(describe_input(value)[1], dtype)
+    try:
+        return materialize(describe_input(value)[1], dtype)
+    except NotImplementedError:  # a string, None, a range
+        stored = np.empty(np.shape(value), dtype)
+        stored[...] = value
+        return constant(stored)
 
 
 def unchecked_operand(value: Any, dtype: DType) -> Operand:
