@@ -48,6 +48,10 @@ def jit(
     fastmath: also rewrites that are not exact for NaN, infinities and signed zeros.
     name: the name in messages and program texts.
 
+    Floating-point errors: compiled code emits no RuntimeWarning. While ``np.errstate`` or ``np.seterr`` asks for more
+    than that (``raise``, ``call``, ``log``, ``print``), around the call or inside the function, NumPy runs the function
+    and raises FloatingPointError as ever; the log ``TRACEJIT_LOG=guards`` says so.
+
     Raises TypeError for what cannot be called, UnsupportedError for settings that this version does not have.
 
     Example:

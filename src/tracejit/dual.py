@@ -37,16 +37,23 @@ def compiled_once(inside: Callable[..., Any], fun: Callable[..., Any], key: tupl
         full = (key, fun)
         hash(full)
     except TypeError:  # fun cannot be hashed
-        return jit(inside, name=label)
+        return _only_traced(inside, label)
     with _lock:
         found = _kept.get(full)
         if found is None:
-            found = _kept[full] = jit(inside, name=label)
+            found = _kept[full] = _only_traced(inside, label)
             if len(_kept) > _MOST:
                 _kept.popitem(last=False)
         else:
             _kept.move_to_end(full)
     return found
+
+
+def _only_traced(inside: Callable[..., Any], label: str) -> Any:
+    """A compiled function that means nothing to NumPy, whatever asks for NumPy's loops."""
+    compiled = jit(inside, name=label)
+    compiled.only_traced = True
+    return compiled
 
 
 def dual(inside: Callable[..., Any], fun: Callable[..., Any], key: tuple[Any, ...], what: str) -> Callable[..., Any]:

@@ -80,8 +80,14 @@ def test_products_agree_with_numpy(products, name: str, m: int, n: int, k: int, 
             np.testing.assert_array_equal(c.base[:, n:], beside)
 
 
-def test_products_have_numpys_bits(products) -> None:
-    """Where NumPy's own library is used, so are its results: those of one thread, however many there are."""
+def rounding_bound(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """How far two products may be apart that add the same terms in different orders."""
+    terms = a.shape[1]
+    return 2 * (terms + 1) * np.finfo(a.dtype).eps * (np.abs(a).astype(float) @ np.abs(b).astype(float))
+
+
+def test_products_agree_with_numpys_however_they_are_cut(products) -> None:
+    """Not to the last bit: some of OpenBLAS's kernels add in an order that depends on the rows of the block."""
     library = blas._numpy_library()
     if library is None:
         pytest.skip("NumPy does not bundle the 64-bit OpenBLAS here")
@@ -93,12 +99,12 @@ def test_products_have_numpys_bits(products) -> None:
         shapes = [(64, 64, 64), (200, 100, 300), (500, 1, 2000), (1, 1500, 900), (20, 4000, 300), (256, 500, 784)]
         for name, (m, n, k) in itertools.product(DTYPE, shapes):
             a, b = (random.standard_normal(shape).astype(DTYPE[name]) for shape in ((m, k), (k, n)))
-            c = np.empty((m, n), DTYPE[name])
+            c = np.full((m, n), np.nan, DTYPE[name])
             library.scipy_openblas_set_num_threads64_(2)
             product(products[name], a, b, c)
             assert library.scipy_openblas_get_num_threads64_() == 2
             library.scipy_openblas_set_num_threads64_(1)
-            np.testing.assert_array_equal(c, a @ b)
+            assert (np.abs(c.astype(float) - (a @ b).astype(float)) <= rounding_bound(a, b)).all()
     finally:
         threads.set_thread_count(threads_before)
         library.scipy_openblas_set_num_threads64_(count)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ NAMES = ("f64", "f32", "f16", "bf16", "i64", "i32", "i16", "i8", "u64", "u32", "
 SPECIAL = (
     *(0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, 3.0, -3.0, 1.5, -1.5, 2.5, np.inf, -np.inf, np.nan, 1e-310, 5e-324),
     *(-5e-324, 1e300, -1e300, 1e-40, 1e10, -1e10, 7.0, -7.0, 0.1, 1e16, 123456.789, 65504.0, 1e38),
+    *(3e9, 1e19, 2.0**31, -(2.0**31) - 0.5, 2.0**32, 2.0**63, -(2.0**63), -1e15),
 )
 # Selected by other tests, or with rows for other operands than one or two of one dtype.
 OTHERS = {"wrap_index", "select", "cast", "complex", "ldexp", "polygamma", "stop_gradient"}
@@ -148,13 +151,31 @@ def test_functions_are_close(name: str, vector_bits: int) -> None:
 
 
 def in_range(x: Any, target: Any) -> Any:
-    """Values whose conversion C defines: elsewhere NumPy's own loops disagree with each other."""
+    """Values whose conversion NumPy's own loops agree on, whatever compiler made them for x86-64."""
     if x.dtype.kind not in "fcV" or target.kind not in "iu":
         return np.ones(len(x), bool)
     limits = np.iinfo(target if target.itemsize >= 4 else np.int32)
     real = x.real.astype(np.float64)
     least = -(2.0**31) if target.kind == "u" else float(limits.min)
     return np.isfinite(x) & (real > least) & (real < float(limits.max) * (1 - 2.0**-50))
+
+
+def integer_of(value: float, target: Any) -> int:
+    """What C compilers for x86-64 make of any float, in exact integers."""
+
+    def signed(number: float, bits: int) -> int:
+        fits = -(2.0 ** (bits - 1)) <= number < 2.0 ** (bits - 1)
+        return math.trunc(number) if fits else -(2 ** (bits - 1))
+
+    bits = target.itemsize * 8
+    if target.kind == "i" or bits < 32:
+        whole = signed(value, max(bits, 32))
+    elif bits == 32:
+        whole = signed(value, 64)
+    else:
+        whole = signed(value - 2.0**63, 64) + 2**63 if value >= 2.0**63 else signed(value, 64)
+    whole %= 2**bits
+    return whole - 2**bits if target.kind == "i" and whole >= 2 ** (bits - 1) else whole
 
 
 @WIDTHS
@@ -181,6 +202,32 @@ def test_casts_are_numpys(name: str, vector_bits: int) -> None:
             expected = P["cast"].reference(x, dtype=target)
         wrong = np.flatnonzero(~same_bits(got, expected) & in_range(x, target))[:3]
         assert not len(wrong), (target, x[wrong], got[wrong], expected[wrong])
+        if source.kind in "fcV" and target.kind in "iu":
+            assert got.tolist() == [integer_of(value, target) for value in x.real.astype(float).tolist()], target
+
+
+@pytest.mark.parametrize("features", ["+avx2,+fma", "+avx512f,+avx512dq,+avx512vl"])
+@pytest.mark.parametrize("name", ["f64", "f32"])
+@pytest.mark.parametrize("target", ["u64", "u32", "i64", "i32", "u8"])
+def test_conversions_to_integers_do_not_change_with_the_instruction_set(features, name, target):
+    """LLVM leaves numbers that do not fit undefined, so every conversion must be of a number that was chosen to fit."""
+    dtypes = dtype_named(name), dtype_named(target)
+
+    def emit(x: Any, out: Any) -> None:
+        def body(i: Any, _: Any) -> list[Any]:
+            store(P["cast"](P["load"](x, i), dtype=dtypes[1]), out, [i])
+            return []
+
+        for_loop(N, body, kind="vector")
+
+    machine = make_target(512 if "512" in features else 256)
+    machine.features = features
+    text = emit_kernel(loop_function([BufferType(d, (N,)) for d in dtypes], emit), machine).text
+    conversions = re.findall(r"fpto([us])i \S+(?: x \w+>)? (%[\w.]+) to", text)
+    assert conversions or target == "u32"
+    for sign, operand in conversions:
+        assert sign == "s"
+        assert re.search(rf"{re.escape(operand)} = select .*", text), (operand, text)
 
 
 @WIDTHS

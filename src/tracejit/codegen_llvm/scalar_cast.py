@@ -1,6 +1,8 @@
 """Conversions between dtypes as C, and hence NumPy, performs them.
 
-Numbers outside the range of an integer type give what the processor's conversion gives, as in NumPy's own loops.
+Numbers outside the range of an integer type, infinities and NaN, give on every processor what C compilers make of the
+conversion on plain x86-64, and so NumPy's own loops there: LLVM leaves them undefined, and its choice changes with the
+instruction set (AVX-512 has conversions to unsigned integers that saturate).
 """
 
 from __future__ import annotations
@@ -52,12 +54,45 @@ def _float_to_float(w: Writer, k: Register, r: Register, x: str) -> str:
     return round_half(w, r, x) if r.group == "h" else x
 
 
+def _where_it_fits(w: Writer, k: Register, x: str, bits: int) -> tuple[str, str]:
+    """Whether a float fits a signed integer of some bits, and the float, or zero where it does not."""
+    fits = compare(w, k, "olt", w.intrinsic("fabs", k, x), k.number(2.0 ** (bits - 1)))
+    return fits, w.select(k, fits, x, k.number(0.0))
+
+
+def _signed(w: Writer, k: Register, r: Register, x: str) -> str:
+    """A float to i32 or i64: the least integer where the result would not fit, and for NaN."""
+    fits, x = _where_it_fits(w, k, x, r.bits)
+    return w.select(r, fits, w.op(f"fptosi {k.type} {x} to {r.type}"), r.number(-(2 ** (r.bits - 1))))
+
+
+def _modulo_32_bits(w: Writer, k: Register, r: Register, x: str) -> str:
+    """The lower half of a double's conversion to i64, which few processors have for vectors, by arithmetic.
+
+    The last step reads the bits of a number between 2**52 and 2**53: those of the fraction count ones.
+    """
+    whole = w.intrinsic("trunc", k, _where_it_fits(w, k, x, 64)[1])
+    times = w.intrinsic("floor", k, w.op(f"fmul {k.type} {whole}, {k.number(2.0**-32)}"))
+    rest = w.op(f"fsub {k.type} {whole}, {w.op(f'fmul {k.type} {times}, {k.number(2.0**32)}')}")
+    i = named_register("i64", k.lanes)
+    bits = w.op(f"bitcast {k.type} {w.op(f'fadd {k.type} {rest}, {k.number(2.0**52)}')} to {i.type}")
+    return w.op(f"trunc {i.type} {bits} to {r.type}")
+
+
 def _float_to_integer(w: Writer, k: Register, r: Register, x: str) -> str:
-    if r.bits >= 32:
-        return w.op(f"fpto{'u' if r.group == 'u' else 's'}i {k.type} {x} to {r.type}")
-    # C compilers convert to i32 and cut off the upper bits.
-    wide = named_register("i32", k.lanes)
-    return w.op(f"trunc {wide.type} {w.op(f'fptosi {k.type} {x} to {wide.type}')} to {r.type}")
+    if r.group == "s" and r.bits >= 32:
+        return _signed(w, k, r, x)
+    if r.bits < 32:  # the lower bits of an i32; those of the least one are zeros, too
+        i = named_register("i32", k.lanes)
+        whole = w.op(f"fptosi {k.type} {_where_it_fits(w, k, x, 32)[1]} to {i.type}")
+        return w.op(f"trunc {i.type} {whole} to {r.type}")
+    if r.bits == 32:
+        double = named_register("f64", k.lanes)
+        return _modulo_32_bits(w, double, r, _float_to_float(w, k, double, x))
+    upper = compare(w, k, "oge", x, k.number(2.0**63))
+    lower = w.select(k, upper, w.op(f"fsub {k.type} {x}, {k.number(2.0**63)}"), x)
+    flip = w.select(r, upper, r.number(-(2**63)), r.number(0))
+    return w.op(f"xor {r.type} {_signed(w, k, named_register('i64', k.lanes), lower)}, {flip}")
 
 
 def _integer_to_float(w: Writer, k: Register, r: Register, x: str) -> str:

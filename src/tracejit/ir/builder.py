@@ -15,7 +15,17 @@ from tracejit.ir.types import ArrayType
 if TYPE_CHECKING:
     from tracejit.ir.primitive import Primitive
 
-__all__ = ["Builder", "current_builder", "has_effect", "inline", "rebuild", "same_dim", "same_dims", "substitute_sizes"]
+__all__ = [
+    "Builder",
+    "current_builder",
+    "has_effect",
+    "inline",
+    "is_check",
+    "rebuild",
+    "same_dim",
+    "same_dims",
+    "substitute_sizes",
+]
 
 
 class _Stack(threading.local):
@@ -117,7 +127,7 @@ class Builder:
         guards: tuple[Guard, ...] = (),
         aliases: Mapping[int, int] | None = None,
     ) -> Function:
-        """The finished function, without the equations that nothing needs."""
+        """The finished function, without the equations that nothing needs; what may raise stays, as in NumPy."""
         needed = {r for r in results if isinstance(r, Value)}
         kept = []
         symbols: set[str] | None = None  # that dims of what is kept depend on; found only where sizes are bound
@@ -126,7 +136,7 @@ class Builder:
         for eqn in reversed(self.eqns):
             if symbols is not None and eqn.op.name == "bind_size" and eqn.attrs["symbol"] not in symbols:
                 continue
-            if has_effect(eqn) or not needed.isdisjoint(eqn.results):
+            if has_effect(eqn) or is_check(eqn) or not needed.isdisjoint(eqn.results):
                 if symbols is not None:
                     symbols |= _symbols_of_eqn(eqn)
                 kept.append(eqn)
@@ -165,6 +175,14 @@ def has_effect(eqn: Eqn) -> bool:
     return eqn.op.effect == "write" or any(
         inner.op.effect == "write" for region in eqn.regions for inner in walk(region)
     )
+
+
+def is_check(eqn: Eqn) -> bool:
+    """Whether an operation can fail by itself."""
+    if eqn.op.name == "pow":
+        exponent = eqn.operands[1]
+        return exponent.type.dtype.kind == "i" and not (isinstance(exponent, Literal) and exponent.value >= 0)
+    return eqn.op.name in ("wrap_index", "check")
 
 
 def free_values(region: Function) -> set[Value]:

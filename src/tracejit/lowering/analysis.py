@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tracejit.ir.builder import is_check
 from tracejit.ir.core import Eqn, Function, Operand, Value
 from tracejit.ir.dims import Dim, DimLike, evaluate, symbols_of
-from tracejit.lowering.checks import is_check
 from tracejit.lowering.overwriting import overwritten
 
 __all__ = [

@@ -8,19 +8,11 @@ written to memory of our own, see ``lower.py``.
 
 from __future__ import annotations
 
-from tracejit.ir.builder import has_effect
-from tracejit.ir.core import Eqn, Function, Literal, Value, walk
+from tracejit.ir.builder import has_effect, is_check
+from tracejit.ir.core import Eqn, Function, Value, walk
 from tracejit.ir.ops.callbacks import callback, pure_callback
 
-__all__ = ["checks_first", "has_check", "is_check"]
-
-
-def is_check(eqn: Eqn) -> bool:
-    """Whether an operation can fail by itself."""
-    if eqn.op.name == "pow":
-        exponent = eqn.operands[1]
-        return exponent.type.dtype.kind == "i" and not (isinstance(exponent, Literal) and exponent.value >= 0)
-    return eqn.op.name in ("wrap_index", "check")
+__all__ = ["checks_first", "has_check"]
 
 
 def has_check(eqn: Eqn) -> bool:

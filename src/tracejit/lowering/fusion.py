@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tracejit.ir.builder import has_effect
+from tracejit.ir.builder import has_effect, is_check
 from tracejit.ir.core import Eqn, Value
 from tracejit.ir.dims import DimLike
 from tracejit.lowering.analysis import (
@@ -24,7 +24,7 @@ from tracejit.lowering.analysis import (
     reduce_mode,
     symbols_in,
 )
-from tracejit.lowering.checks import has_check, is_check
+from tracejit.lowering.checks import has_check
 
 __all__ = ["Group", "Member", "Opaque", "Step", "mark_stored", "schedule"]
 

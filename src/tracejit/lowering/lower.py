@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.ir.builder import Builder
+from tracejit.ir.builder import Builder, is_check
 from tracejit.ir.core import Eqn, Function, Operand, Value
 from tracejit.ir.dims import DimLike
 from tracejit.ir.primitive import Index
 from tracejit.ir.types import BufferType
 from tracejit.lowering.analysis import analyse
-from tracejit.lowering.checks import checks_first, is_check
+from tracejit.lowering.checks import checks_first
 from tracejit.lowering.decompose import decompose
 from tracejit.lowering.fusion import Group, Member, Opaque, Step, mark_stored, opaque_sources, schedule
 from tracejit.lowering.loops import allocate, store

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tracejit.ir.builder import Builder, rebuild
+from tracejit.ir.builder import Builder, is_check, rebuild
 from tracejit.ir.core import Eqn, Function, Operand
 from tracejit.ir.dims import DimLike
 from tracejit.ir.ops import PRIMITIVES
 from tracejit.lowering.analysis import REDUCTIONS
-from tracejit.lowering.checks import is_check
 from tracejit.lowering.loops import identity_element
 
 __all__ = ["over_all_elements"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracejit.ir.ops  # noqa: F401  (declares the primitives)
-from tracejit.ir.pattern import attr, is_bool, is_float, is_integer, rule, rules, var
+from tracejit.ir.pattern import attr, is_bool, is_complex, is_float, is_integer, rule, rules, var
 from tracejit.ir.primitive import PRIMITIVES as P
 
 __all__ = ["ALGEBRA"]
@@ -12,12 +12,13 @@ x, y, c = var("x"), var("y"), var("c")
 dtype, inner = attr("dtype"), attr("inner")
 
 
+# A complex number times one has other zeros, and NaN in both parts where one part is infinite or NaN.
 ALGEBRA = rules(
     rule("negate_twice", P["neg"](P["neg"](x)), x),
     rule("not_twice", P["logical_not"](P["logical_not"](x)), x, where=is_bool(x)),
     rule("invert_twice", P["bitwise_not"](P["bitwise_not"](x)), x),
-    rule("multiply_by_one", x * 1, x),
-    rule("divide_by_one", P["div"](x, 1), x),
+    rule("multiply_by_one", x * 1, x, where=~is_complex(x)),
+    rule("divide_by_one", P["div"](x, 1), x, where=~is_complex(x)),
     rule("power_of_one", P["pow"](x, 1), x),
     rule("square", P["pow"](x, 2), lambda x: x * x),
     rule("add_zero", x + 0, x, where=is_integer(x)),

@@ -28,6 +28,7 @@ from tracejit.runtime.entry_text import ENTRY_SYMBOL, entry_text
 from tracejit.runtime.entry_writer import Slot
 from tracejit.runtime.program import Program
 from tracejit.runtime.support_text import EXPORTS, support_text, symbol_of
+from tracejit.trace.floating_errors import VARIABLE, asked_for, watch_accepted
 
 __all__ = ["CompiledCallable", "FastCallable", "PortableCallable", "suspended"]
 
@@ -86,6 +87,9 @@ def _shared() -> _Shared:
     pointers = layout.foreign_pointers() | {name: support.addresses[symbol_of(name)] for name in EXPORTS}
     pointers |= {
         "suspended": 0,
+        "accepted_state": 0,
+        "error_variable": id(VARIABLE),
+        "asked_for": id(asked_for),
         "slow_name": id(_SLOW_NAME),
         "context": memory.context_template_address(),
         "new_result": memory.new_result_address(),
@@ -93,6 +97,15 @@ def _shared() -> _Shared:
     api = _words([pointers[name] for name in layout.API_FIELDS])
     last = _words([pointers["slow"], 0, ctypes.addressof(api)])
     return _Shared(pointers["dispatch"], api, last, support)
+
+
+def _accept(state: object) -> None:
+    """Let machine code answer calls under these modes for floating-point errors, without asking again."""
+    if layout.problem() is None:
+        _shared().api[layout.api_offset("accepted_state") // 8] = id(state)
+
+
+watch_accepted(_accept)
 
 
 def _words(values: Sequence[int]) -> ctypes.Array[ctypes.c_uint64]:
@@ -364,7 +377,7 @@ class PortableCallable(_LikeFunction):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the first version that fits."""
-        for program in () if PortableCallable.reasons else self._programs:
+        for program in () if PortableCallable.reasons or asked_for() else self._programs:
             values = wrapper.values_of(program, args, kwargs)
             if values is not None and wrapper.matches(program, values):
                 try:

@@ -20,6 +20,7 @@ from tracejit.runtime.program import Program
 from tracejit.runtime.version import Version, plain_leaves
 from tracejit.trace.calls import rewritten
 from tracejit.trace.context import active_trace
+from tracejit.trace.floating_errors import FloatingErrorsAskedError, asked_for
 from tracejit.trace.pytree import Tree
 from tracejit.trace.tracer import Traced, flatten_call, trace
 
@@ -81,6 +82,9 @@ class CompiledFunction(CompiledCallable):
         self._latest: Version | None = None  # the one that Python found last
         self._chain_programs: list[Program] = []
         self._counts = dict.fromkeys(("hits", "misses", "compiles", "traces", "disk_hits"), 0)
+        self.only_traced = False  # a derivative, which is nothing that NumPy could run
+        self._asks = False  # for floating-point errors, by itself
+        self._announced = False
         _functions.add(self)
 
     @property
@@ -97,7 +101,7 @@ class CompiledFunction(CompiledCallable):
     def _call_slow(self, *args: Any, **kwargs: Any) -> Any:
         if active_trace() is not None:
             return rewritten(self._fun)(*args, **kwargs)
-        if config.disable_jit:
+        if not self.only_traced and (config.disable_jit or self._in_numpy(asked_for())):
             return self._fun(*args, **kwargs)
         try:
             latest = self._latest
@@ -107,9 +111,24 @@ class CompiledFunction(CompiledCallable):
                 if leaves is not None and bound is not None:
                     return self._run(latest, leaves, bound, (args, kwargs))
             return self._search(args, kwargs)
+        except FloatingErrorsAskedError as error:
+            if self.only_traced:
+                raise
+            self._asks = True
+            _guards_log.info("%s: runs uncompiled: %s", self._name, error)
+            return self._fun(*args, **kwargs)
         except wrapper.OverlapError:
             # NumPy's own order of reads and writes is the meaning of arguments that share memory.
             return self._fun(*args, **kwargs)
+
+    def _in_numpy(self, asked: bool) -> bool:
+        """Whether NumPy runs the function, because floating-point errors are to do more than to warn."""
+        if asked and not self._announced:
+            self._announced = True
+            _guards_log.info(
+                "%s: runs uncompiled while np.errstate or np.seterr asks for floating-point errors", self._name
+            )
+        return asked or self._asks
 
     def _search(self, args: Any, kwargs: Any) -> Any:
         """Answer by the version for these arguments, which is made where there is none."""

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.trace.floating_errors import VARIABLE
+
 __all__ = [
     "ALIGNED",
     "API_FIELDS",
@@ -90,6 +92,7 @@ _PYTHON = {
     "list_new": "PyList_New",
     "list_set": "PyList_SetItem",
     "vectorcall": "PyObject_Vectorcall",
+    "contextvar_get": "PyContextVar_Get",
     "getattr": "PyObject_GetAttr",
     "error_clear": "PyErr_Clear",
     "dict_get": "PyDict_GetItemWithError",
@@ -103,11 +106,12 @@ _OBJECTS |= {"true": True, "false": False, "none": None}
 # Filled by entry.py: functions of the support module, and objects of ours.
 _OWN = (
     *("slow_name", "context", "new_result", "new", "contiguous", "release", "pack", "build", "fail", "released"),
-    "same_text",
+    *("same_text", "error_variable", "asked_for"),
 )
 
-# "suspended" is no pointer: how many reasons there are to send every call to the slow path.
-API_FIELDS: tuple[str, ...] = ("suspended", *_NUMPY, *_PYTHON, *_OBJECTS, *_OWN)
+# "suspended" is no pointer: how many reasons there are to send every call to the slow path. "accepted_state" is the
+# last of NumPy's modes for floating-point errors under which machine code was found to do.
+API_FIELDS: tuple[str, ...] = ("suspended", "accepted_state", *_NUMPY, *_PYTHON, *_OBJECTS, *_OWN)
 _OFFSETS = {name: 8 * k for k, name in enumerate(API_FIELDS)}
 
 
@@ -140,6 +144,8 @@ def problem() -> str | None:
         return f"{platform.machine()} is not a 64-bit little-endian machine"
     if not getattr(sys, "_is_gil_enabled", lambda: True)() or "t" in getattr(sys, "abiflags", ""):
         return "the interpreter is free-threaded"
+    if VARIABLE is None:
+        return "this NumPy keeps what np.errstate sets in another place"
     if object.__basicsize__ != OBJECT_SIZE:
         return "objects have a longer header (a debug build)"
     for name, check in _checks():

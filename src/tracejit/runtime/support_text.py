@@ -45,15 +45,38 @@ def symbol_of(name: str) -> str:
 
 
 def _dispatch() -> str:
-    """The vectorcall slot of every instance: run the entry of its first version, or ask Python while that is wanted."""
+    """The vectorcall slot of every instance: run the entry of its first version, or ask Python while that is wanted.
+
+    It is wanted, too, where np.errstate asks for floating-point errors. NumPy's modes are an object in a context
+    variable; Python is asked about each such object once.
+    """
     operands = "ptr %self, ptr %args, i64 %nargsf, ptr %kwnames, ptr %table"
     return f"""
 define ptr @dispatch(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) {{
+  %state.at = alloca ptr
 {_load("table", "%self", INSTANCE_TABLE)}{_load("entry", "%table", TABLE_ENTRY)}{_load("api", "%table", TABLE_API)}
   %suspended.at = getelementptr i8, ptr %api, i64 {api_offset("suspended")}
   %reasons = load i64, ptr %suspended.at
   %suspended = icmp ne i64 %reasons, 0
-  br i1 %suspended, label %python, label %machine
+  br i1 %suspended, label %python, label %modes
+modes:
+{_api("accepted_state", "contextvar_get", "error_variable", "decref")}
+  %status = call i32 %contextvar_get(ptr %error_variable, ptr null, ptr %state.at)
+  %state = load ptr, ptr %state.at
+  call void %decref(ptr %state)
+  %same = icmp eq ptr %state, %accepted_state
+  br i1 %same, label %machine, label %others
+others:
+{_api("asked_for", "vectorcall", "true")}
+  %answer = call ptr %vectorcall(ptr %asked_for, ptr null, i64 0, ptr null)
+  %raised = icmp eq ptr %answer, null
+  br i1 %raised, label %failed, label %answered
+answered:
+  call void %decref(ptr %answer)
+  %asked = icmp eq ptr %answer, %true
+  br i1 %asked, label %python, label %machine
+failed:
+  ret ptr null
 machine:
   %result = tail call ptr %entry({operands})
   ret ptr %result

@@ -22,7 +22,7 @@ from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import INT64, DType
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.registry import call
-from tracejit.trace.scalar import python_size
+from tracejit.trace.scalar import python_size, to_number
 from tracejit.trace.storage import (
     PartView,
     ReshapeView,
@@ -429,7 +429,7 @@ class TracedScalar(NumpyValue):
 
     def is_integer(self) -> Any:
         """``float.is_integer`` of a NumPy float."""
-        return call(np.equal, call(np.floor, self), self)
+        return to_number(call(np.equal, call(np.floor, self), self), bool)
 
     def __round__(self, digits: int | None = None) -> Any:
         return call(round, self, digits)

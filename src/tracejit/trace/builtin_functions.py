@@ -14,7 +14,14 @@ from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_arra
 from tracejit.trace.base import Tracer
 from tracejit.trace.dtypes import BOOL, FLOAT64, INT64
 from tracejit.trace.growing_lists import GrowingList
-from tracejit.trace.inputs import as_array, contains_tracer, operand_of, stand_in
+from tracejit.trace.inputs import (
+    as_array,
+    contains_tracer,
+    describe_input,
+    materialize,
+    operand_of,
+    stand_in,
+)
 from tracejit.trace.numpy_api.common import ufunc
 from tracejit.trace.outside import set_attribute
 from tracejit.trace.registry import call, implements
@@ -62,8 +69,7 @@ def _converter(kind: type) -> None:
         if isinstance(value, SymbolicInt) and kind in (int, bool):
             return python_size(value.dim) if kind is int else bool(value)
         if isinstance(value, NumpyValue) and value.dims:
-            if not all(d == 1 for d in value.shape):
-                kind(stand_in(value))  # raises what NumPy raises
+            kind(stand_in(value))  # raises what NumPy raises
             value = wrap(reshape(value.operand(), ()))
         return to_number(value, kind)
 
@@ -293,6 +299,10 @@ def _scalar_type(kind: type[np.generic]) -> None:
     def convert(*args: Any, **kwargs: Any) -> Any:
         if len(args) != 1 or not contains_tracer(args[0]):
             return kind(*args, **kwargs)
+        if isinstance(args[0], TracedArray) and args[0].dims and args[0].dtype == dtype:
+            return args[0]
+        if isinstance(args[0], PythonNumber):
+            return wrap(materialize(describe_input(args[0])[1], dtype))
         return wrap(cast(operand_of(args[0]), dtype))
 
 

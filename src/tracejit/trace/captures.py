@@ -227,6 +227,8 @@ class CaptureTable:
         self.states: States | None = None  # of generators, which tracing must not change
         self.captures: list[Capture] = []
         self.warned: set[Any] = set()  # what this trace has warned of
+        self.error_state: Any = None  # NumPy's modes for floating-point errors when the trace began
+        self.uncompiled: Exception | None = None  # why the function must run in NumPy, if it must
         self._arrays: dict[int, tuple[Capture, TracedArray]] = {}
         self._paths: dict[int, tuple[Any, Getter]] = {}  # the objects are kept, so that ids stay theirs
         self._seen: set[Any] = set()

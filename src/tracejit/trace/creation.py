@@ -18,7 +18,7 @@ from tracejit.trace.foreign import is_foreign
 from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.registry import call, creates, implements
 from tracejit.trace.result_order import has_order, kept_order, made_order
-from tracejit.trace.scalar import SymbolicInt, TracedNumber, as_dim, python_size
+from tracejit.trace.scalar import PythonNumber, SymbolicInt, TracedNumber, as_dim, python_size
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.ufuncs import apply_ufunc
 from tracejit.trace.values import (
@@ -117,12 +117,15 @@ def full_array(
     shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None
 ) -> TracedArray:
     """``np.full``."""
-    value = make_array(fill_value)
+    value = fill_value if isinstance(fill_value, _WEAK) else make_array(fill_value)
     dims = shape_dims(shape)
-    return _full(value, as_dtype(dtype, value.dtype), dims, made_order(order, len(dims)))
+    return _full(value, as_dtype(dtype, kind_dtype(describe_input(value)[0])), dims, made_order(order, len(dims)))
 
 
-def _full(value: TracedArray, dtype: DType, dims: Dims, order: Order) -> TracedArray:
+_WEAK = (int, float, complex, PythonNumber)  # checked against the dtype of the array that they fill
+
+
+def _full(value: Any, dtype: DType, dims: Dims, order: Order) -> TracedArray:
     result = new_array(emit("empty", dtype=dtype, dims=dims), order=order)
     call("assign", result, value)
     return result
@@ -165,7 +168,8 @@ def full_like(
     a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any
 ) -> Any:
     """``np.full_like``."""
-    return _full(make_array(fill_value), *_like(a, dtype, shape, order))
+    value = fill_value if isinstance(fill_value, _WEAK) else make_array(fill_value)
+    return _full(value, *_like(a, dtype, shape, order))
 
 
 @creates(np.eye)

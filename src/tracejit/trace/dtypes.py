@@ -46,7 +46,13 @@ def loop_dtypes(
     if known is None:
         types: Any = kinds + (None,) * ufunc.nout
         keywords: Any = {} if dtype is None else {"signature": (None,) * ufunc.nin + (dtype,) * ufunc.nout}
-        known = _loops[key] = ufunc.resolve_dtypes(types, casting=casting, **keywords)
+        # Asked for Python numbers and no casts at all, NumPy 2.4 ends the process, so the casts are judged here.
+        strict = casting in ("no", "equiv")
+        known = ufunc.resolve_dtypes(types, casting="same_kind" if strict else casting, **keywords)
+        pairs = [pair for pair in zip(kinds, known, strict=False) if strict and not isinstance(pair[0], type)]
+        if not all(np.can_cast(kind, loop, casting) for kind, loop in pairs):
+            raise TypeError(f"operands of {ufunc.__name__} need casts, which casting={casting!r} rules out")
+        _loops[key] = known
     return known
 
 

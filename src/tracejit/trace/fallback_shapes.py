@@ -6,6 +6,7 @@ the names and the shapes of NumPy's.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +152,7 @@ def _resized_all(arguments: Arguments) -> Sequence[Dims] | None:
 def _reduced(arguments: Arguments) -> Sequence[Dims]:
     dims = _first(arguments)
     axis = arguments.get("axis")
-    axes = range(len(dims)) if axis is None else [axis] if isinstance(axis, int) else axis
+    axes = range(len(dims)) if axis is None else [operator.index(axis)] if hasattr(axis, "__index__") else axis
     gone = {a % len(dims) for a in axes}
     keep = arguments.get("keepdims") is True
     rest = tuple(1 if a in gone else d for a, d in enumerate(dims) if keep or a not in gone)

@@ -21,7 +21,15 @@ from tracejit.trace.base import Tracer
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, INT64
-from tracejit.trace.inputs import as_array, contains_tracer, describe_input, materialize, operand_of, raise_as_numpy
+from tracejit.trace.inputs import (
+    as_array,
+    contains_tracer,
+    describe_input,
+    materialize,
+    operand_of,
+    raise_as_numpy,
+    stored_operand,
+)
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.registry import call, implements
 from tracejit.trace.result_order import gathered_order
@@ -97,8 +105,9 @@ def _clean(item: Any) -> Any:
         return np.asarray(bool(item))
     if isinstance(item, np.ndarray) and item.dtype == BOOL:
         return item
-    if isinstance(item, (list, np.ndarray)):
-        return as_array(item) if contains_tracer(item) else _clean_array(np.asarray(item), isinstance(item, list))
+    if isinstance(item, (list, tuple, np.ndarray)):
+        listed = not isinstance(item, np.ndarray)
+        return as_array(item) if contains_tracer(item) else _clean_array(np.asarray(item), listed)
     if isinstance(item, Tracer):
         return item
     if hasattr(item, "__index__"):
@@ -471,11 +480,9 @@ def assign(view: TracedArray, value: Any) -> None:
 
 def _converted(x: TracedArray, value: Any, dims: Dims) -> Operand:
     """The value to store, in the dtype of x and with these dims."""
-    try:
-        _, content = describe_input(value)
-    except NotImplementedError:
-        content = _stored_as(x, value)
-    operand = materialize(content, x.dtype)
+    if not dims and isinstance(value, (list, tuple)):
+        np.zeros(1, x.dtype)[0] = [1] * len(value)  # NumPy's error, if it is one in this version
+    operand = stored_operand(value, x.dtype)
     own = operand.type.dims
     while len(own) > len(dims) and current_trace().sizes.decide(own[0] - 1, "== 0"):
         own = own[1:]
@@ -512,13 +519,6 @@ def _converted_like_shape(x: TracedArray, value: Any, shape: Dims) -> Operand:
         raise ValueError(
             f"shape mismatch: value array of shape {source} could not be broadcast to indexing result of shape {target}"
         ) from None
-
-
-def _stored_as(x: TracedArray, value: Any) -> Operand:
-    """What NumPy stores for an object that is neither number nor array: a string, None, a range."""
-    stored = np.empty(np.shape(value), x.dtype)
-    stored[...] = value
-    return constant(stored)
 
 
 @implements("add at")

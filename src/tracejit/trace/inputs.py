@@ -22,9 +22,19 @@ from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import flatten, unflatten
 from tracejit.trace.registry import call
 from tracejit.trace.scalar import PythonNumber, SymbolicBool, SymbolicInt, TracedNumber
-from tracejit.trace.values import cast, literal
+from tracejit.trace.values import cast, constant, literal
 
-__all__ = ["Input", "accept_input", "as_array", "contains_tracer", "describe_input", "materialize", "raise_as_numpy"]
+__all__ = [
+    "Input",
+    "accept_input",
+    "as_array",
+    "contains_tracer",
+    "describe_input",
+    "materialize",
+    "raise_as_numpy",
+    "stored_operand",
+    "unchecked_operand",
+]
 
 Input = tuple[Kind, Any]
 
@@ -82,6 +92,26 @@ def materialize(value: Any, dtype: DType) -> Operand:
     if type(value) in (int, float, complex):
         return literal(value, dtype)
     return cast(value, dtype)
+
+
+def stored_operand(value: Any, dtype: DType) -> Operand:
+    """What an array of a dtype holds after an assignment: Python ints, also those in lists, must fit."""
+    if isinstance(value, (list, tuple)):
+        return call(np.asarray, value, dtype=dtype).operand()  # type: ignore[no-any-return]
+    try:
+        return materialize(describe_input(value)[1], dtype)
+    except NotImplementedError:  # a string, None, a range
+        stored = np.empty(np.shape(value), dtype)
+        stored[...] = value
+        return constant(stored)
+
+
+def unchecked_operand(value: Any, dtype: DType) -> Operand:
+    """The operand of an input in a dtype; Python ints that do not fit wrap, where NumPy does not check them."""
+    if type(value) is int and dtype.kind in "iu":
+        bits = 8 * dtype.itemsize
+        return literal(np.array(value % 2**bits, f"u{dtype.itemsize}").astype(dtype)[()], dtype)
+    return cast(value.operand(), dtype) if isinstance(value, SymbolicInt) else materialize(value, dtype)
 
 
 def operand_of(value: Any) -> Operand:

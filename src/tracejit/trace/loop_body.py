@@ -54,6 +54,7 @@ class Attempt:
     inits: list[Any] = field(default_factory=list)
     results: list[Operand] = field(default_factory=list)
     ends: dict[str, Any] = field(default_factory=dict)
+    item: Any = None  # what the turn was about
 
 
 class RetryError(Exception):
@@ -153,7 +154,8 @@ class LoopBody:
             self.body()
         else:
             assert index is not None
-            self.turns(indexed.item(loop_index(index, indexed)))
+            attempt.item = indexed.item(loop_index(index, indexed))
+            self.turns(attempt.item)
         attempt.ends = {name: get(self.cells[name]) for name in self.assigned}
         if self.rotates:
             self._check_rotation(attempt, names)

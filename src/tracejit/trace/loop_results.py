@@ -8,6 +8,7 @@ from typing import Any
 
 from tracejit.ir.core import Operand, Value
 from tracejit.ir.dims import DimLike, substitute, symbols_of
+from tracejit.trace.array import TracedArray
 from tracejit.trace.iteration import Indexed
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.loop_body import Attempt, LoopBody
@@ -55,6 +56,8 @@ def local_variables(loop: LoopBody, attempt: Attempt) -> list[Local]:
         value = attempt.ends[name]
         if value is UNDEFINED or _last(loop, value, attempt.indexed) is not None:
             continue
+        if _last_view(loop, value, attempt) is not None:
+            continue
         for leaf in flatten(value)[0]:
             kind = kind_of(leaf)
             if kind is not None and not any(loop.outer.sizes.is_late(d) for d in kind.type.dims):
@@ -89,6 +92,21 @@ def _last(loop: LoopBody, value: Any, indexed: Indexed | None) -> Any:
     return python_size(substitute(value.dim, {name: indexed.stop - 1}))
 
 
+def _last_view(loop: LoopBody, value: Any, attempt: Attempt) -> TracedArray | None:
+    """The part of an array that the last turn was about, for a variable that is such a part itself."""
+    indexed = attempt.indexed
+    if not isinstance(value, TracedArray) or indexed is None or loop.stopped is not None or loop.group != 1:
+        return None
+    parts = flatten(attempt.item)[0]
+    for position, part in enumerate(parts):
+        if isinstance(part, TracedArray) and part.storage.trace is not attempt.region and part.shares_place(value):
+            if not loop.runs_once(indexed):
+                return None
+            last = flatten(indexed.item(python_size(indexed.stop - 1)))[0][position]
+            return last if isinstance(last, TracedArray) else None
+    return None
+
+
 def _is_index(name: str, dim: DimLike, indexed: Indexed, low: Any, high: Any) -> bool:
     """Whether a late symbol in a dim is the index of a loop over these bounds."""
     return name in symbols_of(dim) and low == indexed.start and high == indexed.stop - 1
@@ -113,6 +131,8 @@ def hand_out(
 def _hand_out_local(loop: LoopBody, attempt: Attempt, name: str, given: list[Any] | None) -> None:
     end, needed, cell = attempt.ends[name], name in loop.needed, loop.cells[name]
     last = _last(loop, end, attempt.indexed) if needed else None
+    if last is None and needed:
+        last = _last_view(loop, end, attempt)
     if last is not None:
         put(cell, last)
     elif given is not None:

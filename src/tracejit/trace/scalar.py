@@ -549,5 +549,7 @@ def to_number(value: Any, kind: type) -> Any:
         return number(truth(operand), bool)
     dtype = PYTHON_DTYPES[kind]
     if operand.type.dtype.kind == "c" and kind is not complex:
+        if not isinstance(value, PythonNumber):
+            return number(cast(emit("real", operand), dtype), kind)  # NumPy only warns
         raise TypeError(f"{kind.__name__}() argument must be a string or a real number, not 'complex'")
     return number(cast(operand, dtype), kind)

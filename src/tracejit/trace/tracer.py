@@ -24,6 +24,7 @@ from tracejit.trace.axis_order import fits_layout
 from tracejit.trace.calls import enter_callable
 from tracejit.trace.captures import Capture, CaptureTable, freeze
 from tracejit.trace.context import Trace
+from tracejit.trace.floating_errors import current_state
 from tracejit.trace.foreign import check_alignment, is_foreign
 from tracejit.trace.frames import running_call
 from tracejit.trace.generators import undisturbed
@@ -205,6 +206,7 @@ def _trace_leaves(
     captures.writes = writes
     root = Trace(captures)
     captures.trace = root
+    captures.error_state = current_state()
     with root.running(), undisturbed() as states:
         captures.states = states
         tracers, arguments = enter(root, leaves, argument_names(fun, tree), shared)
@@ -212,6 +214,8 @@ def _trace_leaves(
         containers = Containers(args, kwargs)
         try:
             output = enter_callable(fun, root)(*args, **kwargs)
+            if captures.uncompiled is not None:
+                raise captures.uncompiled
         except Exception as error:
             location = traceback_location(error.__traceback__)
             error.add_note(f"while tracing {name!r} at {describe(location)}")

@@ -38,6 +38,7 @@ __all__ = ["apply_ufunc", "binary_operator", "power_operator", "rule_of", "write
 Results = Operand | tuple[Operand, ...]
 
 _COMPARISONS = frozenset((np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal))
+_LOGICAL = frozenset((np.logical_and, np.logical_or, np.logical_xor, np.logical_not))
 _PRIMITIVE_OF: dict[Any, str] = {p.ufunc: p.name for p in PRIMITIVES.values() if p.ufunc is not None}
 _SPECIAL = {"expit": "sigmoid", "erf": "erf", "erfc": "erfc", "gammaln": "lgamma", "psi": "digamma"}
 
@@ -69,7 +70,45 @@ def _add(x: Operand, y: Operand) -> Operand:
     return emit("bitwise_or" if x.type.dtype == BOOL else "add", x, y)
 
 
+_POWERS_BY_ROOT = bool(np.signbit(np.power(np.full(2, -0.0), 0.5)).all())  # depends on the version of NumPy
+
+
+def _general_power(x: Operand, y: Operand) -> Operand:
+    """The power by logarithms; of complex numbers to whole numbers by products."""
+    if x.type.dtype.kind != "c" or not isinstance(y, Literal) or complex(y.value).imag:
+        return emit("pow", x, y)
+    exponent = complex(y.value).real
+    if exponent == 0:
+        return full(literal(1, x.type.dtype), x.type.dims)
+    whole = abs(exponent) < 100 and exponent == int(exponent)
+    result = _product_of_powers(x, int(exponent)) if whole else emit("pow", x, y)
+    of_zero = literal(0 if exponent > 0 else complex(np.nan, np.nan), x.type.dtype)
+    return select(emit("eq", x, literal(0, x.type.dtype)), of_zero, result)
+
+
+def _power(x: Operand, y: Operand) -> Operand:
+    """``np.power`` on arrays, which takes the square root for an exponent of a half: other zeros and infinities."""
+    if _POWERS_BY_ROOT and x.type.dtype.char in "fd" and isinstance(y, Literal) and y.value == 0.5:
+        return emit("sqrt", x)
+    return _general_power(x, y)
+
+
+def _product_of_powers(x: Operand, count: int) -> Operand:
+    """A power of complex numbers by repeated squaring from one on, as in NumPy."""
+    if 1 <= count <= 3:
+        return x if count == 1 else emit("mul", x, x if count == 2 else emit("mul", x, x))
+    one = literal(1, x.type.dtype)
+    product: Operand = one
+    square, rest = x, abs(count)
+    while rest:
+        product = emit("mul", product, square) if rest % 2 else product
+        rest //= 2
+        square = emit("mul", square, square) if rest else square
+    return product if count > 0 else emit("div", one, product)
+
+
 _COMPOSED: dict[Any, Callable[..., Results]] = {
+    np.power: _power,
     np.add: _add,
     np.multiply: _multiply,
     np.square: _square,
@@ -158,6 +197,8 @@ def _outputs(ufunc: np.ufunc, out: Any) -> tuple[Any, ...]:
     if out is None:
         return ()
     outs = out if isinstance(out, tuple) else (out,)
+    if len(outs) != ufunc.nout and isinstance(out, tuple):
+        raise ValueError("The 'out' tuple must have exactly one entry per ufunc output")
     return () if all(o is None for o in outs) else outs
 
 
@@ -178,11 +219,10 @@ def _compute(
         raise_as_numpy(ufunc, *inputs, casting=casting, **keywords)
     for out, result in zip(outs, dtypes[ufunc.nin :], strict=False):
         if isinstance(out, TracedArray) and not np.can_cast(result, out.dtype, casting):  # type: ignore[arg-type]
-            raise_as_numpy(ufunc, *inputs, out=outs, casting=casting)
-    if ufunc in _COMPARISONS and int in kinds:
-        answer = _compare_outside(ufunc, described, dtypes[0])
-        if answer is not None:
-            return answer
+            keywords = {} if dtype is None else {"dtype": dtype}
+            raise_as_numpy(ufunc, *inputs, out=outs, casting=casting, **keywords)
+    if int in kinds and (answer := _of_huge_numbers(ufunc, inputs, described, dtypes[0])) is not None:
+        return answer
     operands = [materialize(value, d) for (_, value), d in zip(described, dtypes, strict=False)]
     if len(operands) > 1:
         dims = operands[0].type.dims
@@ -194,6 +234,19 @@ def _compute(
     if isinstance(results, tuple):
         return tuple(cast(r, d) for r, d in zip(results, dtypes[ufunc.nin :], strict=True))
     return cast(results, dtypes[-1])
+
+
+def _of_huge_numbers(ufunc: np.ufunc, inputs: tuple[Any, ...], described: list[Input], dtype: DType) -> Operand | None:
+    """What a Python int beyond 64 bits makes of an operation: NumPy's error, or a comparison with one answer."""
+    of_bools = BOOL in [kind for kind, _ in described] and dtype.kind in "biu"
+    if (of_bools or ufunc in _LOGICAL) and any(map(_is_huge, inputs)):
+        raise_as_numpy(ufunc, *inputs)
+    return _compare_outside(ufunc, described, dtype) if ufunc in _COMPARISONS else None
+
+
+def _is_huge(value: Any) -> bool:
+    """A Python int that no int64 holds, in which bools and truth values are compared."""
+    return type(value) is int and not -(2**63) <= value < 2**63
 
 
 def broadcast_operands(
@@ -212,9 +265,11 @@ def _compare_outside(ufunc: np.ufunc, described: list[Input], dtype: DType) -> O
         return None
     limits = np.iinfo(dtype)
     for position, (kind, value) in enumerate(described):
-        if kind is int and type(value) is int and not limits.min <= value <= limits.max:
+        if kind is not int or not isinstance(value, (int, SymbolicInt)):
+            continue
+        above = bool(value > int(limits.max))
+        if above or value < int(limits.min):
             other = operand_of_input(described[1 - position])
-            above = value > limits.max
             answer = bool(ufunc(1, 2) if above == (position == 1) else ufunc(2, 1))
             return full(literal(answer, BOOL), other.type.dims)
     return None
@@ -291,13 +346,15 @@ def write_out(
             raise TypeError("return arrays must be of ArrayType")
         out = as_array(out)
     default = casting == ("same_kind" if isinstance(function, np.ufunc) else "unsafe")
-    keywords = {} if default or casting == "same_kind" else {"casting": casting}
+    keywords: dict[str, Any] = {} if default or casting == "same_kind" else {"casting": casting}
     if not out.writeable:
         raise ValueError("output array is read-only")
     if not np.can_cast(part.type.dtype, out.dtype, casting):  # type: ignore[arg-type]
         raise_as_numpy(function, *inputs, out=out, **keywords)
     mask = None if where is True else truth(operand_of(where))
     dims = resolve_dims(out.dims)
+    if mask is not None:
+        keywords["where"] = where
     if not fits(part.type.dims, dims) or not (mask is None or fits(mask.type.dims, dims)):
         raise_as_numpy(function, *inputs, out=out, **keywords)
     value = cast(part, out.dtype)
@@ -341,7 +398,8 @@ def _simple_power(base: Any, exponent: Any) -> Any:
     kind = base.dtype.kind
     if kind in "fc" and exponent in _SIMPLE_POWERS and isinstance(base, TracedArray):
         return apply_ufunc(_SIMPLE_POWERS[exponent], (base,))
-    if exponent == 2 and (kind == "f" or (kind in "iu" and type(exponent) is int)):
+    integers = "iub" if isinstance(base, TracedArray) else "iu"
+    if exponent == 2 and (kind == "f" or (kind in integers and type(exponent) is int)):
         return apply_ufunc(np.square, (base,))
     return None
 
@@ -359,9 +417,14 @@ def checked_power(base: Any, exponent: Any) -> Any:
     """``np.power`` with NumPy's error for ints to negative constant powers."""
     if isinstance(exponent, (int, SymbolicInt)) and not isinstance(exponent, bool) and exponent < 0:
         kind = describe_input(base)[0]
-        if kind is int or (not isinstance(kind, type) and kind.kind in "iu"):
+        fitting = kind is int or (not isinstance(kind, type) and kind.kind == "i" and exponent >= np.iinfo(kind).min)
+        if fitting:  # what does not fit the dtype is another error
             raise ValueError("Integers to negative integer powers are not allowed.")
-    return apply_ufunc(np.power, (base, exponent))
+    if isinstance(base, TracedArray):
+        return apply_ufunc(np.power, (base, exponent))
+    inputs = (base, exponent)  # NumPy's scalars know no simple powers
+    described = [describe_input(value) for value in inputs]
+    return _wrapped(np.power, inputs, _compute(np.power, _general_power, inputs, described, None, "same_kind"))
 
 
 @implements("in-place power")

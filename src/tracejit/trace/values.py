@@ -14,6 +14,7 @@ from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, INT64, DType
+from tracejit.trace.floating_errors import current_state, require_none_asked
 from tracejit.trace.location import user_location
 from tracejit.trace.sizes import SizeEnvironment
 
@@ -41,7 +42,10 @@ Dims = tuple[DimLike, ...]
 
 def emit(name: str, *operands: Operand, **attrs: Any) -> Operand:
     """Append one operation with one result to the current trace, at the user's line."""
-    return current_trace().builder.emit(PRIMITIVES[name], operands, attrs, (), user_location())[0]
+    trace = current_trace()
+    if current_state() is not trace.captures.error_state:
+        require_none_asked(trace)
+    return trace.builder.emit(PRIMITIVES[name], operands, attrs, (), user_location())[0]
 
 
 def literal(value: Any, dtype: DType) -> Literal:

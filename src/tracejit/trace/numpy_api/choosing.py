@@ -12,11 +12,24 @@ from tracejit.trace.axis_order import columns
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, FLOAT64, INT64, result_type
-from tracejit.trace.inputs import as_array, describe_input, materialize, operand_of, raise_as_numpy, stand_in
+from tracejit.trace.inputs import (
+    as_array,
+    describe_input,
+    materialize,
+    operand_of,
+    raise_as_numpy,
+    stand_in,
+    stored_operand,
+    unchecked_operand,
+)
 from tracejit.trace.numpy_api.common import NO_VALUE, given, in_range, left_to_numpy, ufunc
 from tracejit.trace.registry import call, implements
 from tracejit.trace.result_order import elementwise_order, is_by_columns
-from tracejit.trace.scalar import SymbolicBool, to_number
+from tracejit.trace.scalar import (
+    SymbolicBool,
+    SymbolicInt,
+    to_number,
+)
 from tracejit.trace.ufuncs import broadcast_operands, write_out
 from tracejit.trace.values import (
     broadcast_to,
@@ -45,11 +58,14 @@ def where(condition: Any, x: Any = NO_VALUE, y: Any = NO_VALUE) -> Any:
         raise ValueError("either both or neither of x and y should be given")
     described = [describe_input(x), describe_input(y)]
     loop = result_type(*(kind for kind, _ in described))
-    a, b = (materialize(content, loop) for _, content in described)
+    a, b = (unchecked_operand(content, loop) for _, content in described)
     mask = truth(operand_of(condition))
     mask, a, b = broadcast_operands(np.where, (condition, x, y), [mask, a, b])
     result = select(mask, a, b)
     return new_array(result, order=elementwise_order((condition, x, y), result.type.dims))
+
+
+_PLAIN_INTS = (int, SymbolicInt)
 
 
 @implements(np.clip)
@@ -69,8 +85,8 @@ def clip(
     low, high = (None if bound is NO_VALUE else bound for bound in (low, high))
     kind = describe_input(a)[0]
     if not isinstance(kind, type) and kind.kind in "iu":  # Python ints that no element can be beyond
-        low = None if type(low) is int and low <= np.iinfo(kind).min else low
-        high = None if type(high) is int and high >= np.iinfo(kind).max else high
+        low = None if isinstance(low, _PLAIN_INTS) and low <= int(np.iinfo(kind).min) else low
+        high = None if isinstance(high, _PLAIN_INTS) and high >= int(np.iinfo(kind).max) else high
     if low is None and high is None:
         return ufunc(np.positive, a, out=out, **kwargs)
     if high is None:
@@ -162,15 +178,16 @@ def putmask(a: Any, mask: Any, values: Any) -> None:
     """``np.putmask``: values are repeated where there are fewer than elements."""
     if not isinstance(a, (TracedArray, np.ndarray)):
         raise TypeError(f"argument 1 must be numpy.ndarray, not {type(a).__name__}")
-    target, chosen, source = as_array(a), truth(operand_of(mask)), as_array(values)
+    target, chosen = as_array(a), truth(operand_of(mask))
+    source = stored_operand(values, target.dtype)
     sizes = current_trace().sizes
     dims = resolve_dims(target.dims)
     if not sizes.require_equal(product(dims), product(resolve_dims(chosen.type.dims))):
         raise ValueError("putmask: mask and data must be the same size")
-    count = product(resolve_dims(source.dims))
+    count = product(resolve_dims(source.type.dims))
     if sizes.decide(count, "== 0"):
         return
-    flat = reshape(cast(source.operand(), target.dtype), (count,))
+    flat = reshape(source, (count,))
     if sizes.decide(count - 1, "== 0"):
         new = emit("gather", flat, literal(0, INT64), axes=(0,))
     else:
@@ -294,8 +311,14 @@ def angle(z: Any, deg: bool = False) -> Any:
 @implements(np.sinc)
 def sinc(x: Any) -> Any:
     """``np.sinc``."""
-    y = ufunc(np.multiply, np.pi, where(ufunc(np.equal, x, 0), 1.0e-20, x))
+    scaled = ufunc(np.multiply, np.pi, x)
+    dtype = operand_of(scaled).type.dtype
+    least = np.finfo(dtype).eps if dtype.kind == "f" else 1e-20
+    y = where(ufunc(np.equal, scaled, 0), least, scaled)
     return ufunc(np.divide, ufunc(np.sin, y), y)
+
+
+_MOST_DECIMALS = 308  # 10 to more is infinite
 
 
 @implements(np.round, np.around)
@@ -317,7 +340,7 @@ def np_round(a: Any, decimals: Any = 0, out: Any = None) -> Any:
         return wrap(x, by_columns) if out is None else write_out(np.round, (a,), x, out)
     if decimals == 0:
         return ufunc(np.rint, a, out=out)
-    factor = float(10 ** abs(decimals))
+    factor = float(10 ** abs(decimals)) if abs(decimals) <= _MOST_DECIMALS else np.inf
     forward, back = (np.multiply, np.divide) if decimals > 0 else (np.divide, np.multiply)
     result = ufunc(back, ufunc(np.rint, ufunc(forward, a, factor)), factor, out=out)
     return wrap(operand_of(result), by_columns) if out is None and x.rank > 1 else result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def given(value: Any) -> bool:
 
 def axis_index(axis: Any, rank: int, name: str | None = None) -> int:
     """An axis counted from the front; NumPy's AxisError, with the argument's name, when there is no such axis."""
-    return int(normalize_axis_index(axis.__index__(), rank, name))
+    return int(normalize_axis_index(operator.index(axis), rank, name))
 
 
 def axes_tuple(axis: Any, rank: int) -> tuple[int, ...]:
@@ -46,8 +47,15 @@ def axes_tuple(axis: Any, rank: int) -> tuple[int, ...]:
     return tuple(int(a) for a in normalize_axis_tuple(axis, rank))
 
 
-def reduced_axes(axis: Any, rank: int) -> tuple[int, ...]:
-    """The axes of a reduction; NumPy words the error for repeated axes differently here."""
+def reduced_axes(axis: Any, rank: int, scalars: bool = False) -> tuple[int, ...]:
+    """The axes of a reduction; NumPy words the error for repeated axes differently here.
+
+    scalars: as in ufuncs, an array without axes may be reduced over its axis 0 or -1.
+    """
+    if hasattr(axis, "__index__"):
+        axis = operator.index(axis)
+        if scalars and not rank and axis in (0, -1):
+            return ()
     axes = axes_tuple(axis, rank) if axis is None or isinstance(axis, int) else tuple(axis_index(a, rank) for a in axis)
     if len(set(axes)) != len(axes):
         raise ValueError("duplicate value in 'axis'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from itertools import pairwise
 from string import ascii_letters
@@ -432,7 +433,8 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """``np.tensordot``."""
     (x, y), _ = _promoted((a, b))
-    if isinstance(axes, int):
+    if hasattr(axes, "__index__"):
+        axes = operator.index(axes)
         pairs: tuple[list[int], list[int]] = (list(range(x.rank - axes, x.rank)), list(range(axes)))
     else:
         left, right = axes

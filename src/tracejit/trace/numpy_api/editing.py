@@ -14,7 +14,13 @@ from tracejit.trace.axis_order import Order, columns
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, INT64
-from tracejit.trace.inputs import as_array, as_value, operand_of, raise_as_numpy
+from tracejit.trace.inputs import (
+    as_array,
+    as_value,
+    operand_of,
+    raise_as_numpy,
+    stored_operand,
+)
 from tracejit.trace.numpy_api.common import axis_index, in_range, left_to_numpy, ufunc
 from tracejit.trace.registry import call, implements
 from tracejit.trace.result_order import indexed_order, is_by_columns
@@ -125,7 +131,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
         return left_to_numpy(np.insert, arr, obj, values, axis)
     single = places.size == 1
     wrapped = [_wrapped(int(k), size, position, obj if single else k, behind=True) for k in places.ravel()]
-    new = cast(operand_of(values), array.dtype)
+    new = stored_operand(values, array.dtype)
     new = reshape(new, (*(1,) * (array.ndim - new.rank), *new.type.dims))
     if single and places.ndim == 0:
         new = operand_of(call(np.moveaxis, new_array(new), 0, position))
@@ -193,7 +199,7 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     if not target.writeable:
         raise ValueError("put: output array is read-only")
     flat = call("flatten", target)
-    values = as_array(call(np.ravel, as_array(v)))
+    values = as_array(call(np.ravel, wrap(stored_operand(v, target.dtype))))
     places = cast(reshape(where.operand(), (product(resolve_dims(where.dims)),)), INT64)
     sizes = current_trace().sizes
     if sizes.decide(values.dims[0], "== 0") or sizes.decide(places.type.dims[0], "== 0"):
@@ -211,7 +217,8 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
     """``np.place``: the k-th element of the mask gets the k-th value, which are repeated."""
     if not isinstance(arr, (TracedArray, np.ndarray)):
         raise TypeError(f"argument 1 must be numpy.ndarray, not {type(arr).__name__}")
-    target, values = as_array(arr), as_array(call(np.ravel, as_array(vals)))
+    target = as_array(arr)
+    values = as_array(call(np.ravel, wrap(stored_operand(vals, target.dtype))))
     chosen = truth(operand_of(mask))
     sizes = current_trace().sizes
     total = product(resolve_dims(target.dims))
@@ -223,7 +230,7 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
     count = emit("sub", emit("cumsum", cast(flat, INT64), axis=0), literal(1, INT64))
     # Where nothing has been chosen yet the count is negative: its element is not used.
     which = emit("mod", count, dim_value(values.dims[0]))
-    new = emit("gather", cast(values.operand(), target.dtype), which, axes=(0,))
+    new = emit("gather", values.operand(), which, axes=(0,))
     dims = resolve_dims(target.dims)
     target.write(select(reshape(flat, dims), reshape(new, dims), target.operand()))
 

@@ -96,7 +96,7 @@ def _sum_like(name: str, combine: np.ufunc, neutral: int) -> Callable[..., Any]:
         loop = sum_dtype(combine, x.type.dtype) if dtype is None else np.dtype(dtype)
         if dtype is None and given(out):
             loop = np.result_type(loop, out.dtype)
-        axes = reduced_axes(axis, x.rank)
+        axes = reduced_axes(axis, x.rank, scalars=True)
         x = masked(cast(x, loop), where, neutral)
         if loop == BOOL:
             x = emit("reduce_any" if neutral == 0 else "reduce_all", x, axes=axes) if axes else x
@@ -128,6 +128,8 @@ def _of_sizes(combine: np.ufunc, sizes: Any) -> TracedScalar:
 def _with_initial(combine: np.ufunc, result: Operand, initial: Any) -> Operand:
     if not given(initial):
         return result
+    if isinstance(initial, (int, float, complex)):  # taken in the dtype of the result, or refused
+        initial = np.array(initial, result.type.dtype)[()]
     value = ufunc(combine, initial, wrap(result))
     return cast(operand_of(value), result.type.dtype)
 
@@ -165,7 +167,7 @@ def _extreme(name: str, combine: np.ufunc, largest: bool) -> Callable[..., Any]:
     ) -> Any:
         array = as_array(a)
         x = array.operand()
-        axes = reduced_axes(axis, x.rank)
+        axes = reduced_axes(axis, x.rank, scalars=True)
         if not given(initial):
             if given(where) and where is not True:
                 raise ValueError(
@@ -219,7 +221,7 @@ np_min = implements(np.min, np.amin)(_extreme("reduce_min", np.minimum, False))
 def _quantifier(name: str, neutral: bool) -> Callable[..., Any]:
     def function(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, *, where: Any = NO_VALUE) -> Any:
         x = masked(truth(operand_of(a)), where, neutral)
-        axes = reduced_axes(axis, x.rank)
+        axes = reduced_axes(axis, x.rank, scalars=True)
         result = reduce_operand(name, x, axes, bool(given(keepdims) and keepdims))
         return deliver(np.all if neutral else np.any, result, out, (a,), axes, axis=axis, keepdims=keepdims)
 
@@ -237,7 +239,7 @@ _COUNTS_IN_PYTHON = isinstance(np.count_nonzero(np.ones(1)), int)  # depends on 
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     """``np.count_nonzero``."""
     x = cast(truth(operand_of(a)), INT64)
-    axes = reduced_axes(axis, x.rank)
+    axes = reduced_axes(axis, x.rank, scalars=True)
     count = wrap(reduce_operand("reduce_sum", x, axes, keepdims), reduced_order(a, axes, keepdims))
     return to_number(count, int) if axis is None and not keepdims and _COUNTS_IN_PYTHON else count
 
@@ -360,14 +362,14 @@ def _position(name: str) -> Callable[..., Any]:
         x = array.operand()
         rank = x.rank
         keep = bool(given(keepdims) and keepdims)
-        position = 0 if axis is None else axis_index(axis, rank)
+        position = 0 if axis is None else axis_index(axis, max(rank, 1))
         if axis is None or not rank:
             x = reshape(x, (product(resolve_dims(x.type.dims)),))
             position = 0
         check_not_empty(numpy_function, array, x.type.dims, (position,), axis=axis)
         result = _first_extreme(name, x, position) if x.type.dtype.kind == "c" else emit(name, x, axis=position)
         if keep:
-            result = reshape(result, (1,) * rank) if axis is None else expand(result, (position,))
+            result = reshape(result, (1,) * rank) if axis is None or not rank else expand(result, (position,))
         return deliver(numpy_function, result, out, (a,), axis=axis)
 
     return function

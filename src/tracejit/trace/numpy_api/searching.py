@@ -14,6 +14,7 @@ from tracejit.trace.dtypes import FLOAT64, INT64, result_type
 from tracejit.trace.inputs import as_array, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.numpy_api.common import left_to_numpy, ufunc
 from tracejit.trace.registry import call, implements
+from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.values import cast, dim_value, emit, literal, select
 
 __all__: list[str] = []
@@ -33,6 +34,10 @@ def searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
         raise ValueError(_wrong_rank(x.rank))
     if sorter is not None:
         x = operand_of(call(np.take, wrap(x), sorter))
+    if loop.kind in "iu" and isinstance(wanted, (int, SymbolicInt)):
+        limits = np.iinfo(loop)
+        if wanted < int(limits.min) or wanted > int(limits.max):  # it is beyond all elements
+            x, loop, wanted = cast(x, FLOAT64), FLOAT64, np.inf if wanted > 0 else -np.inf
     return wrap(emit("search", x, materialize(wanted, loop), side=side, batch=0))
 
 

@@ -16,7 +16,7 @@ from tracejit.trace.inputs import as_array, describe_input
 from tracejit.trace.numpy_api.common import left_to_numpy, ufunc
 from tracejit.trace.registry import call, creates, implements
 from tracejit.trace.scalar import as_dim, python_size
-from tracejit.trace.values import cast, emit, iota, literal, reshape, slice_axis
+from tracejit.trace.values import cast, dim_value, emit, iota, literal, reshape, select, slice_axis
 
 __all__: list[str] = []
 
@@ -79,25 +79,44 @@ def _slide(x: Operand, y: Operand, mode: int) -> Operand:
     (long,), (short,) = x.type.dims, y.type.dims
     before: DimLike = (0, sizes.resolve(short // 2), short - 1)[mode]
     after: DimLike = (0, short - 1 - before, short - 1)[mode]
-    if mode:
-        x = emit("concatenate", *_zeros(x.type.dtype, before), x, *_zeros(x.type.dtype, after), axis=0)
-    count = sizes.resolve(before + long + after - short + 1)
+    count = sizes.resolve(long - short + 1)
+    middle = _covered(x, y, short, count)
+    if not mode:
+        return middle
+    parts = [(before, -before), (after, count)]
+    left, right = ([] if size == 0 else [_edge(x, y, size, start)] for size, start in parts)
+    return emit("concatenate", *left, middle, *right, axis=0)
+
+
+def _edge(x: Operand, y: Operand, count: DimLike, start: DimLike) -> Operand:
+    """The sums at ``count`` places from ``start`` on, where y reaches beyond x; what is not covered adds nothing."""
+    (long,), (short,) = x.type.dims, y.type.dims
+    dims = (count, short)
+    place = emit("add", emit("add", iota(INT64, dims, 0), dim_value(start)), iota(INT64, dims, 1))
+    covered = emit("bitwise_and", emit("ge", place, literal(0, INT64)), emit("lt", place, dim_value(long)))
+    terms = _terms(emit("gather", x, select(covered, place, literal(0, INT64)), axes=(0,)), y)
+    if x.type.dtype == BOOL:
+        return emit("reduce_any", emit("bitwise_and", covered, terms), axes=(1,))
+    nothing = literal(0 if x.type.dtype.kind in "iu" else -0.0, x.type.dtype)  # leaves a negative zero as it is
+    return emit("reduce_sum", select(covered, terms, nothing), axes=(1,))
+
+
+def _terms(windows: Operand, y: Operand) -> Operand:
+    weights = emit("broadcast", y, dims=windows.type.dims, axes=(1,))
+    return emit("bitwise_and" if y.type.dtype == BOOL else "mul", windows, weights)
+
+
+def _covered(x: Operand, y: Operand, short: DimLike, count: DimLike) -> Operand:
+    """The sums at the places where x covers y."""
     if isinstance(short, int) and short <= _UNROLLED:
         return _shifted_sum(x, y, short, count)
     dims = (count, short)
     place = emit("add", iota(INT64, dims, 0), iota(INT64, dims, 1))
     windows = emit("gather", x, place, axes=(0,))
-    weights = emit("broadcast", y, dims=dims, axes=(1,))
-    if x.type.dtype == BOOL:
-        return emit("reduce_any", emit("bitwise_and", windows, weights), axes=(1,))
-    return emit("reduce_sum", emit("mul", windows, weights), axes=(1,))
+    return emit("reduce_any" if x.type.dtype == BOOL else "reduce_sum", _terms(windows, y), axes=(1,))
 
 
 _UNROLLED = 16  # weights that become one expression
-
-
-def _zeros(dtype: DType, count: DimLike) -> list[Operand]:
-    return [] if count == 0 else [emit("broadcast", literal(0, dtype), dims=(count,), axes=())]
 
 
 def _shifted_sum(x: Operand, y: Operand, short: int, count: DimLike) -> Operand:

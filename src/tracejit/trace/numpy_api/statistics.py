@@ -276,7 +276,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         if ord is None or (ord == 2 and array.ndim == 1) or (ord in ("f", "fro") and array.ndim == 2):
             return _root_of_squares(call(np.ravel, array), None, array.ndim if keepdims else 0)
         axis = tuple(range(array.ndim))
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = (operator.index(axis),) if hasattr(axis, "__index__") else tuple(axis)
     if len(axes) == 1:
         return _vector_norm(array, ord, axes[0], keepdims)
     if len(axes) == 2:
