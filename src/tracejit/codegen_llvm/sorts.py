@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -66,9 +67,7 @@ class Sort:
 def _functions(dtype: DType) -> list[int]:
     """The addresses of a dtype's six sorts in the order of the table, 0 for those it lacks; none for other NumPys."""
     try:
-        from numpy._core import _multiarray_umath  # noqa: PLC0415
-
-        table = capsule_address(_multiarray_umath._ARRAY_API)
+        table = capsule_address(importlib.import_module("numpy._core._multiarray_umath")._ARRAY_API)
     except (ImportError, AttributeError):
         return []
     word = ctypes.sizeof(ctypes.c_void_p)
@@ -96,22 +95,28 @@ def _sample(dtype: DType) -> np.ndarray[Any, Any]:
 
 @functools.cache
 def _address(sort: Sort) -> int:
-    """The address of a sort that does what NumPy does, else 0."""
+    """The address of a function that does what NumPy does, else 0."""
     found = _functions(sort.dtype)
-    of_places = sort.operation == "argsort"
-    address = found[len(_KINDS) * of_places + _KINDS.index(sort.kind)] if found else 0
-    if not address:
-        return 0
-    sample, kind = _sample(sort.dtype), sort.kind
+    # NumPy 2.4 does not use its heap sort any more; other kinds than "stable" mean the same.
+    for kind in dict.fromkeys((sort.kind, "quicksort" if sort.kind == "heapsort" else sort.kind)):
+        address = found[len(_KINDS) * (sort.operation == "argsort") + _KINDS.index(kind)] if found else 0
+        if address and _is_numpys(sort, address):
+            return address
+    return 0
+
+
+def _is_numpys(sort: Sort, address: int) -> bool:
+    """Whether a function sorts a sample as NumPy does."""
+    sample, kind = _sample(sort.dtype), cast(Any, sort.kind)
     elements, places = sample.copy(), np.arange(sample.size)
-    pointers = [array.ctypes.data for array in ((elements, places) if of_places else (elements,))]
-    types = [*[ctypes.c_void_p] * len(pointers), ctypes.c_ssize_t, ctypes.c_void_p]
-    code = ctypes.CFUNCTYPE(ctypes.c_int, *types)(address)(*pointers, sample.size, None)
-    expected = sample.copy() if of_places else np.sort(sample, kind=kind)  # type: ignore[call-overload]
-    good = code == 0 and elements.tobytes() == expected.tobytes()
-    if of_places:
-        good = good and bool((places == np.argsort(sample, kind=kind)).all())  # type: ignore[call-overload]
-    return address if good else 0
+    arrays = (elements, places) if sort.operation == "argsort" else (elements,)
+    types = [*[ctypes.c_void_p] * len(arrays), ctypes.c_ssize_t, ctypes.c_void_p]
+    code = ctypes.CFUNCTYPE(ctypes.c_int, *types)(address)(*[a.ctypes.data for a in arrays], sample.size, None)
+    if sort.operation == "argsort":
+        same = elements.tobytes() == sample.tobytes() and bool((places == np.argsort(sample, kind=kind)).all())
+    else:
+        same = elements.tobytes() == np.sort(sample, kind=kind).tobytes()
+    return code == 0 and same
 
 
 def is_available(operation: str, kind: str, dtype: DType) -> bool:

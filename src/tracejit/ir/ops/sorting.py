@@ -1,7 +1,7 @@
 """Sorting along the last axis, and the order that sorts; at loop level the same for one line in memory.
 
-``kind`` is NumPy's: "quicksort", "heapsort" or "stable". It says where equal elements go, which among floats differ: zeros
-have signs, NaNs have bits.
+``kind`` is NumPy's: "quicksort", "heapsort" or "stable". It says where equal elements go; among floats those may
+differ: zeros have signs, NaNs have bits.
 """
 
 from __future__ import annotations
