@@ -400,7 +400,8 @@ _ORDERED = tuple(d for d in SOME if d.kind != "c")
 
 
 def _along_last() -> list[Sample]:
-    return [Sample((sample.operands[0],)) for sample in _along(_ORDERED, empty=True) if sample.operands[0].ndim]
+    operands = [sample.operands[0] for sample in _along(_ORDERED, empty=True) if sample.operands[0].ndim]
+    return [Sample((x,), {"kind": kind}) for x in operands for kind in ("quicksort", "heapsort", "stable")]
 
 
 def _selecting(*, spread: bool) -> list[Sample]:
