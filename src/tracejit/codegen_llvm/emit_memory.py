@@ -429,6 +429,7 @@ def claim(body: Body, eqn: Eqn) -> None:
     buffer = eqn.results[0]
     item = str(register(buffer.type.dtype).size)
     dims = [body.dim(dim) for dim in eqn.attrs["dims"]]
+    _refuse_overflow(body, eqn, [item, *dims])
     size = body.index_op("mul", body.dim(product(tuple(eqn.attrs["dims"]))), item)
     pointer = _from_pool(body, body.index_op("add", size, item))
     for position, word in enumerate((f"ptr {pointer}", f"i64 {size}", *(f"i64 {dim}" for dim in dims))):
@@ -437,3 +438,18 @@ def claim(body: Body, eqn: Eqn) -> None:
     body.module.messages.append(Message("MemoryError", "Unable to allocate {0} bytes for a result", eqn.loc))
     body.fail_if(body.op(f"icmp eq ptr {pointer}, null"), len(body.module.messages), lambda: [size])
     body.scalars[buffer] = pointer
+
+
+def _refuse_overflow(body: Body, eqn: Eqn, factors: Sequence[str]) -> None:
+    """NumPy's error for a size in bytes beyond 63 bits; axes of no elements do not make it smaller."""
+    for name in ("i64 @llvm.smax.i64(i64, i64)", "{i64, i1} @llvm.smul.with.overflow.i64(i64, i64)"):
+        body.module.declarations.add(f"declare {name}")
+    text = "array is too big; `arr.size * arr.dtype.itemsize` is larger than the maximum possible size."
+    body.module.messages.append(Message("ValueError", text, eqn.loc))
+    code = len(body.module.messages)
+    total, *others = factors
+    for factor in others:
+        least = body.op(f"call i64 @llvm.smax.i64(i64 {factor}, i64 1)")
+        both = body.op(f"call {{i64, i1}} @llvm.smul.with.overflow.i64(i64 {total}, i64 {least})")
+        total = body.op(f"extractvalue {{i64, i1}} {both}, 0")
+        body.fail_if(body.op(f"extractvalue {{i64, i1}} {both}, 1"), code, list)
