@@ -129,6 +129,8 @@ def test_a_failed_check_gives_back_what_was_claimed() -> None:
     for _ in range(3):
         with pytest.raises(IndexError, match="out of bounds"):
             jitted(x, table[:1000])
+        with pytest.raises(IndexError, match="out of bounds"):
+            tj.jit(program)(x, table[:1000])  # a first call, which comes through Python
     assert buffers.pool_statistics()["retained"] == before
 
 
@@ -165,6 +167,25 @@ def test_programs_that_python_calls_give_the_same() -> None:
         x = RNG.normal(size=n)
         assert_same(jitted(x), x[x > 0])
     assert TOTAL["calls"] == 3
+
+
+def test_programs_with_callbacks_give_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    def program(x: Array, k: int) -> tuple[Array, Array]:
+        y = x[x > 0]
+        print("selected", len(y))
+        return y, y[k : k + 2]
+
+    jitted = tj.jit(program)
+    for n in (10, 100_000, 10, 50):
+        x = np.abs(RNG.normal(size=n)) * np.where(np.arange(n) % 2, 1, -1)
+        expected = program(x, 1)
+        printed = capsys.readouterr().out
+        result = jitted(x, 1)
+        assert_same(result, expected)
+        assert result[1].base is result[0]
+        assert capsys.readouterr().out == printed
+    with pytest.raises(TypeError):
+        jitted(x, "1")
 
 
 def test_loops_claim_memory_for_what_they_compute() -> None:

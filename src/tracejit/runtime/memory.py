@@ -92,10 +92,14 @@ def new_record(rank: int) -> np.ndarray[Any, Any]:
 
 def take_over(record: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """The array for which a kernel has filled this record."""
-    make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(take_over_address())
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(dtype))  # which it keeps
-    array: np.ndarray[Any, Any] = make(id(dtype), len(record) - layout.RECORD_DIMS // 8, record.ctypes.data)
+    array: np.ndarray[Any, Any] = _take_over()(id(dtype), len(record) - layout.RECORD_DIMS // 8, record.ctypes.data)
     return array
+
+
+@functools.cache
+def _take_over() -> Any:
+    return ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(take_over_address())
 
 
 def forget(record: np.ndarray[Any, Any]) -> None:
