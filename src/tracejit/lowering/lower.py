@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.ir.builder import Builder, is_check
+from tracejit.ir.builder import Builder, current_builder, is_check, symbols_in
 from tracejit.ir.core import Eqn, Function, Operand, Value
 from tracejit.ir.dims import DimLike
+from tracejit.ir.ops import PRIMITIVES
+from tracejit.ir.ops.loops import record_type
 from tracejit.ir.primitive import Index
 from tracejit.ir.types import BufferType
 from tracejit.lowering.analysis import analyse
@@ -47,21 +49,26 @@ def lower(
     hints: sizes seen at trace time, by symbol; they steer the choice of loops, never the meaning.
     parallel: whether loops may be spread over threads.
     library_sorts: which lines a library sorts (``sort_line``, ``argsort_line``); all others become loops.
-    The result's params are buffers: one for each param, then one for each result that is not aliased to a param.
+    The result's params are buffers: one for each param, then one for each result that is not aliased to a param: its
+    memory, or where the program computes its size, the record of the memory that the kernel claims for it.
     Raises UnsupportedError for operations without a loop form.
     """
     function = checks_first(decompose(over_all_elements(function)))
     builder = Builder()
     with builder:
         params = [builder.param(BufferType(p.type.dtype, p.type.dims), p.loc) for p in function.params]
-        slots = []
+        slots, records = [], {}
+        known = set(function.symbols())
         for position, result in enumerate(function.results):
             if position in function.aliases:
                 slots.append(params[function.aliases[position]])
-            else:
+            elif symbols_in(result.type) <= known:
                 slots.append(builder.param(BufferType(result.type.dtype, result.type.dims), result.loc))
+            else:
+                slots.append(Value(BufferType(result.type.dtype, result.type.dims), result.loc))
+                records[slots[-1]] = builder.param(record_type(result.rank), result.loc)
         callers = {params[k] for k in function.aliases.values()}
-        lowering = Lowering(function, hints or {}, slots, callers, library_sorts=library_sorts)
+        lowering = Lowering(function, hints or {}, slots, callers, records=records, library_sorts=library_sorts)
         for param, buffer in zip(lowering.function.params, params, strict=True):
             lowering.reader.storage[param] = buffer
         lowering.run()
@@ -74,6 +81,7 @@ class Lowering:
 
     slots: the buffer that each result must end up in; for a result aliased to a param, the param's own.
     callers: the buffers among them that the caller of the kernel sees, which nothing may change before the last check.
+    records: for each slot that does not exist yet, where to note the memory that is claimed for it.
     kept: scalars that are wanted besides. depth: how many loops and branches are around.
     library_sorts: as for :func:`lower`.
     The caller puts the params into ``reader.storage`` or makes them known scalars, then calls :meth:`run`.
@@ -86,12 +94,15 @@ class Lowering:
         slots: Sequence[Value],
         callers: Collection[Value] = (),
         *,
+        records: Mapping[Value, Value] | None = None,
         kept: Collection[Value] = (),
         depth: int = 0,
         library_sorts: LibrarySorts = no_library,
     ) -> None:
         self.depth = depth
         self.library_sorts = library_sorts
+        self._records = dict(records or {})
+        self.roomy: dict[Value, Value] = {}  # claimed memory -> the same with room for one element more
         self.program = analyse(function, hints, kept) if depth else pack(analyse(function, hints))
         self.function = self.program.function
         self.reader = Reader(self.program, depth)
@@ -119,6 +130,8 @@ class Lowering:
         for step in self.steps:
             self.position = step.position
             self._claimed: set[Value] = set()
+            for value in _made(step):
+                self._claim(self.home.get(value))
             if isinstance(step, Group):
                 emit_group(self.reader, step, lambda member, group=step: self.target(member, group))  # type: ignore[misc]
             else:
@@ -126,8 +139,19 @@ class Lowering:
             self._settle(step)
         self._copy_results()
 
+    def _claim(self, slot: Value | None) -> None:
+        """Claim memory of a computed size when something is about to be made there: then its size has been checked."""
+        record = None if slot is None else self._records.pop(slot, None)
+        if slot is None or record is None:
+            return
+        memory = PRIMITIVES["claim"](record, dtype=slot.dtype, dims=slot.dims)
+        current_builder().eqns.append(Eqn(PRIMITIVES["view"], (memory,), {"dims": slot.dims}, (), (slot,), slot.loc))
+        self.roomy[slot] = memory
+
     def _copy_results(self) -> None:
         """The copies that are left; what another copy would overwrite is saved first."""
+        for _, buffer in self.copies:
+            self._claim(buffer)
         targets = {buffer for _, buffer in self.copies}
         for value, buffer in self.copies:
             held = self.reader.storage.get(value)
@@ -336,8 +360,7 @@ class Lowering:
 
     def _settle(self, step: Step) -> None:
         """After a step: note results that ended up elsewhere, and free what nobody reads any more."""
-        made = [m.value for m in step.members] if isinstance(step, Group) else list(step.eqn.results)
-        for value in made:
+        for value in _made(step):
             if value in self.program.results:
                 wanted = self.home.get(value) or self.alias_home.get(value, (None, None))[1]
                 if wanted is not None and value.rank and self.reader.storage.get(value) is not wanted:
@@ -363,6 +386,10 @@ class Lowering:
             holders.discard(value)
             if not holders and buffer in self._owned:
                 self._free.setdefault((buffer.dtype, buffer.dims), []).append(buffer)
+
+
+def _made(step: Step) -> list[Value]:
+    return [member.value for member in step.members] if isinstance(step, Group) else list(step.eqn.results)
 
 
 def _eqns(step: Step) -> list[Eqn]:
