@@ -204,7 +204,7 @@ def test_loops_and_branches_keep_the_order() -> None:
 
 
 def test_functions_that_numpy_computes_keep_the_order() -> None:
-    f = tj.jit(lambda x: (np.sort(x), np.partition(x, 1), np.fft.fft(x).real + 0))
+    f = tj.jit(lambda x: (np.sort(x), np.sort(x, axis=0), np.argsort(x), np.partition(x, 1), np.fft.fft(x).real + 0))
     for x in (CUBE, np.asfortranarray(CUBE)):
         with pytest.warns(tj.PerformanceWarning):
             got = tj.jit(f.__wrapped__)(x)

@@ -13,6 +13,7 @@ from tracejit.trace.dtypes import BOOL, FLOAT64, INT64, result_type
 from tracejit.trace.inputs import as_array
 from tracejit.trace.numpy_api.common import axis_index, left_to_numpy
 from tracejit.trace.registry import call, implements, implements_named
+from tracejit.trace.result_order import kept_order
 from tracejit.trace.selecting import selected
 from tracejit.trace.values import (
     cast,
@@ -44,13 +45,14 @@ def _along(name: str, function: Any, a: Any, axis: Any, kind: Any, order: Any, s
     if kind not in _KINDS or order is not None or (kind is not None and stable is not None):
         return left_to_numpy(function, a, axis=axis, kind=kind, order=order, stable=stable)
     x = array.operand()
-    if axis is None:
-        x, axis = reshape(x, (size_of(array.dims),)), -1
+    order = kept_order(array) if name == "sort" and axis is not None else ()
+    if axis is None or (name == "argsort" and not x.rank):  # np.argsort takes a number for an array of one element
+        x, axis = reshape(x, (size_of(array.dims),)), -1 if axis is None else axis
     position = axis_index(axis, x.rank)
     last = (*(k for k in range(x.rank) if k != position), position)
     back = tuple(sorted(range(x.rank), key=last.__getitem__))
     ordered = emit(name, transpose(x, last), kind="stable" if stable else _KINDS[kind])
-    return new_array(transpose(ordered, back))
+    return new_array(transpose(ordered, back), order=order)
 
 
 @implements(np.sort)
