@@ -32,15 +32,23 @@ from tracejit.lowering.pack import pack
 from tracejit.lowering.reader import Reader, flattened
 from tracejit.lowering.selections import over_all_elements
 from tracejit.lowering.single_thread import single_thread
+from tracejit.lowering.sorting import LibrarySorts, no_library
 
 __all__ = ["Lowering", "lower"]
 
 
-def lower(function: Function, hints: Mapping[str, int] | None = None, *, parallel: bool = True) -> Function:
+def lower(
+    function: Function,
+    hints: Mapping[str, int] | None = None,
+    *,
+    parallel: bool = True,
+    library_sorts: LibrarySorts = no_library,
+) -> Function:
     """The loop-level form of an array-level function.
 
     hints: sizes seen at trace time, by symbol; they steer the choice of loops, never the meaning.
     parallel: whether loops may be spread over threads.
+    library_sorts: which lines a library sorts (``sort_line``, ``argsort_line``); all others become loops.
     The result's params are buffers: one for each param, then one for each result that is not aliased to a param: its
     memory, or where the program computes its size, the record of the memory that the kernel claims for it.
     Raises UnsupportedError for operations without a loop form.
@@ -59,9 +67,8 @@ def lower(function: Function, hints: Mapping[str, int] | None = None, *, paralle
             else:
                 slots.append(Value(BufferType(result.type.dtype, result.type.dims), result.loc))
                 records[slots[-1]] = builder.param(record_type(result.rank), result.loc)
-        lowering = Lowering(
-            function, hints or {}, slots, {params[k] for k in function.aliases.values()}, records=records
-        )
+        callers = {params[k] for k in function.aliases.values()}
+        lowering = Lowering(function, hints or {}, slots, callers, records=records, library_sorts=library_sorts)
         for param, buffer in zip(lowering.function.params, params, strict=True):
             lowering.reader.storage[param] = buffer
         lowering.run()
@@ -76,6 +83,7 @@ class Lowering:
     callers: the buffers among them that the caller of the kernel sees, which nothing may change before the last check.
     records: for each slot that does not exist yet, where to note the memory that is claimed for it.
     kept: scalars that are wanted besides. depth: how many loops and branches are around.
+    library_sorts: as for :func:`lower`.
     The caller puts the params into ``reader.storage`` or makes them known scalars, then calls :meth:`run`.
     """
 
@@ -89,8 +97,10 @@ class Lowering:
         records: Mapping[Value, Value] | None = None,
         kept: Collection[Value] = (),
         depth: int = 0,
+        library_sorts: LibrarySorts = no_library,
     ) -> None:
         self.depth = depth
+        self.library_sorts = library_sorts
         self._records = dict(records or {})
         self.roomy: dict[Value, Value] = {}  # claimed memory -> the same with room for one element more
         self.program = analyse(function, hints, kept) if depth else pack(analyse(function, hints))
@@ -311,6 +321,17 @@ class Lowering:
         if value in self.program.roots:
             return buffer
         return buffer if any(buffer is self.slots[p] for p in self.function.aliases) else None
+
+    def writable_copy(self, eqn: Eqn) -> Value:
+        """Memory that holds an operation's first operand and may be changed: its own if nobody needs the old value."""
+        old, result = eqn.operands[0], eqn.results[0]
+        buffer = self.take_over(old)
+        home = self.home.get(result)
+        if buffer is None or (home is not None and home is not buffer):
+            buffer = home or self.temporary(result)
+            if not self.is_empty(old):
+                self.copy(old, buffer)
+        return buffer
 
     def is_empty(self, value: Operand) -> bool:
         """Whether a value is memory that nobody has written."""
