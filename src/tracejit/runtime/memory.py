@@ -17,6 +17,7 @@ from tracejit.codegen_llvm import buffers, engine, support
 from tracejit.runtime import cache, layout
 
 __all__ = [
+    "address_of",
     "context_template_address",
     "forget",
     "load_support",
@@ -85,6 +86,13 @@ def release_address() -> int:
     return buffers.release_address()
 
 
+def address_of(found: np.ndarray[Any, Any]) -> int:
+    """Where the elements of an array begin."""
+    if layout.problem() is None:  # ten times as fast as found.ctypes.data
+        return ctypes.c_uint64.from_address(id(found) + layout.ARRAY_DATA).value
+    return found.ctypes.data
+
+
 def new_record(rank: int) -> np.ndarray[Any, Any]:
     """What a kernel is given for an array whose memory it claims: nothing is claimed yet."""
     return np.zeros(layout.RECORD_DIMS // 8 + rank, np.int64)
@@ -93,7 +101,7 @@ def new_record(rank: int) -> np.ndarray[Any, Any]:
 def take_over(record: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """The array for which a kernel has filled this record."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(dtype))  # which it keeps
-    array: np.ndarray[Any, Any] = _take_over()(id(dtype), len(record) - layout.RECORD_DIMS // 8, record.ctypes.data)
+    array: np.ndarray[Any, Any] = _take_over()(id(dtype), len(record) - layout.RECORD_DIMS // 8, address_of(record))
     return array
 
 

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tracejit.ir.dims import evaluate
-from tracejit.runtime import callbacks, layout, memory
+from tracejit.runtime import callbacks, memory
 from tracejit.runtime.program import INT64, ArgumentSpec, Program, ResultSpec, same_bits
 from tracejit.runtime.structure import find, split_call, split_value
 
@@ -260,7 +260,7 @@ def _new_result(result: ResultSpec, sizes: dict[str, int]) -> np.ndarray[Any, An
 
 
 def _run(program: Program, arrays: Iterable[np.ndarray[Any, Any]], sizes: Sequence[int]) -> None:
-    data = packed("Q", map(_address_of, arrays))
+    data = packed("Q", map(memory.address_of, arrays))
     symbols = packed("q", sizes)
     address, context = memory.new_context()
     with callbacks.serve(program.callbacks, address, context) if program.callbacks else nullcontext() as reraise:
@@ -269,12 +269,6 @@ def _run(program: Program, arrays: Iterable[np.ndarray[Any, Any]], sizes: Sequen
             reraise()
     if code:
         raise_failure(program, code, *context.error_values)
-
-
-def _address_of(found: np.ndarray[Any, Any]) -> int:
-    if layout.problem() is None:  # ten times as fast as found.ctypes.data
-        return ctypes.c_uint64.from_address(id(found) + layout.ARRAY_DATA).value
-    return found.ctypes.data
 
 
 def raise_failure(program: Program, code: int, *values: int) -> NoReturn:
