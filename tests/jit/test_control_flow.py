@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tests.util.compare import check
+from tests.util.compare import check, versions_of
 
 
 def test_an_error_in_a_loop_leaves_what_the_turns_before_it_wrote():
@@ -116,18 +116,6 @@ def test_an_argument_that_may_have_another_name_is_not_written():
         tj.jit(f)(np.arange(6.0), 50)
 
 
-def test_a_list_that_grows_on_a_traced_condition_is_refused():
-    def f(x):
-        out = []
-        for i in range(len(x)):
-            if x[i] > 0:
-                out.append(i)
-        return np.array(out)
-
-    with pytest.raises(tj.errors.UnsupportedError, match="a list or dict is changed where a traced condition holds"):
-        tj.jit(f)(np.array([1.0, -1, 2]))
-
-
 # ------------------------------------------------------------------------------------------------- loops without a turn
 
 
@@ -174,3 +162,16 @@ def test_variables_that_a_turn_sets_are_read_after_the_loop():
         jitted = tj.jit(function, exact=True)
         for argument in arguments:
             check(function, argument, jitted=jitted, text=False)
+
+
+def test_a_short_loop_that_begins_at_a_size_fixes_no_size() -> None:
+    def last_columns(x: np.ndarray) -> int:
+        n = x.shape[1]
+        for k in range(n - 2, n):
+            x[:, k] += x[:, k - 1] * k
+        return k
+
+    jitted = tj.jit(last_columns)
+    for n in (5, 8, 13):
+        check(last_columns, np.arange(3.0 * n).reshape(3, n), jitted=jitted)
+    assert versions_of(jitted) == 1
