@@ -330,6 +330,7 @@ class TracedArray(NumpyValue):
                 "Incompatible shape for in-place modification. Use `.reshape()` to make a copy with the desired shape."
             )
         self.views = result.views
+        self._cached = None
 
     @property
     def real(self) -> Any:

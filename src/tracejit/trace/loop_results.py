@@ -28,6 +28,7 @@ from tracejit.trace.state import (
     put,
     zeros,
 )
+from tracejit.trace.values import late_dim
 
 __all__ = ["Local", "NoTurnError", "hand_out", "local_variables"]
 
@@ -148,11 +149,11 @@ def _hand_out_local(loop: LoopBody, attempt: Attempt, name: str, given: list[Any
 
 
 def _hand_out_carried(loop: LoopBody, attempt: Attempt, values: Sequence[Operand]) -> None:
-    rest = iter(zip(values, attempt.kinds, strict=False))
+    rooms = [size.room for size in loop.sizes.computed]
+    computed = [late_dim(value, 0, room) for value, room in zip(values, rooms, strict=False)]
+    entered = attempt.entered(values, loop.sizes.final(computed))
     for entry in attempt.names:
-        leaves = [
-            leaf if kind is None else enter(*next(rest)) for leaf, kind in zip(entry.leaves, entry.kinds, strict=True)
-        ]
+        leaves = entered[entry.name]
         ends, _ = flatten(attempt.ends[entry.name])
         for leaf, kind, borrowed, end in zip(leaves, entry.kinds, entry.borrowed, ends, strict=True):
             if kind is not None and borrowed:
