@@ -207,6 +207,8 @@ class TracedArray(NumpyValue):
         if not self.views:
             return storage.read()
         trace = current_trace()
+        if storage.twins:
+            storage.check_twins()
         if trace is storage.trace and self._version == storage.version and self._cached is not None:
             return self._cached
         value = storage.read()

@@ -38,6 +38,7 @@ from tracejit.trace.state import (
     operand_as,
     put,
 )
+from tracejit.trace.storage import Storage, lose_twins, make_twins
 from tracejit.trace.values import dim_value, emit, late_dim, reshape, truth
 from tracejit.trace.varying import SIZE, are_alike, room_of_both
 
@@ -117,6 +118,8 @@ class _Branch:
         operands = [*inputs.memory(), *inputs.constants]
         values = self._emit(operands, regions)
         inputs.write_back(values[len(merged) :])
+        for side in sides:
+            lose_twins(side.region, self.outer)
         return self._hand_out(sides, merged, values)
 
     def _trace(self, side: Callable[[], Any]) -> _Side:
@@ -201,8 +204,13 @@ class _Branch:
         for leaf, side in zip((x, y), sides, strict=True):
             with side.region.running():
                 results.append(blank(kind) if leaf is UNDEFINED else operand_as(leaf, kind))
+        sources = [
+            leaf.storage
+            for leaf, side in zip((x, y), sides, strict=True)
+            if isinstance(leaf, TracedArray) and leaf.storage.trace is not side.region
+        ]
         outside = any(is_outside(leaf, side.region) for leaf, side in zip((x, y), sides, strict=True))
-        return _Merged(name, kind, results, None, outside)
+        return _Merged(name, kind, results, None, outside, sources)
 
     def _vary(self, kinds: Sequence[Kind], sides: Sequence[_Side], merged: list[_Merged]) -> Kind | None:
         """The kind of arrays of different sizes, whose sizes become results too."""
@@ -273,6 +281,8 @@ class _Branch:
                     "writing into it"
                 )
                 ambiguous(value, lambda reason=reason: reason)  # type: ignore[misc]
+            for source in dict.fromkeys(item.sources):
+                make_twins(value.storage, source)
             leaves.setdefault(item.name, []).append(value)
         for name in self.cells:
             ends = [side.ends[name] for side in sides]
@@ -292,14 +302,23 @@ class _Branch:
 class _Merged:
     """One leaf: its kind and the result of each side, or the value that both sides have."""
 
-    __slots__ = ("kind", "name", "outside", "results", "value")
+    __slots__ = ("kind", "name", "outside", "results", "sources", "value")
 
-    def __init__(self, name: str, kind: Kind | None, results: list[Operand], value: Any, outside: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        kind: Kind | None,
+        results: list[Operand],
+        value: Any,
+        outside: bool = False,
+        sources: Sequence[Storage] = (),
+    ) -> None:
         self.name = name
         self.kind = kind
         self.results = results
         self.value = value
         self.outside = outside
+        self.sources = sources
 
 
 def _is_cheap(region: Function) -> bool:

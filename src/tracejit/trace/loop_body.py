@@ -26,6 +26,7 @@ from tracejit.trace.rotation import Rotation, period_of
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import UNDEFINED, Kind, cells_of, enter, get, is_outside, join, kind_of, operand_as, put
+from tracejit.trace.storage import Storage, make_twins, written_twins
 from tracejit.trace.values import dim_value, late_dim
 from tracejit.trace.varying import SIZE, VaryingSizes, are_alike
 
@@ -40,6 +41,7 @@ class CarriedName:
     tree: Tree
     leaves: list[Any]
     kinds: list[Kind | None]
+    sources: list[list[Storage]]  # of array leaves that are carried: memory of which they may be copies
     borrowed: list[bool]  # array leaves that are carried, and may show memory that the caller knows
 
 
@@ -131,7 +133,8 @@ class LoopBody:
             leaves = [as_array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
             # Arrays are themselves at first, so that writing into them writes into the memory around the loop.
             kinds = [None if isinstance(leaf, TracedArray) else kind_of(leaf) for leaf in leaves]
-            found.append(CarriedName(name, tree, leaves, kinds, [is_outside(leaf, None) for leaf in leaves]))
+            sources = [[leaf.storage] if isinstance(leaf, TracedArray) else [] for leaf in leaves]
+            found.append(CarriedName(name, tree, leaves, kinds, sources, [is_outside(leaf, None) for leaf in leaves]))
         return found
 
     def begin(self, indexed: Indexed | None) -> list[CarriedName]:
@@ -159,9 +162,14 @@ class LoopBody:
         entered = attempt.entered(attempt.params, self.sizes.begin(computed, turn))
         for entry in names:
             leaves = entered[entry.name]
-            for leaf, kind, borrowed in zip(leaves, entry.kinds, entry.borrowed, strict=True):
-                if borrowed and kind is not None:
+            rest = zip(leaves, entry.kinds, entry.borrowed, entry.sources, strict=True)
+            for leaf, kind, borrowed, sources in rest:
+                if kind is None:
+                    continue
+                if borrowed:
                     leaf.storage.borrowed = True
+                for source in sources:
+                    make_twins(leaf.storage, source, entering=True)
             put(self.cells[entry.name], unflatten(entry.tree, leaves))
         if indexed is None:
             self.body()
@@ -200,6 +208,8 @@ class LoopBody:
                 raise
         if changed:
             raise RetryError
+        if any(source in attempt.region.memory_params for source in written_twins(attempt.region)):
+            raise UnstageableError("an array is read that may be written under another name")
         attempt.results[:0] = [dim_value(size) for size in self.sizes.results()]
 
     def _carry(self, attempt: Attempt, kind: Kind, init: Any) -> None:
@@ -248,23 +258,29 @@ class LoopBody:
         assert kind is not None
         if entry.borrowed[k] and given.storage.written:
             raise PeelError(f"{entry.name!r} may be the memory of an argument, is written and then replaced")
-        joined = None if end is None else self._joined(entry.leaves[k], kind, end)
+        joined = None if end is None else self._joined(entry.leaves[k], kind, end, leaf, given)
         if joined is None:
             raise PeelError(f"{entry.name!r} is {kind} before a turn and {leaf if end is None else end} after it")
         if isinstance(leaf, TracedArray) and not entry.borrowed[k] and is_outside(leaf, None):
             entry.borrowed[k] = True
             raise RetryError
+        if isinstance(leaf, TracedArray) and leaf.storage.trace is not attempt.region:
+            if leaf.storage not in entry.sources[k]:
+                entry.sources[k].append(leaf.storage)
+                raise RetryError
         if joined == kind:
             position = attempt.counted + len(attempt.results)
             attempt.results.append(operand_as(leaf, kind, attempt.params[position] if kind.varying else None))
         entry.kinds[k] = joined
 
-    def _joined(self, initial: Any, kind: Kind, end: Kind) -> Kind | None:
+    def _joined(self, initial: Any, kind: Kind, end: Kind, leaf: Any, given: Any) -> Kind | None:
         """The kind of a carried leaf before and after a turn."""
         if not kind.varying:
             joined = join(kind, end)
             if joined is not None or not are_alike(kind, end):
                 return joined
+            if leaf.storage is given.storage or leaf.storage.trace is not current_trace():
+                return None  # a view of what there was: turn by turn, writing into it is right too
             return self.sizes.vary(kind, kind.type.dims, end.type.dims)
         if not are_alike(kind, end):
             return None
