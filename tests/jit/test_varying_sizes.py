@@ -29,7 +29,7 @@ def trimmed_together(x: np.ndarray) -> Any:
 
 
 def a_part_or_the_rest(x: np.ndarray) -> Any:
-    y = x[:3] if x[1] > 0 else x[3:]
+    y = (x[:3] if x[1] > 0 else x[3:]) + 1
     return y, y.max()
 
 
