@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tests.util.compare import check
+from tests.util.compare import check, versions_of
 
 
 def test_an_error_in_a_loop_leaves_what_the_turns_before_it_wrote():
@@ -174,3 +174,16 @@ def test_variables_that_a_turn_sets_are_read_after_the_loop():
         jitted = tj.jit(function, exact=True)
         for argument in arguments:
             check(function, argument, jitted=jitted, text=False)
+
+
+def test_a_short_loop_that_begins_at_a_size_fixes_no_size() -> None:
+    def last_columns(x: np.ndarray) -> int:
+        n = x.shape[1]
+        for k in range(n - 2, n):
+            x[:, k] += x[:, k - 1] * k
+        return k
+
+    jitted = tj.jit(last_columns)
+    for n in (5, 8, 13):
+        check(last_columns, np.arange(3.0 * n).reshape(3, n), jitted=jitted)
+    assert versions_of(jitted) == 1

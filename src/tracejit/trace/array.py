@@ -207,6 +207,8 @@ class TracedArray(NumpyValue):
         if not self.views:
             return storage.read()
         trace = current_trace()
+        if storage.twins:
+            storage.check_twins()
         if trace is storage.trace and self._version == storage.version and self._cached is not None:
             return self._cached
         value = storage.read()
@@ -330,6 +332,7 @@ class TracedArray(NumpyValue):
                 "Incompatible shape for in-place modification. Use `.reshape()` to make a copy with the desired shape."
             )
         self.views = result.views
+        self._cached = None
 
     @property
     def real(self) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 from tracejit.errors import UnsupportedError, exception_named
 from tracejit.ir.builder import inline
 from tracejit.ir.core import Function, Operand
+from tracejit.ir.dims import DimLike
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
@@ -37,10 +38,13 @@ from tracejit.trace.state import (
     operand_as,
     put,
 )
-from tracejit.trace.values import emit, reshape, truth
+from tracejit.trace.storage import Storage, lose_twins, make_twins
+from tracejit.trace.values import dim_value, emit, late_dim, reshape, truth
+from tracejit.trace.varying import SIZE, are_alike, room_of_both
 
 __all__ = ["branch", "chain", "choose", "ensure", "opposite", "truth_of"]
 
+_SIZE = "a size"  # no name of a variable
 _CHEAP = 12  # operations on scalars that are computed although they may not be needed
 
 
@@ -93,6 +97,8 @@ class _Branch:
         self.predicate = predicate
         self.cells = cells
         self.names = [name for name in cells if name in needed]
+        self.sizes: dict[tuple[DimLike, DimLike], tuple[int, DimLike]] = {}  # that differ: their numbers, the room
+        self.known = frozenset(self.outer.sizes.late)
 
     def run(self, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
         """Trace both sides and emit the choice; gives the joined value of what they return."""
@@ -112,6 +118,8 @@ class _Branch:
         operands = [*inputs.memory(), *inputs.constants]
         values = self._emit(operands, regions)
         inputs.write_back(values[len(merged) :])
+        for side in sides:
+            lose_twins(side.region, self.outer)
         return self._hand_out(sides, merged, values)
 
     def _trace(self, side: Callable[[], Any]) -> _Side:
@@ -178,9 +186,9 @@ class _Branch:
                 raise self._differ(name, a, b)
             own.append(found)
         for x, y in zip(*own, strict=True):
-            merged.append(self._merge_leaf(name, x, y, sides))
+            merged.append(self._merge_leaf(name, x, y, sides, merged))
 
-    def _merge_leaf(self, name: str, x: Any, y: Any, sides: Sequence[_Side]) -> _Merged:
+    def _merge_leaf(self, name: str, x: Any, y: Any, sides: Sequence[_Side], merged: list[_Merged]) -> _Merged:
         kinds = [None if leaf is UNDEFINED else kind_of(leaf) for leaf in (x, y)]
         present = [kind for kind in kinds if kind is not None]
         if not present or (len(present) == 2 and type(x) is type(y) and not isinstance(x, Tracer) and x is y):
@@ -189,15 +197,45 @@ class _Branch:
             return _Merged(name, None, [], y if x is UNDEFINED else x)
         if len(present) == 1 and UNDEFINED not in (x if kinds[0] is None else None, y if kinds[1] is None else None):
             raise self._differ(name, x, y)
-        kind = present[0] if len(present) == 1 else join(*present)
+        kind = present[0] if len(present) == 1 else join(*present) or self._vary(present, sides, merged)
         if kind is None:
             raise self._differ(name, x, y)
         results = []
         for leaf, side in zip((x, y), sides, strict=True):
             with side.region.running():
                 results.append(blank(kind) if leaf is UNDEFINED else operand_as(leaf, kind))
+        sources = [
+            leaf.storage
+            for leaf, side in zip((x, y), sides, strict=True)
+            if isinstance(leaf, TracedArray) and leaf.storage.trace is not side.region
+        ]
         outside = any(is_outside(leaf, side.region) for leaf, side in zip((x, y), sides, strict=True))
-        return _Merged(name, kind, results, None, outside)
+        return _Merged(name, kind, results, None, outside, sources)
+
+    def _vary(self, kinds: Sequence[Kind], sides: Sequence[_Side], merged: list[_Merged]) -> Kind | None:
+        """The kind of arrays of different sizes, whose sizes become results too."""
+        a, b = kinds
+        if not are_alike(a, b):
+            return None
+        same = self.outer.sizes.same
+        pairs = [None if same(*pair) else pair for pair in zip(a.type.dims, b.type.dims, strict=True)]
+        for pair in filter(None, pairs):
+            if pair in self.sizes:
+                continue
+            room = room_of_both(*pair)
+            if room is None:
+                return None
+            results = []
+            for dim, side in zip(pair, sides, strict=True):
+                with side.region.running():
+                    results.append(dim_value(dim))
+            # Sizes of the trace around it tell most, but memory must have room for all their values.
+            merged.append(_Merged(_SIZE, SIZE, results, room_of_both(*pair, self.known)))
+            self.sizes[pair] = len(self.sizes), room
+        found = [None if pair is None else self.sizes[pair] for pair in pairs]
+        dims = tuple(d if f is None else f[1] for d, f in zip(a.type.dims, found, strict=True))
+        order = a.order if a.order == b.order else ()
+        return Kind("array", a.type.with_dims(dims), None, order, tuple(f and f[0] for f in found))
 
     def _differ(self, name: str, a: Any, b: Any) -> UnsupportedError:
         def shown(value: Any) -> str:
@@ -227,11 +265,15 @@ class _Branch:
     def _hand_out(self, sides: Sequence[_Side], merged: list[_Merged], values: Sequence[Operand]) -> Any:
         rest = iter(values)
         leaves: dict[str, list[Any]] = {}
+        sizes: list[DimLike] = []
         for item in merged:
+            if item.name == _SIZE:
+                sizes.append(late_dim(next(rest), 0, item.value))
+                continue
             if item.kind is None:
                 leaves.setdefault(item.name, []).append(item.value)
                 continue
-            value = enter(next(rest), item.kind)
+            value = enter(next(rest), item.kind, sizes=sizes)
             if item.outside:
                 reason = (
                     f"{item.name or 'an array'} may be the memory of an argument or not, depending on a condition that "
@@ -239,6 +281,8 @@ class _Branch:
                     "writing into it"
                 )
                 ambiguous(value, lambda reason=reason: reason)  # type: ignore[misc]
+            for source in dict.fromkeys(item.sources):
+                make_twins(value.storage, source)
             leaves.setdefault(item.name, []).append(value)
         for name in self.cells:
             ends = [side.ends[name] for side in sides]
@@ -258,14 +302,23 @@ class _Branch:
 class _Merged:
     """One leaf: its kind and the result of each side, or the value that both sides have."""
 
-    __slots__ = ("kind", "name", "outside", "results", "value")
+    __slots__ = ("kind", "name", "outside", "results", "sources", "value")
 
-    def __init__(self, name: str, kind: Kind | None, results: list[Operand], value: Any, outside: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        kind: Kind | None,
+        results: list[Operand],
+        value: Any,
+        outside: bool = False,
+        sources: Sequence[Storage] = (),
+    ) -> None:
         self.name = name
         self.kind = kind
         self.results = results
         self.value = value
         self.outside = outside
+        self.sources = sources
 
 
 def _is_cheap(region: Function) -> bool:

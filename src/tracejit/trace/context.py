@@ -46,6 +46,7 @@ class Trace:
         self.memory_params: dict[Storage, Value] = {}
         self.written: dict[Storage, None] = {}
         self.late_sizes: dict[Operand, Dim] = {}  # what was computed and has become a size
+        self.twins: list[tuple[Storage, Storage, Operand]] = []  # copies, of what, and what the copies held
         self.checked: set[Any] = set()  # what the program has checked of sizes
         self.bits: dict[int, Any] = {}  # of generators of random numbers: what the program knows of them
 

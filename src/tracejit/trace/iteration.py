@@ -33,10 +33,13 @@ class Indexed:
     item: Callable[[Any], Any]
 
     def __len__(self) -> int:
-        return max(0, current_trace().sizes.concrete(self.stop) - current_trace().sizes.concrete(self.start))
+        return max(0, current_trace().sizes.concrete(self.stop - self.start))
 
     def __iter__(self) -> Iterator[Any]:
         sizes = current_trace().sizes
+        count = sizes.resolve(self.stop - self.start)
+        if isinstance(count, int):  # where the items begin need not be known to go through them
+            return (self.item(python_size(self.start + k)) for k in range(count))
         first, last = sizes.concrete(self.start), sizes.concrete(self.stop)
         return (self.item(k) for k in range(first, last))
 

@@ -27,6 +27,9 @@ from tracejit.trace.rotation import Rotation, period_of
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import UNDEFINED, Kind, cells_of, enter, get, is_outside, join, kind_of, operand_as, put
+from tracejit.trace.storage import Storage, make_twins, written_twins
+from tracejit.trace.values import dim_value, late_dim
+from tracejit.trace.varying import SIZE, VaryingSizes, are_alike
 
 __all__ = ["Attempt", "CarriedName", "LoopBody", "PeelError", "RetryError", "loop_index"]
 
@@ -39,6 +42,7 @@ class CarriedName:
     tree: Tree
     leaves: list[Any]
     kinds: list[Kind | None]
+    sources: list[list[Storage]]  # of array leaves that are carried: memory of which they may be copies
     borrowed: list[bool]  # array leaves that are carried, and may show memory that the caller knows
 
 
@@ -56,6 +60,18 @@ class Attempt:
     results: list[Operand] = field(default_factory=list)
     ends: dict[str, Any] = field(default_factory=dict)
     item: Any = None  # what the turn was about
+    counted: int = 0  # of these, the sizes that vary, which come first
+
+    def entered(self, values: Sequence[Operand], sizes: Sequence[DimLike]) -> dict[str, list[Any]]:
+        """What the user's code sees of the carried leaves, variable by variable, where sizes that vary are these."""
+        rest = iter(zip(values[self.counted :], self.kinds[self.counted :], strict=False))
+        return {
+            entry.name: [
+                leaf if kind is None else enter(*next(rest), sizes=sizes)
+                for leaf, kind in zip(entry.leaves, entry.kinds, strict=True)
+            ]
+            for entry in self.names
+        }
 
 
 class RetryError(Exception):
@@ -83,6 +99,7 @@ class LoopBody:
         self.stopped = stopped
         self.group = 1  # turns that are traced as one
         self.rotates = True
+        self.sizes = VaryingSizes(None, False)
         self.cells = cells_of([body] if test is None else [test, body])
         self.outer = current_trace()
         declared = self.cells.keys()
@@ -117,8 +134,15 @@ class LoopBody:
             leaves = [as_array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
             # Arrays are themselves at first, so that writing into them writes into the memory around the loop.
             kinds = [None if isinstance(leaf, TracedArray) else kind_of(leaf) for leaf in leaves]
-            found.append(CarriedName(name, tree, leaves, kinds, [is_outside(leaf, None) for leaf in leaves]))
+            sources = [[leaf.storage] if isinstance(leaf, TracedArray) else [] for leaf in leaves]
+            found.append(CarriedName(name, tree, leaves, kinds, sources, [is_outside(leaf, None) for leaf in leaves]))
         return found
+
+    def begin(self, indexed: Indexed | None) -> list[CarriedName]:
+        """What is carried, before the first attempt."""
+        turns = None if indexed is None else self.most_turns(indexed)
+        self.sizes = VaryingSizes(turns, self.stopped is None)
+        return self.names()
 
     def trace(self, names: list[CarriedName], indexed: Indexed | None) -> Attempt:
         """Trace one turn (or a group of them); raises RetryError where ``names`` has got other kinds."""
@@ -131,38 +155,68 @@ class LoopBody:
                     put(self.cells[name], value)
 
     def _trace_in(self, region: Trace, names: list[CarriedName], indexed: Indexed | None) -> Attempt:
-        index = None if indexed is None else region.builder.param(scalar("i64"))
-        attempt = Attempt(region, names, indexed, index)
-        region.most_turns = None if indexed is None else self.most_turns(indexed)
-        region.turns = None if self.stopped is not None else region.most_turns
-        entered: dict[str, list[Any]] = {}
+        attempt = self._start(region, names, indexed)
+        position = None if attempt.index is None or indexed is None else loop_index(attempt.index, indexed)
+        turn = 0 if indexed is None or position is None else position.dim - indexed.start
+        rooms = [size.room for size in self.sizes.computed]
+        computed = [late_dim(p, 0, room) for p, room in zip(attempt.params, rooms, strict=False)]
+        entered = attempt.entered(attempt.params, self.sizes.begin(computed, turn))
         for entry in names:
-            leaves = []
-            for leaf, kind, borrowed in zip(entry.leaves, entry.kinds, entry.borrowed, strict=True):
+            leaves = entered[entry.name]
+            rest = zip(leaves, entry.kinds, entry.borrowed, entry.sources, strict=True)
+            for leaf, kind, borrowed, sources in rest:
                 if kind is None:
-                    leaves.append(leaf)
                     continue
-                param = region.builder.param(kind.type)
-                attempt.params.append(param)
-                attempt.kinds.append(kind)
-                attempt.inits.append(leaf)
-                leaves.append(enter(param, kind))
                 if borrowed:
-                    leaves[-1].storage.borrowed = True
-            entered[entry.name] = leaves
+                    leaf.storage.borrowed = True
+                for source in sources:
+                    make_twins(leaf.storage, source, entering=True)
             put(self.cells[entry.name], unflatten(entry.tree, leaves))
         if indexed is None:
             self.body()
         else:
-            assert index is not None
-            attempt.item = indexed.item(loop_index(index, indexed))
+            attempt.item = indexed.item(position)
             self.turns(attempt.item)
         attempt.ends = {name: get(self.cells[name]) for name in self.assigned}
         if self.rotates:
             self._check_rotation(attempt, names)
-        for entry in names:
-            self._check_end(attempt, entry, entered[entry.name])
+        self._check_ends(attempt, names, entered)
         return attempt
+
+    def _start(self, region: Trace, names: list[CarriedName], indexed: Indexed | None) -> Attempt:
+        """An attempt with the params of what is carried."""
+        index = None if indexed is None else region.builder.param(scalar("i64"))
+        attempt = Attempt(region, names, indexed, index)
+        region.most_turns = None if indexed is None else self.most_turns(indexed)
+        region.turns = None if self.stopped is not None else region.most_turns
+        for init in self.sizes.inits():
+            self._carry(attempt, SIZE, init)
+        attempt.counted = len(attempt.params)
+        for entry in names:
+            for leaf, kind in zip(entry.leaves, entry.kinds, strict=True):
+                if kind is not None:
+                    self._carry(attempt, kind, leaf)
+        return attempt
+
+    def _check_ends(self, attempt: Attempt, names: list[CarriedName], entered: dict[str, list[Any]]) -> None:
+        changed = False
+        for entry in names:
+            try:
+                changed = self._check_end(attempt, entry, entered[entry.name]) or changed
+            except PeelError:
+                if changed:  # perhaps not with the other kinds
+                    break
+                raise
+        if changed:
+            raise RetryError
+        if any(source in attempt.region.memory_params for source in written_twins(attempt.region)):
+            raise UnstageableError("an array is read that may be written under another name")
+        attempt.results[:0] = [dim_value(size) for size in self.sizes.results()]
+
+    def _carry(self, attempt: Attempt, kind: Kind, init: Any) -> None:
+        attempt.params.append(attempt.region.builder.param(kind.type))
+        attempt.kinds.append(kind)
+        attempt.inits.append(init)
 
     def _check_rotation(self, attempt: Attempt, names: list[CarriedName]) -> None:
         before: dict[Any, Any] = {}
@@ -178,8 +232,8 @@ class LoopBody:
             moved = [v for key, v in before.items() if not (after[key] is v or after[key].shares_place(v))]
             raise Rotation(period, any(is_outside(v, attempt.region) for v in moved))
 
-    def _check_end(self, attempt: Attempt, entry: CarriedName, entered: list[Any]) -> None:
-        """Note what a carried variable holds after one turn; ask for other kinds where it does not fit."""
+    def _check_end(self, attempt: Attempt, entry: CarriedName, entered: list[Any]) -> bool:
+        """Note what a carried variable holds after one turn; whether it needs other kinds."""
         leaves, tree = flatten(attempt.ends[entry.name])
         if tree != entry.tree:
             raise PeelError(f"the structure of {entry.name!r} changes from turn to turn")
@@ -189,8 +243,7 @@ class LoopBody:
                 self._check_reference(entry, k, leaf)
             else:
                 self._check_carried(attempt, entry, k, leaf, given)
-        if entry.kinds != before:
-            raise RetryError
+        return entry.kinds != before
 
     def _check_reference(self, entry: CarriedName, k: int, leaf: Any) -> None:
         """A leaf that is not carried must be the same after a turn; an array that is another one becomes carried."""
@@ -206,15 +259,40 @@ class LoopBody:
         assert kind is not None
         if entry.borrowed[k] and given.storage.written:
             raise PeelError(f"{entry.name!r} may be the memory of an argument, is written and then replaced")
-        joined = None if end is None else join(kind, end)
+        joined = None if end is None else self._joined(entry.leaves[k], kind, end, leaf, given)
         if joined is None:
-            raise PeelError(f"{entry.name!r} is {kind} before a turn and {end or leaf!r} after it")
+            raise PeelError(f"{entry.name!r} is {kind} before a turn and {leaf if end is None else end} after it")
         if isinstance(leaf, TracedArray) and not entry.borrowed[k] and is_outside(leaf, None):
             entry.borrowed[k] = True
             raise RetryError
+        if isinstance(leaf, TracedArray) and leaf.storage.trace is not attempt.region:
+            if leaf.storage not in entry.sources[k]:
+                entry.sources[k].append(leaf.storage)
+                raise RetryError
         if joined == kind:
-            attempt.results.append(operand_as(leaf, kind))
+            position = attempt.counted + len(attempt.results)
+            attempt.results.append(operand_as(leaf, kind, attempt.params[position] if kind.varying else None))
         entry.kinds[k] = joined
+
+    def _joined(self, initial: Any, kind: Kind, end: Kind, leaf: Any, given: Any) -> Kind | None:
+        """The kind of a carried leaf before and after a turn."""
+        if not kind.varying:
+            joined = join(kind, end)
+            if joined is not None or not are_alike(kind, end):
+                return joined
+            if leaf.storage is given.storage or leaf.storage.trace is not current_trace():
+                return None  # a view of what there was: turn by turn, writing into it is right too
+            return self.sizes.vary(kind, kind.type.dims, end.type.dims)
+        if not are_alike(kind, end):
+            return None
+        first = kind_of(initial)
+        assert first is not None
+        found = self.sizes.check(kind, end.type.dims)
+        if found is None:
+            return None
+        dims = [a if n is None else b for a, b, n in zip(first.type.dims, end.type.dims, kind.varying, strict=True)]
+        fixed = [a if n is None else b for a, b, n in zip(end.type.dims, dims, kind.varying, strict=True)]
+        return self.sizes.vary(found, dims, fixed)
 
 
 @functools.lru_cache(maxsize=4096)

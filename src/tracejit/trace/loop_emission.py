@@ -12,8 +12,8 @@ from tracejit.trace.loop_body import Attempt, LoopBody
 from tracejit.trace.loop_results import hand_out, local_variables
 from tracejit.trace.pytree import unflatten
 from tracejit.trace.region import Inputs, UnstageableError, emit_regions, finish, region_of
-from tracejit.trace.state import enter, get, operand_as, put
-from tracejit.trace.values import dim_value, emit, literal
+from tracejit.trace.state import get, operand_as, put
+from tracejit.trace.values import dim_value, emit, late_dim, literal
 
 __all__ = ["emit_loop"]
 
@@ -111,14 +111,11 @@ def _condition(loop: LoopBody, attempt: Attempt, stopped: int | None) -> _Condit
 def _test(loop: LoopBody, attempt: Attempt, params: list[Value]) -> Operand:
     assert loop.test is not None
     before = {name: get(cell) for name, cell in loop.cells.items()}
-    rest = iter(zip(params, attempt.kinds, strict=True))
+    rooms = [size.room for size in loop.sizes.computed]
+    sizes = [late_dim(param, 0, room) for param, room in zip(params, rooms, strict=False)]
     try:
-        for entry in attempt.names:
-            leaves = [
-                leaf if kind is None else enter(*next(rest))
-                for leaf, kind in zip(entry.leaves, entry.kinds, strict=True)
-            ]
-            put(loop.cells[entry.name], unflatten(entry.tree, leaves))
+        for name, leaves in attempt.entered(params, sizes).items():
+            put(loop.cells[name], unflatten(next(e.tree for e in attempt.names if e.name == name), leaves))
         going = truth_of(loop.test())
     finally:
         for name, value in before.items():
@@ -130,7 +127,7 @@ def _flag(loop: LoopBody, attempt: Attempt) -> int | None:
     """The position of the leaf that ends the loop early, if any turn may set it."""
     if loop.stopped is None:
         return None
-    position = 0
+    position = attempt.counted
     for entry in attempt.names:
         for kind in entry.kinds:
             if kind is None:

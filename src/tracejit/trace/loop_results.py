@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tracejit.ir.core import Operand, Value
@@ -13,7 +13,7 @@ from tracejit.trace.iteration import Indexed
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.loop_body import Attempt, LoopBody
 from tracejit.trace.pytree import flatten, unflatten
-from tracejit.trace.region import Inputs
+from tracejit.trace.region import Inputs, UnstageableError
 from tracejit.trace.scalar import SymbolicInt, python_size
 from tracejit.trace.state import (
     UNDEFINED,
@@ -28,6 +28,9 @@ from tracejit.trace.state import (
     put,
     zeros,
 )
+from tracejit.trace.storage import Storage, lose_twins, make_twins
+from tracejit.trace.values import dim_value, late_dim, literal
+from tracejit.trace.varying import SIZE
 
 __all__ = ["Local", "NoTurnError", "hand_out", "local_variables"]
 
@@ -45,6 +48,8 @@ class Local:
     init: Operand
     param: Value
     end: Operand
+    sources: list[Storage] = field(default_factory=list)  # memory of which it may be a copy
+    room: DimLike = 0  # of a size that varies: the most it can be
 
 
 def local_variables(loop: LoopBody, attempt: Attempt) -> list[Local]:
@@ -60,14 +65,42 @@ def local_variables(loop: LoopBody, attempt: Attempt) -> list[Local]:
             continue
         for leaf in flatten(value)[0]:
             kind = kind_of(leaf)
-            if kind is not None and not any(loop.outer.sizes.is_late(d) for d in kind.type.dims):
+            if kind is not None:
+                kind = _varying(loop, attempt, kind, found)
                 found.append(_local(loop, attempt, name, leaf, kind))
     return found
 
 
+_SIZE = "a size"  # no name of a variable
+
+
+def _varying(loop: LoopBody, attempt: Attempt, kind: Kind, found: list[Local]) -> Kind:
+    """The kind of an array whose size a turn computes, and that size."""
+    sizes = loop.outer.sizes
+    late = [sizes.is_late(dim) for dim in kind.type.dims]
+    if not any(late):
+        return kind
+    dims = list(kind.type.dims)
+    numbers: list[int | None] = [None] * kind.type.rank
+    for axis, dim in enumerate(kind.type.dims):
+        room = sizes.upper_bound(dim) if late[axis] else None
+        if room is None:
+            if late[axis]:
+                raise UnstageableError(f"nobody knows how large {kind} is, which is read after the loop")
+            continue
+        param = attempt.region.builder.param(SIZE.type)
+        with attempt.region.running():
+            end = dim_value(dim)
+        attempt.region.active = True
+        numbers[axis] = sum(local.name == _SIZE for local in found)
+        found.append(Local(_SIZE, SIZE, literal(0, SIZE.type.dtype), param, end, room=room))
+        dims[axis] = room
+    return replace(kind, type=kind.type.with_dims(tuple(dims)), varying=tuple(numbers))
+
+
 def _local(loop: LoopBody, attempt: Attempt, name: str, leaf: Any, kind: Kind) -> Local:
     old = get(loop.cells[name])
-    old_kind = None if old is UNDEFINED else kind_of(old)
+    old_kind = None if old is UNDEFINED or kind.varying else kind_of(old)
     fits = old_kind is not None and join(old_kind, kind) == kind
     if not fits and attempt.indexed is not None and not loop.runs_once(attempt.indexed, late=True):
         raise NoTurnError
@@ -76,7 +109,8 @@ def _local(loop: LoopBody, attempt: Attempt, name: str, leaf: Any, kind: Kind) -
     with attempt.region.running():
         end = operand_as(leaf, kind)
     attempt.region.active = True
-    return Local(name, kind, init, param, end)
+    shown = [x.storage for x in ([old] if fits else []) + [leaf] if isinstance(x, TracedArray)]
+    return Local(name, kind, init, param, end, [s for s in shown if s.trace is not attempt.region])
 
 
 def _last(loop: LoopBody, value: Any, indexed: Indexed | None) -> Any:
@@ -116,13 +150,21 @@ def hand_out(
     loop: LoopBody, attempt: Attempt, locals_: Sequence[Local], values: Sequence[Operand], inputs: Inputs
 ) -> None:
     """Give the variables their values after the loop."""
-    _hand_out_carried(loop, attempt, values)
     position = len(attempt.kinds)
     inputs.write_back(values[position + len(locals_) :])
+    _hand_out_carried(loop, attempt, values)
+    lose_twins(attempt.region, loop.outer)
     known = {entry.name for entry in attempt.names}
     given: dict[str, list[Any]] = {}
+    sizes: list[DimLike] = []
     for local, value in zip(locals_, values[position:], strict=False):
-        given.setdefault(local.name, []).append(enter(value, local.kind))
+        if local.name == _SIZE:
+            sizes.append(late_dim(value, 0, local.room))
+            continue
+        entered = enter(value, local.kind, sizes=sizes)
+        given.setdefault(local.name, []).append(entered)
+        for source in local.sources:
+            make_twins(entered.storage, source)
     for name in loop.assigned:
         if name not in known:
             _hand_out_local(loop, attempt, name, given.get(name))
@@ -148,15 +190,18 @@ def _hand_out_local(loop: LoopBody, attempt: Attempt, name: str, given: list[Any
 
 
 def _hand_out_carried(loop: LoopBody, attempt: Attempt, values: Sequence[Operand]) -> None:
-    rest = iter(zip(values, attempt.kinds, strict=False))
+    rooms = [size.room for size in loop.sizes.computed]
+    computed = [late_dim(value, 0, room) for value, room in zip(values, rooms, strict=False)]
+    entered = attempt.entered(values, loop.sizes.final(computed))
     for entry in attempt.names:
-        leaves = [
-            leaf if kind is None else enter(*next(rest)) for leaf, kind in zip(entry.leaves, entry.kinds, strict=True)
-        ]
+        leaves = entered[entry.name]
         ends, _ = flatten(attempt.ends[entry.name])
-        for leaf, kind, borrowed, end in zip(leaves, entry.kinds, entry.borrowed, ends, strict=True):
+        parts = zip(leaves, entry.kinds, entry.borrowed, ends, entry.sources, strict=True)
+        for leaf, kind, borrowed, end, sources in parts:
             if kind is not None and borrowed:
                 ambiguous(leaf, _why_ambiguous(loop, attempt, entry.name, end))
+            for source in sources if kind is not None else ():
+                make_twins(leaf.storage, source)
         put(loop.cells[entry.name], unflatten(entry.tree, leaves))
 
 

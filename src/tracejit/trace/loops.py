@@ -146,7 +146,7 @@ def _stage(loop: LoopBody, indexed: Indexed | None) -> Exception | None:
 
 
 def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[], bool], lists: GrowingLists) -> None:
-    names = loop.names()
+    names = loop.begin(indexed)
     turns = None
     if lists.by_name and (indexed is None or loop.runs_once(indexed, late=True)):
         turns = None if indexed is None else loop.most_turns(indexed)

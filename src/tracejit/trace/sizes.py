@@ -6,13 +6,13 @@ program needs it; a question about a size (``n > 3``) is answered by the hint, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
 from tracejit.errors import ConcretizationError, TracejitError
 from tracejit.ir.builder import Builder
 from tracejit.ir.core import Guard, Operand
-from tracejit.ir.dims import Atom, Dim, DimLike, Monomial, evaluate, substitute, symbol, symbols_of
+from tracejit.ir.dims import Atom, Dim, DimLike, Monomial, evaluate, maximum, substitute, symbol, symbols_of
 from tracejit.trace.location import describe, user_location
 
 __all__ = ["SizeEnvironment", "TracingBuilder"]
@@ -316,18 +316,29 @@ class SizeEnvironment:
                 return True
             if not self.is_late(dim):
                 return assume and self.hint(dim) >= 0 and self.decide(dim, ">= 0")
-            lower = self._least(dim)
+            lower = _without_division(dim)
+            if lower is None:
+                lower = self._least(dim)
             if lower is None:
                 return False
             dim = lower
         return False
 
-    def upper_bound(self, dim: DimLike) -> DimLike | None:
-        """A size that is not smaller for any values of the symbols that the program binds; None if none is known."""
+    def upper_bound(self, dim: DimLike, known: Container[str] = ()) -> DimLike | None:
+        """A size that is not smaller for any values of the symbols that the program binds; None if none is known.
+
+        known: those that it may still depend on.
+        """
         lower: DimLike | None = self.resolve(-dim)
-        while lower is not None and self.is_late(lower):
+        while lower is not None and any(n in self.late and n not in known for n in symbols_of(lower)):
             lower = self._least(lower)  # type: ignore[arg-type]
         return None if lower is None else -lower
+
+    def larger(self, a: DimLike, b: DimLike) -> DimLike:
+        """The larger of two sizes."""
+        if self.proves(a - b):
+            return a
+        return b if self.proves(b - a) else maximum(a, b)
 
     def _least(self, dim: Dim) -> DimLike | None:
         """A lower bound of a dim with one atom less that the program binds."""
@@ -434,6 +445,18 @@ class SizeEnvironment:
 
 class UndecidedError(ConcretizationError):
     """A question about a size that depends on data, which only the running program can answer."""
+
+
+def _without_division(dim: Dim) -> DimLike | None:
+    """A dim that is not negative where this one is not: ``r - a // b >= 0`` just where ``b*r + b - 1 - a >= 0``."""
+    for monomial, coefficient in dim.terms.items():
+        if len(monomial) != 1 or coefficient not in (1, -1) or monomial[0].kind != "floordiv":
+            continue
+        a, b = monomial[0].args
+        rest = dim - coefficient * Dim({monomial: 1})
+        if isinstance(b, int) and b > 0:
+            return a + b * rest if coefficient == 1 else b * rest + (b - 1) - a
+    return None
 
 
 def _linear_in(dim: Dim, factor: Atom) -> tuple[DimLike | None, DimLike | None]:

@@ -6,7 +6,7 @@ place are joined as Python and NumPy would promote them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import CellType, FunctionType
 from typing import Any, TypeAlias
@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tracejit.ir.core import Literal, Operand
+from tracejit.ir.dims import DimLike
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray, TracedScalar, new_array
 from tracejit.trace.axis_order import Order
@@ -71,12 +72,15 @@ class Kind:
     """How a leaf is seen: form "array", "scalar" (of NumPy) or "python"; its type; the class of a Python number.
 
     order: of an array's axes in memory.
+    varying: for an array whose size is not the same on all ways, the number of the size of each axis among those that
+    are carried beside it (None: the size of the type, which elsewhere is the room that there is).
     """
 
     form: str
     type: ArrayType
     number: NumberClass | None = None
     order: Order = ()
+    varying: tuple[int | None, ...] = ()
 
     def __str__(self) -> str:
         if self.number is not None:
@@ -100,17 +104,25 @@ def kind_of(leaf: Any) -> Kind | None:
     return Kind("python", ArrayType(PYTHON_DTYPES[kind]), kind)
 
 
-def operand_as(leaf: Any, kind: Kind) -> Operand:
-    """A leaf as an operand of the current trace, in the dtype of a kind."""
+def operand_as(leaf: Any, kind: Kind, into: Operand | None = None) -> Operand:
+    """A leaf as an operand of the current trace, in the dtype of a kind; ``into``: memory for one of varying size."""
     if isinstance(leaf, np.ndarray):
         leaf = as_array(leaf)
     if isinstance(leaf, TracedArray):
-        return cast(leaf.operand(), kind.type.dtype)
+        operand = cast(leaf.operand(), kind.type.dtype)
+        if not kind.varying or resolve_dims(operand.type.dims) == kind.type.dims:
+            return operand
+        rank = kind.type.rank
+        return emit("update_slice", into or blank(kind), operand, starts=(0,) * rank, steps=(1,) * rank)
     return materialize(describe_input(leaf)[1], kind.type.dtype)
 
 
-def enter(operand: Operand, kind: Kind, trace: Trace | None = None) -> Any:
-    """What the user's code sees of an operand of the current trace."""
+def enter(operand: Operand, kind: Kind, trace: Trace | None = None, sizes: Sequence[DimLike] = ()) -> Any:
+    """What the user's code sees of an operand of the current trace; ``sizes``: those that vary."""
+    if kind.varying:
+        rank = kind.type.rank
+        dims = tuple(d if n is None else sizes[n] for d, n in zip(kind.type.dims, kind.varying, strict=True))
+        operand = emit("slice", operand, starts=(0,) * rank, sizes=dims, steps=(1,) * rank)
     if kind.form == "array":
         return new_array(operand, trace, kind.order)
     if kind.form == "scalar":

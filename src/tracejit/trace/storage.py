@@ -6,15 +6,16 @@ in-place programs become pure ones, with NumPy's sharing of memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from tracejit.errors import RefusedWriteError
+from tracejit.errors import RefusedWriteError, UnsupportedError
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike
 from tracejit.trace.axis_order import NOTHING, Order, Paces, by_rows, paces_of
 from tracejit.trace.context import Trace, current_trace, require_owner
 from tracejit.trace.dtypes import INT64
+from tracejit.trace.location import describe, user_location
 from tracejit.trace.values import Dims, broadcast_to, dim_value, emit, reshape, transpose
 
 __all__ = [
@@ -28,6 +29,9 @@ __all__ = [
     "TransposeView",
     "View",
     "compose",
+    "lose_twins",
+    "make_twins",
+    "written_twins",
 ]
 
 Strides = tuple[int, ...]  # in elements, for the sizes of the traced call
@@ -49,6 +53,7 @@ class Storage:
         "still",
         "strides",
         "trace",
+        "twins",
         "value",
         "version",
         "writeable",
@@ -77,6 +82,7 @@ class Storage:
         self.written = False
         self.layout_used = NOTHING
         self.ambiguous: Callable[[], str] | None = None  # why it must not be written: nobody knows whose memory it is
+        self.twins: list[Twin] = []
         self.borrowed = False  # in a loop: the value, in this turn, of memory that the caller knows
 
     @property
@@ -93,7 +99,18 @@ class Storage:
 
     def read(self) -> Operand:
         """The value of the whole memory, in the current trace."""
+        if self.twins:
+            self.check_twins()
         return current_trace().value_of(self)
+
+    def check_twins(self) -> None:
+        """Refuse to read what may have been changed under another name."""
+        for twin in self.twins:
+            if twin.has_changed():
+                raise UnsupportedError(
+                    f"an array is read that may have been written under another name: whether two names are the same "
+                    f"memory depends on a branch or loop ({twin.where}). Copy the array there (y = x.copy())"
+                )
 
     def write(self, views: Sequence[View], part: Operand) -> None:
         """Replace the part that a chain of views shows."""
@@ -106,6 +123,63 @@ class Storage:
         for view in reversed(views):
             part = view.write(values.pop(), part)
         trace.set_value(self, part)
+
+
+class Twin(NamedTuple):
+    """Another memory that may be this one, as a branch or loop decides, which therefore holds a copy of it.
+
+    trace: where both are known; seen: what the other held when both were the same (None: what it holds at the beginning
+    of the trace), or LOST where it was written.
+    """
+
+    trace: Trace
+    storage: Storage
+    seen: Any
+    where: str
+
+    def has_changed(self) -> bool:
+        """Whether the other was written since, as the current trace sees it."""
+        trace = current_trace()
+        while trace is not self.trace:
+            if self.storage in trace.written:
+                return True
+            if trace.parent is None:
+                return False
+            trace = trace.parent
+        if self.seen is LOST:
+            return True
+        if self.storage.trace is trace:
+            return self.storage.value is not self.seen
+        if self.seen is None:
+            return self.storage in trace.written
+        return trace.memory.get(self.storage, self.seen) is not self.seen
+
+
+LOST: Any = object()
+
+
+def make_twins(made: Storage, source: Storage, *, entering: bool = False) -> None:
+    """Note that a memory of the current trace holds a copy of one around it, but may be the same in NumPy.
+
+    entering: at the beginning of a turn of a loop.
+    """
+    trace, where = made.trace, describe(user_location())
+    seen = None if entering else trace.value_of(source)
+    made.twins.append(Twin(trace, source, seen, where))
+    source.twins.append(Twin(trace, made, made.value, where))
+    trace.twins.append((made, source, made.value))
+
+
+def written_twins(region: Trace) -> Iterator[Storage]:
+    """Memory around a region of which the region has written a copy."""
+    return (source for made, source, seen in region.twins if made.value is not seen)
+
+
+def lose_twins(region: Trace, outer: Trace) -> None:
+    """After a region: what it should have written must not be read."""
+    for source in written_twins(region):
+        if source.trace is not region:
+            source.twins.append(Twin(outer, source, LOST, describe(user_location())))
 
 
 class View:
