@@ -13,10 +13,10 @@ TOO_LONG = "loops are unrolled, which takes too long to try"  # programs that ar
 
 _NAMES = {
     "one more version where a loop has no turn": """
-        bezier_curve particle_swarm nelder_mead jacobi_eigenvalues median_filter kalman_track
+        bezier_curve particle_swarm nelder_mead jacobi_eigenvalues kalman_track
     """,
     "a loop is unrolled: one version for each size": """
-        binomial_slices gaussian_elimination rnn_loss fft_radix2 stockham_radix2
+        rnn_loss fft_radix2 stockham_radix2
     """,
     "computed sizes: a question that cannot be decided": """
         dbscan
