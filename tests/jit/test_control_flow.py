@@ -174,3 +174,44 @@ def test_variables_that_a_turn_sets_are_read_after_the_loop():
         jitted = tj.jit(function, exact=True)
         for argument in arguments:
             check(function, argument, jitted=jitted, text=False)
+
+
+def test_and_or_give_their_values():
+    for x, y in ((0, 2.5), (0.0, 2.5), (1.5, 0.0), (1.5, -3.0), (True, 2.5), (np.float32(2), np.float32(0))):
+        check(lambda x, y: (x and y, x or y, x - x or y, x and y - y), x, y)
+
+
+def test_and_of_two_conditions_of_two_kinds():
+    def condition(x):
+        return 1 if (np.round(x) == 0.0) and x < 0 else 2
+
+    for x in (3, 2.5, 0.3, -0.3):
+        check(condition, x)
+
+
+def test_both_sides_of_a_branch_hold_the_same_constant():
+    def pair(x):
+        if x > 0:
+            result = (None, x, False)
+        else:
+            result = (None, -x, False)
+        return result
+
+    for x in (2.5, -2.5):
+        check(pair, x)
+
+
+def test_in_looks_for_equal_elements():
+    def sums(a, k):
+        if k in a:
+            return a.sum()
+        return a.max()
+
+    a = np.array([3, 1, 2])
+    for k in (1, 7, 2.0, np.int8(3), np.float64(2.5)):
+        check(lambda a, k: (k in a, k not in a, k in a.reshape(3, 1) * 1.5), a, k)
+        check(lambda a, k: (k in [a[0], 7], k not in (a[1], a[2]), a[0] in (1, 2)), a, k)
+        check(sums, a, k)
+    check(lambda a, b: b in a, a, np.array([3, 4, 2]))
+    check(lambda a, b: b in a, a, np.array([3, 4]), text=False)
+    check(lambda a, b: b in a, a, None)

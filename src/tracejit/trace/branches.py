@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import CellType
 from typing import Any
 
+import numpy as np
+
 from tracejit.errors import UnsupportedError, exception_named
 from tracejit.ir.builder import inline
 from tracejit.ir.core import Function, Operand
@@ -17,12 +19,13 @@ from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, active_trace, current_trace
-from tracejit.trace.inputs import operand_of, stand_in
+from tracejit.trace.inputs import contains_tracer, operand_of, stand_in
 from tracejit.trace.jumps import VALUE
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import flatten, unflatten
 from tracejit.trace.region import Inputs, StagedRaise, emit_regions, finish, region_of, watched
-from tracejit.trace.scalar import SymbolicInt, TracedNumber, number
+from tracejit.trace.registry import call
+from tracejit.trace.scalar import SymbolicInt, number
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import (
     UNDEFINED,
@@ -103,15 +106,16 @@ class _Branch:
                 self._check(side.error, fails_if=position == 0)
                 return (otherwise if position == 0 else then)()
         merged = self._merge(sides)
+        computed = [item for item in merged if item.kind is not None]
         inputs = Inputs(self.outer, [side.region for side in sides])
         regions = []
         for k, side in enumerate(sides):
             params = [*inputs.written_params(side.region), *inputs.constant_params(side.region)]
-            results = [m.results[k] for m in merged] + inputs.results(side.region)
+            results = [item.results[k] for item in computed] + inputs.results(side.region)
             regions.append(finish(side.region, params, results, "then" if k == 0 else "else"))
         operands = [*inputs.memory(), *inputs.constants]
         values = self._emit(operands, regions)
-        inputs.write_back(values[len(merged) :])
+        inputs.write_back(values[len(computed) :])
         return self._hand_out(sides, merged, values)
 
     def _trace(self, side: Callable[[], Any]) -> _Side:
@@ -323,20 +327,38 @@ def _joined(value: Any, following: Callable[[], Any], conjunction: bool) -> Any:
     if isinstance(going, bool):
         return following() if going == conjunction else value
 
+    kind = kind_of(value)
+    joins = False
+
     def rest() -> Any:
+        nonlocal joins
         found = following()
-        return truth_of(found) if kind_of(found) != kind_of(value) or not isinstance(value, TracedNumber) else found
+        other = kind_of(found)
+        joins = kind is not None and other is not None and join(kind, other) is not None
+        return found if joins else truth_of(found)  # values of two shapes have no common one: only their truth is told
 
     def here() -> Any:
-        return not conjunction
+        return value if joins else not conjunction
 
-    return choose(going, rest, here) if conjunction else choose(going, here, rest)
+    if conjunction:
+        return choose(going, rest, here)
+    return choose(number(emit("logical_not", going.operand()), bool), rest, here)
 
 
 def opposite(value: Any) -> Any:
     """``not value``."""
     going = truth_of(value)
     return not going if isinstance(going, bool) else number(emit("logical_not", going.operand()), bool)
+
+
+def contained(item: Any, container: Any) -> Any:
+    """``item in container``: of arrays any equal element, of lists and tuples one comparison after the other."""
+    if isinstance(container, TracedArray):
+        return truth_of(call(np.any, container == item))
+    if type(container) not in (list, tuple) or not contains_tracer((item, container)):
+        return item in container
+    comparisons = [lambda element=element: element is item or element == item for element in container]
+    return truth_of(either(False, *comparisons))
 
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {

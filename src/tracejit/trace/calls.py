@@ -280,6 +280,7 @@ class Hook:
 
     both, either = staticmethod(branches.both), staticmethod(branches.either)
     opposite, chain = staticmethod(branches.opposite), staticmethod(branches.chain)
+    contained = staticmethod(branches.contained)
     ensure, raising = staticmethod(branches.ensure), staticmethod(branches.raising)
 
     joined = staticmethod(joined)
