@@ -20,7 +20,7 @@ from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, active_trace, current_trace
 from tracejit.trace.inputs import contains_tracer, operand_of, stand_in
-from tracejit.trace.jumps import VALUE
+from tracejit.trace.jumps import RETURNED, VALUE
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import flatten, unflatten
 from tracejit.trace.region import Inputs, StagedRaise, emit_regions, finish, region_of, watched
@@ -167,7 +167,10 @@ class _Branch:
 
     def _merge_value(self, name: str, a: Any, b: Any, sides: Sequence[_Side], merged: list[_Merged]) -> None:
         if name == VALUE:
-            a, b = (UNDEFINED if x is None and y is not None else x for x, y in ((a, b), (b, a)))
+            a, b = (
+                UNDEFINED if x is None and y is not None and side.ends.get(RETURNED) is not True else x
+                for x, y, side in ((a, b, sides[0]), (b, a, sides[1]))
+            )
         if a is UNDEFINED and b is UNDEFINED:
             return
         known = b if a is UNDEFINED else a
@@ -395,6 +398,17 @@ def ensure(test: Any, message: Callable[[], Any]) -> None:
 def _emit_check(pred: Operand, exception: str, text: str) -> None:
     trace = current_trace()
     trace.builder.emit(PRIMITIVES["check"], (pred,), {"exception": exception, "text": text}, (), user_location())
+
+
+def finished(value: Any, returned: Any) -> Any:
+    """What a function gives whose end was reached; ``returned``: whether a return was run before."""
+    if value is not None and isinstance(returned, Tracer):
+        text = (
+            f"the function gives a value for some data and None for other data ({describe(user_location())}), and this "
+            "call gives None, which compiled code cannot hold. End the function with a return of the same kind of value"
+        )
+        _emit_check(operand_of(returned), "UnsupportedError", text.replace("{", "{{").replace("}", "}}"))
+    return value
 
 
 def raising(error: Any) -> Any:

@@ -282,6 +282,7 @@ class Hook:
     opposite, chain = staticmethod(branches.opposite), staticmethod(branches.chain)
     contained = staticmethod(branches.contained)
     ensure, raising = staticmethod(branches.ensure), staticmethod(branches.raising)
+    finished = staticmethod(branches.finished)
 
     joined = staticmethod(joined)
 

@@ -27,7 +27,7 @@ def capture_flow(function: Any, hook: str) -> None:
         return
     if isinstance(function, ast.AsyncFunctionDef) or not _is_fit(function):
         return
-    without_jumps(function)
+    without_jumps(function, hook)
     annotate(function)
     statements = _Statements(hook, function)
     function.body = statements.block(function.body)
