@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,7 @@ from tracejit.ir.core import Operand
 from tracejit.ir.dims import maximum, minimum
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import Tracer
+from tracejit.trace.branches import truth_of
 from tracejit.trace.dtypes import BOOL, FLOAT64, INT64
 from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.inputs import (
@@ -126,8 +129,12 @@ def _extreme(function: Any, comparison: np.ufunc, size: Callable[[Any, Any], Any
                 return single.as_item(found)
             if isinstance(single, TracedArray) and single.ndim == 1 and not kwargs:
                 return call(np.max if function is max else np.min, single)
-            values = tuple(single) if isinstance(single, (list, tuple, TracedArray)) else (single,)
-        if kwargs or not any(isinstance(v, Tracer) for v in values):
+            if isinstance(single, Tracer) and not isinstance(single, TracedArray):
+                raise TypeError(f"{_class_of(single).__name__!r} object is not iterable")
+            values = tuple(single)
+        if not any(isinstance(v, Tracer) for v in values):
+            return function(values, **kwargs)
+        if kwargs:
             return function(*args, **kwargs)
         result = values[0]
         for value in values[1:]:
@@ -152,10 +159,13 @@ def _better(current: Any, value: Any, comparison: np.ufunc, size: Callable[[Any,
     if isinstance(chosen, TracedArray) and chosen.dims:
         bool(chosen)  # Python would need one truth value: raises
     result = call(np.where, chosen, value, current)
-    numbers = (PythonNumber, int, float)
-    if all(isinstance(v, numbers) and not isinstance(v, np.generic) for v in (current, value)):
-        return to_number(result, float)
+    classes = [_class_of(v) for v in (current, value)]
+    if all(kind in _NUMBERS for kind in classes):
+        return to_number(result, max(classes, key=_NUMBERS.index))
     return TracedScalar(result.operand())
+
+
+_NUMBERS: tuple[type, ...] = (bool, int, float)
 
 
 _extreme(max, np.greater, max)
@@ -178,16 +188,32 @@ def _sum(iterable: Any, /, start: Any = 0) -> Any:
     return sum(iterable, start)
 
 
-def _quantifier(function: Any, name: str) -> None:
+def _quantifier(function: Any, name: str, pairwise: str, decisive: bool) -> None:
     @_replaces(function)
     def quantifier(iterable: Any) -> Any:
         if isinstance(iterable, TracedArray) and iterable.ndim == 1:
             return number(emit(name, truth(iterable.operand()), axes=(0,)), bool)
-        return function(iterable)
+        if isinstance(iterable, Tracer):
+            return function(iterable)
+        pending = []
+        for value in iterable:
+            going = truth_of(value)
+            if not isinstance(going, bool):
+                pending.append(going.operand())
+            elif going == decisive:
+                return going
+        if not pending:
+            return not decisive
+        return number(functools.reduce(lambda a, b: emit(pairwise, a, b), pending), bool)
 
 
-_quantifier(any, "reduce_any")
-_quantifier(all, "reduce_all")
+_quantifier(any, "reduce_any", "bitwise_or", True)
+_quantifier(all, "reduce_all", "bitwise_and", False)
+
+
+@_replaces(operator.truth)
+def _truth(value: Any) -> Any:
+    return truth_of(value)
 
 
 @implements(round)
@@ -275,6 +301,37 @@ def _log(x: Any, *base: Any) -> Any:
         return math.log(x, *base)
     values = [ufunc(np.log, new_scalar(cast(_one_element(v), FLOAT64))) for v in (x, *base)]
     return to_number(values[0] if not base else ufunc(np.divide, *values), float)
+
+
+def _halves(function: Any, numpy_function: np.ufunc, second: type) -> None:
+    @_replaces(function)
+    def apply(x: Any) -> Any:
+        if not isinstance(x, Tracer):
+            return function(x)
+        first, rest = ufunc(numpy_function, new_scalar(cast(_one_element(x), FLOAT64)))
+        return to_number(first, float), to_number(rest, second)
+
+
+_math(math.nextafter, np.nextafter)
+_halves(math.frexp, np.frexp, int)
+_halves(math.modf, np.modf, float)
+
+
+@_replaces(math.ldexp)
+def _ldexp(x: Any, i: Any) -> Any:
+    if not contains_tracer((x, i)):
+        return math.ldexp(x, i)
+    if not issubclass(_class_of(i), (int, np.integer)):
+        raise TypeError("Expected an int as second argument to ldexp.")
+    return to_number(ufunc(np.ldexp, new_scalar(cast(_one_element(x), FLOAT64)), wrap(_one_element(i))), float)
+
+
+@_replaces(math.ulp)
+def _ulp(x: Any) -> Any:
+    if not isinstance(x, Tracer):
+        return math.ulp(x)
+    size = ufunc(np.absolute, new_scalar(cast(_one_element(x), FLOAT64)))
+    return to_number(call(np.where, ufunc(np.isinf, size), size, ufunc(np.spacing, size)), float)
 
 
 def _special(function: Any, primitive: str) -> None:
