@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 import operator
 from typing import Any
@@ -178,3 +179,12 @@ def test_a_text_of_a_traced_value_is_no_result() -> None:
     for function in (lambda x: f"{x}", lambda x: str(x), lambda x: {"a": "x = " + str(x)}):
         with pytest.raises(UnsupportedError, match="gives a text made of a value"):
             Jit(function)(2.5)
+
+
+def test_functions_of_cmath() -> None:
+    names = "sin cos tan sinh cosh tanh exp sqrt log10 asin acos atan asinh acosh atanh isnan isinf phase polar"
+    functions = [getattr(cmath, name) for name in (*names.split(), "isfinite")]
+    for x in (1.5 - 0.5j, 2.5, 0.25, -1.5, -0.5 + 2j):
+        check(lambda x: [function(x) for function in functions], x)
+        check(lambda x: (cmath.log(x), cmath.log(x, 2.0), cmath.log(3j, x)), x)
+    check(lambda x: (cmath.rect(x, 0.5), cmath.rect(2.0, x)), 2.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import functools
 import math
 import operator
@@ -15,7 +16,7 @@ from tracejit.ir.dims import maximum, minimum
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import Tracer
 from tracejit.trace.branches import truth_of
-from tracejit.trace.dtypes import BOOL, FLOAT64, INT64
+from tracejit.trace.dtypes import BOOL, COMPLEX128, FLOAT64, INT64
 from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.inputs import (
     as_array,
@@ -345,6 +346,51 @@ def _special(function: Any, primitive: str) -> None:
 _special(math.erf, "erf")
 _special(math.erfc, "erfc")
 _special(math.lgamma, "lgamma")
+
+# --------------------------------------------------------------------------------------------------------------- cmath
+
+
+def _complex_scalar(value: Any) -> TracedScalar:
+    return new_scalar(cast(_one_element(value), COMPLEX128))
+
+
+def _cmath(function: Any, numpy_function: Any, result: type = complex) -> None:
+    @_replaces(function)
+    def apply(x: Any) -> Any:
+        if not isinstance(x, Tracer):
+            return function(x)
+        compute = ufunc if isinstance(numpy_function, np.ufunc) else call
+        return to_number(compute(numpy_function, _complex_scalar(x)), result)
+
+
+for _name in "sin cos tan sinh cosh tanh exp sqrt log10".split():
+    _cmath(getattr(cmath, _name), getattr(np, _name))
+for _name in "asin acos atan asinh acosh atanh".split():
+    _cmath(getattr(cmath, _name), getattr(np, f"arc{_name[1:]}"))
+for _name in ("isnan", "isinf", "isfinite"):
+    _cmath(getattr(cmath, _name), getattr(np, _name), bool)
+_cmath(cmath.phase, np.angle, float)
+
+
+@_replaces(cmath.log)
+def _complex_log(x: Any, *base: Any) -> Any:
+    if not contains_tracer((x, base)):
+        return cmath.log(x, *base)
+    values = [ufunc(np.log, _complex_scalar(v)) for v in (x, *base)]
+    return to_number(ufunc(np.divide, *values) if base else values[0], complex)
+
+
+@_replaces(cmath.polar)
+def _polar(x: Any) -> Any:
+    return cmath.polar(x) if not isinstance(x, Tracer) else (abs(x), BUILTINS[cmath.phase](x))
+
+
+@_replaces(cmath.rect)
+def _rect(r: Any, phi: Any) -> Any:
+    if not contains_tracer((r, phi)):
+        return cmath.rect(r, phi)
+    return _complex_of_parts(r * BUILTINS[math.cos](phi), r * BUILTINS[math.sin](phi))
+
 
 # ------------------------------------------------------------------------------------------------ NumPy's scalar types
 
