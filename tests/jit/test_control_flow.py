@@ -252,3 +252,26 @@ def test_a_return_of_none_beside_one_of_a_value_is_refused():
     with pytest.raises(tj.errors.UnsupportedError, match="None after the other"):
         tj.jit(says_none)(2.0)
     check(lambda x: None if x.size > 2 else x, np.ones(3))
+
+
+def test_is_true_of_a_bool_of_the_call():
+    def fill(flag, x):
+        if flag is True:
+            x[0] = 1
+        if flag is not False:
+            x[1] = 1
+        return flag is None, (x[0] > 0) is True, bool(x[1] > 0) is True
+
+    jitted = tj.jit(fill, exact=True)
+    for flag in (True, False, np.True_, 1):
+        check(fill, flag, np.zeros(3), jitted=jitted)
+
+
+def test_a_bool_joins_a_numpy_scalar():
+    def f(a, b):
+        if not a > 2:
+            return True
+        return b
+
+    check(f, 2.5, np.float32(1.5))
+    check(f, 2.5, np.bool_(False))

@@ -25,7 +25,7 @@ from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import flatten, unflatten
 from tracejit.trace.region import Inputs, StagedRaise, emit_regions, finish, region_of, watched
 from tracejit.trace.registry import call
-from tracejit.trace.scalar import SymbolicInt, number
+from tracejit.trace.scalar import PythonNumber, SymbolicInt, number
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import (
     UNDEFINED,
@@ -362,6 +362,17 @@ def contained(item: Any, container: Any) -> Any:
         return item in container
     comparisons = [lambda element=element: element is item or element == item for element in container]
     return truth_of(either(False, *comparisons))
+
+
+def identical(left: Any, right: Any) -> Any:
+    """``left is right``: Python has one object for each of its two bools."""
+    if left is not right and _is_python_bool(left) and _is_python_bool(right):
+        return truth_of(left == right)
+    return left is right
+
+
+def _is_python_bool(value: Any) -> bool:
+    return isinstance(value, bool) or (isinstance(value, PythonNumber) and value.python_type is bool)
 
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {

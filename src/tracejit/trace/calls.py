@@ -302,7 +302,7 @@ class Hook:
 
     both, either = staticmethod(branches.both), staticmethod(branches.either)
     opposite, chain = staticmethod(branches.opposite), staticmethod(branches.chain)
-    contained = staticmethod(branches.contained)
+    contained, identical = staticmethod(branches.contained), staticmethod(branches.identical)
     ensure, raising = staticmethod(branches.ensure), staticmethod(branches.raising)
     finished = staticmethod(branches.finished)
 
