@@ -11,6 +11,7 @@ __all__ = [
     "ConcretizationError",
     "NanError",
     "PerformanceWarning",
+    "RefusedWriteError",
     "TracejitError",
     "UnsupportedError",
     "VerifyError",
@@ -28,6 +29,10 @@ class ConcretizationError(TracejitError, TypeError):
 
 class UnsupportedError(TracejitError, NotImplementedError):
     """A feature that tracejit does not compile; the message says what to write instead."""
+
+
+class RefusedWriteError(UnsupportedError):
+    """A write into memory of which nobody knows whose it is; no other way to compute the value would help."""
 
 
 class VerifyError(TracejitError):

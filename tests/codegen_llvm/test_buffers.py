@@ -275,6 +275,43 @@ def test_result_references_are_balanced() -> None:
     assert max(abs(a - b) for a, b in zip(after, before, strict=True)) < 50  # one lost reference a call makes 200
 
 
+def take_over(block: int, dtype: object, *dims: int) -> np.ndarray:
+    """Call the native function as a compiled entry would, after a kernel has claimed a block."""
+    function = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.c_int, ctypes.c_void_p)(
+        buffers.take_over_address()
+    )
+    descr = np.dtype(dtype)
+    record = (ctypes.c_int64 * (2 + len(dims)))(block, descr.itemsize * int(np.prod(dims)), *dims)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(descr))
+    array = function(descr, len(dims), record)
+    assert record[0] == 0
+    return array
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("dims", [(3,), (0, 5), (2, 3, 4), (400, 300)])
+def test_claimed_memory_becomes_an_array(dims: tuple[int, ...], native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = np.arange(np.prod(dims), dtype="f8").reshape(dims)
+    block = allocate(expected.nbytes + 8)
+    ctypes.memmove(block, expected.ctypes.data, expected.nbytes)
+    monkeypatch.setattr(buffers, "results_are_native", lambda: native)
+    array = take_over(block, "f8", *dims)
+    assert np.array_equal(array, expected)
+    like = np.empty(dims)
+    assert (array.shape, array.strides, array.flags.num) == (like.shape, like.strides, like.flags.num)
+    owned = native and expected.nbytes >= 64 * KB
+    assert handler_name(array) == ("tracejit" if owned else "default_allocator")
+    assert (array.ctypes.data == block) == owned
+    if expected.nbytes >= 64 * KB:  # given back at once, or with the array
+        retained = buffers.pool_statistics()["retained"]
+        del array
+        assert (buffers.pool_statistics()["retained"] > retained) == owned
+        assert allocate(expected.nbytes + 8) == block
+        release(block, 0)
+    monkeypatch.undo()
+    buffers.take_over_address()
+
+
 def test_failing_result_raises_numpys_error() -> None:
     with pytest.raises(MemoryError):
         new_result("f8", 1 << 50)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -371,6 +372,19 @@ def double(x: np.ndarray) -> np.ndarray:
     return x + x
 
 
+_BITS = np.random.PCG64(3)
+
+
+def _random_bits() -> list[Sample]:
+    interface = _BITS.ctypes
+    functions = {"float64": interface.next_double, "uint64": interface.next_uint64, "uint32": interface.next_uint32}
+    state = np.int64(interface.state_address)
+    return [
+        Sample((np.int64(ctypes.cast(function, ctypes.c_void_p).value), state), {"dtype": np.dtype(name)})
+        for name, function in functions.items()
+    ]
+
+
 def _callback() -> list[Sample]:
     attrs = {"function": double, "types": (ArrayType(F64, (3,)),)}
     return [Sample((regular("", F64, (3,)),), attrs, smooth=False)]
@@ -386,7 +400,8 @@ _ORDERED = tuple(d for d in SOME if d.kind != "c")
 
 
 def _along_last() -> list[Sample]:
-    return [Sample((sample.operands[0],)) for sample in _along(_ORDERED, empty=True) if sample.operands[0].ndim]
+    operands = [sample.operands[0] for sample in _along(_ORDERED, empty=True) if sample.operands[0].ndim]
+    return [Sample((x,), {"kind": kind}) for x in operands for kind in ("quicksort", "heapsort", "stable")]
 
 
 def _selecting(*, spread: bool) -> list[Sample]:
@@ -419,6 +434,7 @@ TABLE: dict[str, Callable[[], list[Sample]]] = {
     "constant": _constant,
     "empty": lambda: [Sample((), {"dtype": d, "dims": dims}) for d in SOME for dims in [(), (3,), (0, 2)]],
     "dim": lambda: [Sample((), {"dim": 7})],
+    "random_bits": _random_bits,
     "bind_size": lambda: [Sample((np.int64(3),), {"symbol": "late"})],
     "gather": lambda: _indexing(with_values=False),
     "scatter": lambda: _indexing(with_values=True),

@@ -25,7 +25,7 @@ ARRAY_LEVEL = [name for name, op in PRIMITIVES.items() if op.level != "loop"]
 CALLBACKS = ("callback", "pure_callback")
 DIFFERENTIABLE = [name for name in ARRAY_LEVEL if PRIMITIVES[name].jvp is not None and name not in CALLBACKS]
 TRANSPOSED = [name for name in ARRAY_LEVEL if PRIMITIVES[name].transpose is not None]
-BATCHED = [name for name in ARRAY_LEVEL if PRIMITIVES[name].batch is not None and name != "check"]
+BATCHED = [n for n in ARRAY_LEVEL if PRIMITIVES[n].batch is not None and n not in ("bind_size", "check")]
 LOADED = [name for name in ARRAY_LEVEL if PRIMITIVES[name].load is not None]
 DOUBLES = ("d", "D")
 
@@ -36,8 +36,8 @@ NOT_LINEAR = {"mul": [(0, 1)], "dot": [(0, 1)], "div": [(1,), (0, 1)]}
 CONSTANT = set(
     "argmax argmin argsort bind_size bitwise_and bitwise_count bitwise_not bitwise_or bitwise_xor callback ceil "
     "check cond constant custom_jvp custom_linear custom_vjp dim empty eq floor floordiv fori_loop frexp_exponent "
-    "from_sort_key gcd ge gt iota isfinite isinf isnan lcm le logical_not lt ne reduce_all reduce_any rint search "
-    "shift_left shift_right signbit sort_key spacing stop_gradient trunc while_loop wrap_index".split()
+    "from_sort_key gcd ge gt iota isfinite isinf isnan lcm le logical_not lt ne random_bits reduce_all reduce_any rint "
+    "search shift_left shift_right signbit sort_key spacing stop_gradient trunc while_loop wrap_index".split()
 )
 
 

@@ -100,8 +100,6 @@ def test_every_real_dtype(name):
     assert versions_of(jitted) == 1
 
 
-# Interpreted with a warning: these have no code for complex numbers.
-INTERPRETED = frozenset("arccos arccosh arcsin arcsinh arctan arctanh exp2 expm1 log1p tan tanh".split())
 COMPLEX = [name for name, ufunc in UFUNCS.items() if supported(ufunc, *["c16"] * ufunc.nin)]
 
 
@@ -114,11 +112,7 @@ def test_every_complex_dtype(name):
 
     groups = [operands(ufunc, dtype, 61) for dtype in ("c8", "c16")]
     jitted = tj.jit(function, exact=True)
-    if name in INTERPRETED:
-        with pytest.warns(tj.PerformanceWarning, match="of complex numbers is not compiled"):
-            actual = outcome_of(jitted, (groups,), {})
-    else:
-        actual = outcome_of(jitted, (groups,), {})
+    actual = outcome_of(jitted, (groups,), {})
     expected = outcome_of(function, (groups,), {})
     if name in TRANSCENDENTAL or name in ("multiply", "square", "sqrt"):
         for x, y, group in zip(actual.result, expected.result, groups, strict=True):

@@ -168,6 +168,19 @@ def test_items_that_change_after_they_were_appended() -> None:
         assert_same(tj.jit(changed_afterwards)(x.copy(), n), changed_afterwards(x.copy(), n))
 
 
+def test_arrays_that_are_items_do_not_change_silently() -> None:
+    def program(x, n):
+        out = []
+        for _ in range(n):
+            state = x * n
+            out.append(state)
+        state += 1
+        return out
+
+    with pytest.raises(tj.UnsupportedError, match="append a copy"):
+        tj.jit(program)(np.arange(3.0), 6)
+
+
 def test_lists_under_two_names_stay_one_list() -> None:
     def program(x, n):
         out = []

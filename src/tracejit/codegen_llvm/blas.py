@@ -32,7 +32,7 @@ import numpy as np
 from tracejit.codegen_llvm import support, threads
 from tracejit.codegen_llvm.products import REALS
 
-__all__ = ["address", "gemm_text", "resolve_symbol", "wide_address"]
+__all__ = ["address", "capsule_address", "gemm_text", "resolve_symbol", "wide_address"]
 
 # Addresses ---------------------------------------------------------------------------------------------------------
 
@@ -67,7 +67,8 @@ def _scipy_table(name: str) -> dict[str, object]:
     return table
 
 
-def _capsule_address(capsule: object) -> int:
+def capsule_address(capsule: object) -> int:
+    """The C address that a capsule holds, whatever its name."""
     # Prototypes of our own: the attributes of `ctypes.pythonapi`'s functions are shared with everybody else.
     get_name = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(("PyCapsule_GetName", ctypes.pythonapi))
     get_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
@@ -86,7 +87,7 @@ def address(name: str) -> int:
     for table in ("cython_blas", "cython_lapack"):
         capsule = _scipy_table(table).get(name)
         if capsule is not None:
-            return _capsule_address(capsule)
+            return capsule_address(capsule)
     raise KeyError(f"neither BLAS nor LAPACK has a routine {name!r}")
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "results_are_native",
     "set_handler_address",
     "set_pool_limit",
+    "take_over_address",
     "trim_pool",
 ]
 
@@ -197,12 +198,26 @@ def new_result_address() -> int:
     that owns its data. Steals a reference to ``descr``; NULL with an exception set when it fails. Call it with the GIL
     held, and only where `results_are_native()`.
     """
-    handler = memory_handler()
+    _tell_of_numpy(id(memory_handler()))
+    return support.support_address("tj_new_result")
+
+
+def take_over_address() -> int:
+    """Return the C address of the function that makes an array of the memory that a kernel has claimed.
+
+    ``PyObject *take_over(PyArray_Descr *descr, int rank, void *record)``; the record is described in
+    docs/architecture.md. Otherwise as `new_result_address`, and for any layout of array objects whose data NumPy's
+    functions find.
+    """
+    _tell_of_numpy(id(memory_handler()) if results_are_native() else 0)
+    return support.support_address("tj_take_over")
+
+
+def _tell_of_numpy(handler: int) -> None:
     increment = ctypes.cast(ctypes.pythonapi.Py_IncRef, ctypes.c_void_p).value or 0
-    values = (_numpy_function(_NEW_FROM_DESCR), _numpy_function(_ARRAY_TYPE), increment, id(handler))
+    values = (_numpy_function(_NEW_FROM_DESCR), _numpy_function(_ARRAY_TYPE), increment, handler)
     for index, value in enumerate(values):
         support.word("tj_numpy", index).value = value
-    return support.support_address("tj_new_result")
 
 
 @functools.cache

@@ -433,11 +433,21 @@ ordinary:
   %plain = call ptr %create(ptr %type, ptr %descr, i32 %rank, ptr %dims, ptr null, ptr null, i32 0, ptr null)
   ret ptr %plain
 wrap:
+  %array = call ptr @tj.wrap(ptr %descr, i32 %rank, ptr %dims, ptr %block)
+  ret ptr %array
+}
+
+; An array that owns a block of the pool; when it cannot be made, the block is released.
+define internal ptr @tj.wrap(ptr %descr, i32 %rank, ptr %dims, ptr %block) {
+entry:
+  %create = load ptr, ptr @tj_numpy
+  %type.at = getelementptr ptr, ptr @tj_numpy, i64 1
+  %type = load ptr, ptr %type.at
   %array = call ptr %create(ptr %type, ptr %descr, i32 %rank, ptr %dims, ptr null, ptr %block, i32 1281, ptr null)
   %failed = icmp eq ptr %array, null
   br i1 %failed, label %undo, label %own
 undo:
-  call void @tj_release(ptr %block, i64 %bytes)
+  call void @tj_release(ptr %block, i64 0)
   ret ptr null
 own:
   %count.at = getelementptr ptr, ptr @tj_numpy, i64 2
@@ -453,9 +463,46 @@ own:
   store i32 %flags.own, ptr %flags.at
   ret ptr %array
 }
+
+; The array of a result that a kernel has claimed memory for, from its record: address, bytes, dims. Takes over the
+; memory whatever happens, and forgets its address. Small arrays are copied to memory of NumPy's, which wastes less, and
+; so are all where there is no handler. Steals a reference to %descr; null with NumPy's exception set when it fails.
+define ptr @tj_take_over(ptr %descr, i32 %rank, ptr %record) {
+entry:
+  %block = load ptr, ptr %record
+  store ptr null, ptr %record
+  %bytes.at = getelementptr i64, ptr %record, i64 1
+  %bytes = load i64, ptr %bytes.at
+  %dims = getelementptr i64, ptr %record, i64 2
+  %handler.at = getelementptr ptr, ptr @tj_numpy, i64 3
+  %handler = load ptr, ptr %handler.at
+  %foreign = icmp eq ptr %handler, null
+  %small = icmp ult i64 %bytes, $smallest
+  %moves = or i1 %foreign, %small
+  br i1 %moves, label %move, label %wrap
+wrap:
+  %wrapped = call ptr @tj.wrap(ptr %descr, i32 %rank, ptr %dims, ptr %block)
+  ret ptr %wrapped
+move:
+  %create = load ptr, ptr @tj_numpy
+  %type.at = getelementptr ptr, ptr @tj_numpy, i64 1
+  %type = load ptr, ptr %type.at
+  %array = call ptr %create(ptr %type, ptr %descr, i32 %rank, ptr %dims, ptr null, ptr null, i32 0, ptr null)
+  %failed = icmp eq ptr %array, null
+  br i1 %failed, label %done, label %copy
+copy:
+  %data.at = getelementptr i8, ptr %array, i64 $data_offset
+  %data = load ptr, ptr %data.at
+  call void @llvm.memcpy.p0.p0.i64(ptr %data, ptr %block, i64 %bytes, i1 false)
+  br label %done
+done:
+  call void @tj_release(ptr %block, i64 0)
+  ret ptr %array
+}
 """
 
 # Offsets in PyArrayObject_fields of CPython's ordinary build; `buffers.results_are_native` checks them before use.
+DATA_OFFSET = 16
 FLAGS_OFFSET = 64
 HANDLER_OFFSET = 88
 
@@ -476,6 +523,7 @@ def buffer_pool_text() -> str:
         "$huge": str(HUGE_BYTES),
         "$handler_offset": str(HANDLER_OFFSET),
         "$flags_offset": str(FLAGS_OFFSET),
+        "$data_offset": str(DATA_OFFSET),
     }
     text = _GLOBALS + _LOCK + _CLASS + _FRESH + _TAKE + _ALLOCATE + _HANDLER + _RESULT
     for name, value in values.items():

@@ -1,4 +1,4 @@
-"""Calls out of the kernel: products of matrices, Python functions, and generators of random bits."""
+"""Calls out of the kernel: products of matrices, sorts, Python functions, and generators of random bits."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from tracejit.codegen_llvm import blas
 from tracejit.codegen_llvm.emit_body import Body, NotVectorisable, handles
 from tracejit.codegen_llvm.emit_memory import element_type
 from tracejit.codegen_llvm.registers import register
+from tracejit.codegen_llvm.sorts import Sort
+from tracejit.codegen_llvm.writer import Message
 from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Eqn
 from tracejit.ir.types import dtype_number
 
-__all__ = ["call_python", "gemm", "random_bits"]
+__all__ = ["call_python", "gemm", "random_bits", "sort_line"]
 
 _CALL_PYTHON = 72  # the offset of that field of Context
 _RAISED = -1
@@ -41,6 +43,27 @@ def gemm(body: Body, eqn: Eqn) -> None:
         f"ptr {pointers[1]}", f"i64 {ldb}", f"{real} {before}", f"ptr {pointers[2]}", f"i64 {ldc}",
     ]  # fmt: skip
     body.out.append(f"call void {symbol}({', '.join(arguments)})")
+
+
+@handles("sort_line")
+@handles("argsort_line")
+def sort_line(body: Body, eqn: Eqn) -> None:
+    """Sort one line in memory, or its places, by NumPy's function."""
+    if body.loop is not None:
+        raise NotVectorisable
+    *buffers, count = eqn.operands
+    sort = Sort(eqn.op.name.removesuffix("_line"), eqn.attrs["kind"], buffers[0].type.dtype)
+    body.module.helpers.setdefault("@" + sort.symbol, sort.declaration)
+    body.module.symbols.add(sort.symbol)
+    pointers = []
+    for buffer, offset in zip(buffers[::2], buffers[1::2], strict=True):
+        of, pointer, place = element_type(register(buffer.type.dtype)), body.scalar(buffer), body.scalar(offset)
+        pointers.append(body.uniform(f"getelementptr {of}, ptr {pointer}, i64 {place}", pointer, place))
+    arguments = [*(f"ptr {pointer}" for pointer in pointers), f"i64 {body.scalar(count)}", "ptr null"]
+    code = body.op(f"call i32 @{sort.symbol}({', '.join(arguments)})")
+    if sort.allocates:
+        body.module.messages.append(Message("MemoryError", "no memory to sort in", eqn.loc))
+        body.fail_if(body.op(f"icmp ne i32 {code}, 0"), len(body.module.messages), list)
 
 
 @handles("call_python")

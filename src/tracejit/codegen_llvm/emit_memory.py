@@ -14,6 +14,7 @@ from tracejit.codegen_llvm.alias_scopes import access_metadata
 from tracejit.codegen_llvm.emit_body import INDEX, Body, NotVectorisable, handles
 from tracejit.codegen_llvm.registers import Register, named_register, register, wide
 from tracejit.codegen_llvm.scalar_float import half_bits, half_from_bits
+from tracejit.codegen_llvm.writer import Message
 from tracejit.ir.core import Eqn, Operand, Value
 from tracejit.ir.dims import DimLike, product
 
@@ -406,11 +407,49 @@ def alloc(body: Body, eqn: Eqn) -> None:
     if body.loop is not None and isinstance(count, int):
         raise NotVectorisable  # a copy for each lane would be large
     size = body.index_op("mul", body.dim(count), str(k.size))
-    context = body.context()
-    place = body.op(f"getelementptr i8, ptr {context}, i64 8")
-    function = body.op(f"load ptr, ptr {place}, align 8")
-    pointer = body.op(f"call noalias ptr {function}(i64 {size})")
+    pointer = _from_pool(body, size)
     body.scalars[buffer] = pointer
     body.live.append((pointer, size))
     if body.loop is not None:
         body.loop.inner.add(pointer)
+
+
+def _from_pool(body: Body, size: str) -> str:
+    place = body.op(f"getelementptr i8, ptr {body.context()}, i64 8")
+    function = body.op(f"load ptr, ptr {place}, align 8")
+    return body.op(f"call noalias ptr {function}(i64 {size})")
+
+
+@handles("claim")
+def claim(body: Body, eqn: Eqn) -> None:
+    """Memory that the caller takes over, whether the kernel ends well or not; the record says where it is."""
+    if body.loop is not None:
+        raise NotVectorisable
+    (record,) = eqn.operands
+    buffer = eqn.results[0]
+    item = str(register(buffer.type.dtype).size)
+    dims = [body.dim(dim) for dim in eqn.attrs["dims"]]
+    _refuse_overflow(body, eqn, [item, *dims])
+    size = body.index_op("mul", body.dim(product(tuple(eqn.attrs["dims"]))), item)
+    pointer = _from_pool(body, body.index_op("add", size, item))
+    for position, word in enumerate((f"ptr {pointer}", f"i64 {size}", *(f"i64 {dim}" for dim in dims))):
+        place = body.op(f"getelementptr i64, ptr {body.scalar(record)}, i64 {position}")
+        body.out.append(f"store {word}, ptr {place}, align 8")
+    body.module.messages.append(Message("MemoryError", "Unable to allocate {0} bytes for a result", eqn.loc))
+    body.fail_if(body.op(f"icmp eq ptr {pointer}, null"), len(body.module.messages), lambda: [size])
+    body.scalars[buffer] = pointer
+
+
+def _refuse_overflow(body: Body, eqn: Eqn, factors: Sequence[str]) -> None:
+    """NumPy's error for a size in bytes beyond 63 bits; axes of no elements do not make it smaller."""
+    for name in ("i64 @llvm.smax.i64(i64, i64)", "{i64, i1} @llvm.smul.with.overflow.i64(i64, i64)"):
+        body.module.declarations.add(f"declare {name}")
+    text = "array is too big; `arr.size * arr.dtype.itemsize` is larger than the maximum possible size."
+    body.module.messages.append(Message("ValueError", text, eqn.loc))
+    code = len(body.module.messages)
+    total, *others = factors
+    for factor in others:
+        least = body.op(f"call i64 @llvm.smax.i64(i64 {factor}, i64 1)")
+        both = body.op(f"call {{i64, i1}} @llvm.smul.with.overflow.i64(i64 {total}, i64 {least})")
+        total = body.op(f"extractvalue {{i64, i1}} {both}, 0")
+        body.fail_if(body.op(f"extractvalue {{i64, i1}} {both}, 1"), code, list)

@@ -37,6 +37,7 @@ _CALLABLE = (
     "tj_allocate",
     "tj_release",
     "tj_new_result",
+    "tj_take_over",
     "tj_handler_malloc",
     "tj_handler_calloc",
     "tj_handler_realloc",

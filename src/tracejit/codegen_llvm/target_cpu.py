@@ -78,6 +78,8 @@ def weigh(body: Function) -> Weight:
             weight.indirect = weight.indirect or not tainted.isdisjoint(v for v in index if type(v) is Value)
             if name == "load" and buffer.type.dtype.kind in "iub":
                 tainted.add(eqn.results[0])
+        elif name in ("sort_line", "argsort_line"):
+            weight.heavy += 1
         elif eqn.op.elementwise:
             _weigh_elementwise(weight, eqn, tainted)
         weight.indirect = weight.indirect or name in _UNORDERED or (name == "pow" and _is_integer(eqn.operands[1]))

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.ir.builder import Builder, is_check
+from tracejit.ir.builder import Builder, current_builder, is_check, symbols_in
 from tracejit.ir.core import Eqn, Function, Operand, Value
 from tracejit.ir.dims import DimLike
+from tracejit.ir.ops import PRIMITIVES
+from tracejit.ir.ops.loops import record_type
 from tracejit.ir.primitive import Index
 from tracejit.ir.types import BufferType
 from tracejit.lowering.analysis import analyse
@@ -30,29 +32,43 @@ from tracejit.lowering.pack import pack
 from tracejit.lowering.reader import Reader, flattened
 from tracejit.lowering.selections import over_all_elements
 from tracejit.lowering.single_thread import single_thread
+from tracejit.lowering.sorting import LibrarySorts, no_library
 
 __all__ = ["Lowering", "lower"]
 
 
-def lower(function: Function, hints: Mapping[str, int] | None = None, *, parallel: bool = True) -> Function:
+def lower(
+    function: Function,
+    hints: Mapping[str, int] | None = None,
+    *,
+    parallel: bool = True,
+    library_sorts: LibrarySorts = no_library,
+) -> Function:
     """The loop-level form of an array-level function.
 
     hints: sizes seen at trace time, by symbol; they steer the choice of loops, never the meaning.
     parallel: whether loops may be spread over threads.
-    The result's params are buffers: one for each param, then one for each result that is not aliased to a param.
+    library_sorts: which lines a library sorts (``sort_line``, ``argsort_line``); all others become loops.
+    The result's params are buffers: one for each param, then one for each result that is not aliased to a param: its
+    memory, or where the program computes its size, the record of the memory that the kernel claims for it.
     Raises UnsupportedError for operations without a loop form.
     """
     function = checks_first(decompose(over_all_elements(function)))
     builder = Builder()
     with builder:
         params = [builder.param(BufferType(p.type.dtype, p.type.dims), p.loc) for p in function.params]
-        slots = []
+        slots, records = [], {}
+        known = set(function.symbols())
         for position, result in enumerate(function.results):
             if position in function.aliases:
                 slots.append(params[function.aliases[position]])
-            else:
+            elif symbols_in(result.type) <= known:
                 slots.append(builder.param(BufferType(result.type.dtype, result.type.dims), result.loc))
-        lowering = Lowering(function, hints or {}, slots, {params[k] for k in function.aliases.values()})
+            else:
+                slots.append(Value(BufferType(result.type.dtype, result.type.dims), result.loc))
+                records[slots[-1]] = builder.param(record_type(result.rank), result.loc)
+        callers = {params[k] for k in function.aliases.values()}
+        lowering = Lowering(function, hints or {}, slots, callers, records=records, library_sorts=library_sorts)
         for param, buffer in zip(lowering.function.params, params, strict=True):
             lowering.reader.storage[param] = buffer
         lowering.run()
@@ -65,7 +81,9 @@ class Lowering:
 
     slots: the buffer that each result must end up in; for a result aliased to a param, the param's own.
     callers: the buffers among them that the caller of the kernel sees, which nothing may change before the last check.
+    records: for each slot that does not exist yet, where to note the memory that is claimed for it.
     kept: scalars that are wanted besides. depth: how many loops and branches are around.
+    library_sorts: as for :func:`lower`.
     The caller puts the params into ``reader.storage`` or makes them known scalars, then calls :meth:`run`.
     """
 
@@ -76,10 +94,15 @@ class Lowering:
         slots: Sequence[Value],
         callers: Collection[Value] = (),
         *,
+        records: Mapping[Value, Value] | None = None,
         kept: Collection[Value] = (),
         depth: int = 0,
+        library_sorts: LibrarySorts = no_library,
     ) -> None:
         self.depth = depth
+        self.library_sorts = library_sorts
+        self._records = dict(records or {})
+        self.roomy: dict[Value, Value] = {}  # claimed memory -> the same with room for one element more
         self.program = analyse(function, hints, kept) if depth else pack(analyse(function, hints))
         self.function = self.program.function
         self.reader = Reader(self.program, depth)
@@ -107,6 +130,8 @@ class Lowering:
         for step in self.steps:
             self.position = step.position
             self._claimed: set[Value] = set()
+            for value in _made(step):
+                self._claim(self.home.get(value))
             if isinstance(step, Group):
                 emit_group(self.reader, step, lambda member, group=step: self.target(member, group))  # type: ignore[misc]
             else:
@@ -114,8 +139,19 @@ class Lowering:
             self._settle(step)
         self._copy_results()
 
+    def _claim(self, slot: Value | None) -> None:
+        """Claim memory of a computed size when something is about to be made there: then its size has been checked."""
+        record = None if slot is None else self._records.pop(slot, None)
+        if slot is None or record is None:
+            return
+        memory = PRIMITIVES["claim"](record, dtype=slot.dtype, dims=slot.dims)
+        current_builder().eqns.append(Eqn(PRIMITIVES["view"], (memory,), {"dims": slot.dims}, (), (slot,), slot.loc))
+        self.roomy[slot] = memory
+
     def _copy_results(self) -> None:
         """The copies that are left; what another copy would overwrite is saved first."""
+        for _, buffer in self.copies:
+            self._claim(buffer)
         targets = {buffer for _, buffer in self.copies}
         for value, buffer in self.copies:
             held = self.reader.storage.get(value)
@@ -286,6 +322,17 @@ class Lowering:
             return buffer
         return buffer if any(buffer is self.slots[p] for p in self.function.aliases) else None
 
+    def writable_copy(self, eqn: Eqn) -> Value:
+        """Memory that holds an operation's first operand and may be changed: its own if nobody needs the old value."""
+        old, result = eqn.operands[0], eqn.results[0]
+        buffer = self.take_over(old)
+        home = self.home.get(result)
+        if buffer is None or (home is not None and home is not buffer):
+            buffer = home or self.temporary(result)
+            if not self.is_empty(old):
+                self.copy(old, buffer)
+        return buffer
+
     def is_empty(self, value: Operand) -> bool:
         """Whether a value is memory that nobody has written."""
         eqn = self.program.definition.get(value) if isinstance(value, Value) else None
@@ -313,8 +360,7 @@ class Lowering:
 
     def _settle(self, step: Step) -> None:
         """After a step: note results that ended up elsewhere, and free what nobody reads any more."""
-        made = [m.value for m in step.members] if isinstance(step, Group) else list(step.eqn.results)
-        for value in made:
+        for value in _made(step):
             if value in self.program.results:
                 wanted = self.home.get(value) or self.alias_home.get(value, (None, None))[1]
                 if wanted is not None and value.rank and self.reader.storage.get(value) is not wanted:
@@ -340,6 +386,10 @@ class Lowering:
             holders.discard(value)
             if not holders and buffer in self._owned:
                 self._free.setdefault((buffer.dtype, buffer.dims), []).append(buffer)
+
+
+def _made(step: Step) -> list[Value]:
+    return [member.value for member in step.members] if isinstance(step, Group) else list(step.eqn.results)
 
 
 def _eqns(step: Step) -> list[Eqn]:

@@ -81,8 +81,9 @@ def emit_compress(lowering: Lowering, eqn: Eqn) -> None:
     if rest:
         buffer = lowering.result_buffer(result)
     else:
-        memory = allocate(result.dtype, (result.dims[0] + 1,))
-        buffer = PRIMITIVES["view"](memory, dims=result.dims)
+        claimed = lowering.roomy.get(lowering.home.get(result, result))
+        memory = allocate(result.dtype, (result.dims[0] + 1,)) if claimed is None else claimed
+        buffer = PRIMITIVES["view"](memory, dims=result.dims) if claimed is None else lowering.home[result]
 
     def element(index: Index, holds: Operand, count: Operand) -> None:
         if not rest:

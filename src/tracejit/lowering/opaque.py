@@ -39,20 +39,8 @@ def emit_opaque(lowering: Lowering, eqn: Eqn) -> None:
     rule(lowering, eqn)
 
 
-def _writable_copy(lowering: Lowering, eqn: Eqn) -> Value:
-    """Memory that holds the first operand and may be changed: its own if nobody needs the old value."""
-    old, result = eqn.operands[0], eqn.results[0]
-    buffer = lowering.take_over(old)
-    home = lowering.home.get(result)
-    if buffer is None or (home is not None and home is not buffer):
-        buffer = home or lowering.temporary(result)
-        if not lowering.is_empty(old):
-            lowering.copy(old, buffer)
-    return buffer
-
-
 def _update_slice(lowering: Lowering, eqn: Eqn) -> None:
-    buffer = _writable_copy(lowering, eqn)
+    buffer = lowering.writable_copy(eqn)
     value = eqn.operands[1]
     starts, steps = eqn.attrs["starts"], eqn.attrs["steps"]
 
@@ -113,7 +101,7 @@ def _apart(a: Index, b: Index) -> bool:
 
 
 def _scatter(lowering: Lowering, eqn: Eqn) -> None:
-    buffer = _writable_copy(lowering, eqn)
+    buffer = lowering.writable_copy(eqn)
     x, value, *indices = eqn.operands
     axes = eqn.attrs["axes"]
     rank = indices[0].rank if indices else 0
@@ -153,7 +141,7 @@ def _scatter(lowering: Lowering, eqn: Eqn) -> None:
 
 
 def _spread(lowering: Lowering, eqn: Eqn) -> None:
-    buffer = _writable_copy(lowering, eqn)
+    buffer = lowering.writable_copy(eqn)
     _settle_operands(lowering, eqn.operands[1:], buffer)
     emit_spread(lowering, eqn, buffer)
 

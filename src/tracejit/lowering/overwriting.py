@@ -6,7 +6,7 @@ from tracejit.ir.core import Eqn, Function, Operand, Value
 
 __all__ = ["changed_params", "overwritten"]
 
-_IN_PLACE = ("update_slice", "scatter", "scatter_add", "spread")
+_IN_PLACE = ("update_slice", "scatter", "scatter_add", "spread", "sort")
 
 
 def overwritten(eqn: Eqn) -> list[tuple[Operand, Value]]:

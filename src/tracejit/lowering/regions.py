@@ -76,7 +76,12 @@ def lower_region(
     scalars = [region.results[k] for k, slot in enumerate(slots) if slot is None]
     kept = [s for s in scalars if isinstance(s, Value)]
     inner = type(lowering)(
-        function, lowering.program.hints, [s for s in slots if s is not None], kept=kept, depth=lowering.depth + 1
+        function,
+        lowering.program.hints,
+        [s for s in slots if s is not None],
+        kept=kept,
+        depth=lowering.depth + 1,
+        library_sorts=lowering.library_sorts,
     )
     for param, argument in zip(inner.function.params, arguments, strict=True):
         if isinstance(argument.type, BufferType):

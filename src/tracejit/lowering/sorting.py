@@ -1,19 +1,22 @@
-"""Sorting as loops: by the bytes of unsigned keys, the lowest first (radix sort), which is stable and has no branches.
+"""Sorting line by line: by a library where it has a function for the dtype and is not slower, else as loops.
 
-Each pass counts nothing: how often each byte occurs is known from the beginning, for all passes. A pass in which all
-keys have the same byte (small numbers have many) is left out.
+The loops sort by the bytes of unsigned keys, the lowest first (radix sort), which is stable and has no branches. Each
+pass counts nothing: how often each byte occurs is known from the beginning, for all passes. A pass in which all keys
+have the same byte (small numbers have many) is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Eqn, Literal, Operand, Value
+from tracejit.ir.dims import product
 from tracejit.ir.ops import PRIMITIVES
-from tracejit.ir.ops.common import index_literal
+from tracejit.ir.ops.common import index_add, index_literal, index_mul
 from tracejit.ir.primitive import Index
 from tracejit.ir.types import ArrayType
 from tracejit.lowering.loops import allocate, for_loop, if_then, size_operand, store
@@ -22,84 +25,212 @@ from tracejit.lowering.reader import Reader
 if TYPE_CHECKING:
     from tracejit.lowering.lower import Lowering
 
-__all__ = ["emit_sort"]
+__all__ = ["LibrarySorts", "emit_sort", "no_library"]
 
 DType = np.dtype[Any]
+LibrarySorts: TypeAlias = Callable[[str, str, DType], bool]
+"""Whether a library has a function for an operation ("sort" or "argsort"), a kind and a dtype."""
+
 INT64 = np.dtype(np.int64)
 DIGITS = 256
+SHORT = 128  # a line of fewer elements is sorted before the digits of its keys are counted
+
+
+def no_library(operation: str, kind: str, dtype: DType) -> bool:
+    """Loops for everything."""
+    return False
 
 
 def emit_sort(lowering: Lowering, eqn: Eqn) -> None:
-    """Emit ``sort`` or ``argsort``, line by line."""
-    (x,), reader = eqn.operands, lowering.reader
-    buffer = lowering.result_buffer(eqn.results[0])
+    """Emit ``sort`` (in place, if nobody needs the old values) or ``argsort``."""
+    (x,) = eqn.operands
+    if eqn.op.name == "sort":
+        sorter: _Sort = _Elements(lowering, eqn, lowering.writable_copy(eqn))
+    else:
+        sorter = _Places(lowering, eqn, lowering.result_buffer(eqn.results[0]))
 
-    def level(depth: int, outer: Index) -> None:
+    def level(outer: Index) -> None:
+        depth = len(outer)
         if depth == x.rank - 1:
-            line = _Line(reader, x, outer, buffer, keeps_order=eqn.op.name == "argsort")
-            if_then(PRIMITIVES["gt"](line.total, index_literal(0)), line.emit)
+            if_then(PRIMITIVES["gt"](sorter.total(), index_literal(0)), lambda: sorter.line(outer))
             return
 
         def inside(i: Value, _: list[Operand]) -> list[Operand]:
-            with reader:
-                level(depth + 1, (*outer, i))
+            with lowering.reader:
+                level((*outer, i))
             return []
 
-        for_loop(x.dims[depth], inside)
+        for_loop(x.dims[depth], inside, kind="serial" if depth else "parallel", cost=product(x.dims[depth + 1 :]))
 
-    level(0, ())
-    lowering.place(eqn.results[0], buffer)
+    level(())
+    lowering.place(eqn.results[0], sorter.buffer)
+
+
+class _Sort:
+    """What the lines of one operation have in common. ``buffer``: the memory of the result."""
+
+    def __init__(self, lowering: Lowering, eqn: Eqn, buffer: Value) -> None:
+        self.reader = lowering.reader
+        self.x = eqn.operands[0]
+        self.buffer = buffer
+        self.dtype = self.x.dtype
+        kind = eqn.attrs["kind"]
+        self.same_bits = self.dtype.kind in "biu"  # equal elements are the same
+        if self.same_bits and eqn.op.name == "sort":
+            kind = "quicksort"
+        self.kind = kind
+        self.by_library = lowering.library_sorts(eqn.op.name, kind, self.dtype)
+        if not self.by_library and self.dtype.kind == "c":
+            raise UnsupportedError(f"{eqn.op.name} of complex numbers has no loop form")
+
+    def total(self) -> Operand:
+        """How many elements a line has."""
+        return size_operand(self.x.dims[-1])
+
+    def offset(self, outer: Index) -> Operand:
+        """Where a line of memory in the shape of the operand begins."""
+        offset: Operand = index_literal(0)
+        for i, dim in zip(outer, self.x.dims, strict=False):
+            offset = index_add(index_mul(offset, size_operand(dim)), i)
+        return index_mul(offset, self.total())
+
+    def loops_are_faster(self) -> bool:
+        """Whether long lines are sorted by loops even where the library has a function."""
+        raise NotImplementedError
+
+    def line(self, outer: Index) -> None:
+        """Emit the sort of one line."""
+        length = self.x.dims[-1]
+        if not self.by_library:
+            self.loops(outer)
+        elif not self.loops_are_faster() or (isinstance(length, int) and length < SHORT):
+            self.library(outer)
+        elif isinstance(length, int):
+            self.loops(outer)
+        else:
+            is_short = PRIMITIVES["lt"](self.total(), index_literal(SHORT))
+            if_then(is_short, lambda: self.library(outer), lambda: self.loops(outer))
+
+    def library(self, outer: Index) -> None:
+        """Emit the call that sorts one line."""
+        raise NotImplementedError
+
+    def loops(self, outer: Index) -> None:
+        """Emit the loops that sort one line."""
+        raise NotImplementedError
+
+
+class _Elements(_Sort):
+    """Sorts what is in the buffer."""
+
+    def loops_are_faster(self) -> bool:
+        return self.kind == "stable" if self.dtype.kind == "f" else self.dtype.kind in "biu" and self.dtype.itemsize < 4
+
+    def library(self, outer: Index) -> None:
+        PRIMITIVES["sort_line"](self.buffer, self.offset(outer), self.total(), kind=self.kind)
+
+    def loops(self, outer: Index) -> None:
+        with self.reader:
+            line = _Line(
+                self.reader, self.x, lambda i: Reader.load(self.buffer, (*outer, i)), keeps_order=not self.same_bits
+            )
+            line.sort(lambda element, i: store(element, self.buffer, (*outer, i)), gives_places=False)
+
+
+class _Places(_Sort):
+    """Stores into the buffer where the elements were."""
+
+    def loops_are_faster(self) -> bool:
+        return self.kind == "stable" and self.dtype.kind != "c"
+
+    def library(self, outer: Index) -> None:
+        with self.reader:
+            values = self.reader.storage.get(self.x) if isinstance(self.x, Value) else None
+            offset = values_offset = self.offset(outer)
+            if values is None:
+                values, values_offset = allocate(self.dtype, (self.x.dims[-1],)), index_literal(0)
+                scratch = values
+                _each(
+                    self.reader,
+                    self.total(),
+                    lambda i: store(self.reader.read(self.x, (*outer, i)), scratch, (i,)),
+                    "vector",
+                )
+            _each(self.reader, self.total(), lambda i: store(i, self.buffer, (*outer, i)), "vector")
+            operands = (values, values_offset, self.buffer, offset, self.total())
+            PRIMITIVES["argsort_line"](*operands, kind=self.kind)
+
+    def _each(self, body: Callable[[Operand], None]) -> None:
+        _each(self.reader, self.total(), body, "vector")
+
+    def loops(self, outer: Index) -> None:
+        with self.reader:
+            line = _Line(self.reader, self.x, lambda i: self.reader.read(self.x, (*outer, i)), keeps_order=True)
+            line.sort(lambda place, i: store(place, self.buffer, (*outer, i)), gives_places=True)
+
+
+def _each(reader: Reader, total: Operand, body: Callable[[Operand], None], kind: str = "serial") -> None:
+    def inside(i: Value, _: Sequence[Operand]) -> list[Operand]:
+        with reader:
+            body(i)
+        return []
+
+    for_loop(total, inside, kind=kind)
 
 
 class _Line:
-    """One line of the last axis. ``keeps_order``: the result is where the elements were, not they themselves."""
+    """One line of elements that ``read(i)`` gives. ``keeps_order``: also find where the elements were."""
 
-    def __init__(self, reader: Reader, x: Operand, outer: Index, buffer: Value, *, keeps_order: bool) -> None:
+    def __init__(self, reader: Reader, x: Operand, read: Callable[[Operand], Operand], *, keeps_order: bool) -> None:
         self.reader = reader
         self.x = x
-        self.outer = outer
-        self.buffer = buffer
+        self.read = read
         self.keeps_order = keeps_order
         self.total = size_operand(x.dims[-1])
         wide = np.dtype(np.float32) if x.dtype.kind not in "biu" and x.dtype.itemsize < 4 else x.dtype
         self.float = wide if wide.kind == "f" else None
         self.dtype = np.dtype(f"u{wide.itemsize}")
 
-    def emit(self) -> None:
-        """Emit all."""
+    def sort(self, give: Callable[[Operand, Operand], None], *, gives_places: bool) -> None:
+        """Emit all, and at the end ``give(element, i)`` or ``give(place, i)`` for each i."""
         length = (self.x.dims[-1],)
-        with self.reader:
-            self.keys = [allocate(self.dtype, length) for _ in range(2)]
-            self.places = [allocate(INT64, length) for _ in range(2)] if self.keeps_order else []
-            self.counts = allocate(INT64, (self.dtype.itemsize * DIGITS,))
-            self._fill()
-            self._count()
-            (side,) = for_loop(self.dtype.itemsize, self._pass, [index_literal(0)])
-            for number in range(2):
-                if_then(PRIMITIVES["eq"](side, index_literal(number)), lambda number=number: self._give(number))  # type: ignore[misc]
+        self.keys = [allocate(self.dtype, length) for _ in range(2)]
+        self.places = [allocate(INT64, length) for _ in range(2)] if self.keeps_order else []
+        # Equal floats need not have the same bits: not the keys, but the elements themselves are given back.
+        self.elements = allocate(self.x.dtype, length) if self.keeps_order and not gives_places else None
+        self.counts = allocate(INT64, (self.dtype.itemsize * DIGITS,))
+        self._fill()
+        self._count()
+        (side,) = for_loop(self.dtype.itemsize, self._pass, [index_literal(0)])
 
-    def _each(self, body: Any, kind: str = "serial") -> None:
-        def inside(i: Value, _: Sequence[Operand]) -> list[Operand]:
-            with self.reader:
-                body(i)
-            return []
+        def give_all(source: int) -> None:
+            def body(i: Operand) -> None:
+                give(self._found(source, i, gives_places=gives_places), i)
 
-        for_loop(self.total, inside, kind=kind)
+            _each(self.reader, self.total, body, "vector")
+
+        for number in range(2):
+            if_then(PRIMITIVES["eq"](side, index_literal(number)), lambda number=number: give_all(number))  # type: ignore[misc]
+
+    def _found(self, source: int, i: Operand, *, gives_places: bool) -> Operand:
+        if not self.places:
+            return self._value(Reader.load(self.keys[source], (i,)))
+        place = Reader.load(self.places[source], (i,))
+        return place if gives_places or self.elements is None else Reader.load(self.elements, (place,))
 
     def _fill(self) -> None:
         def body(i: Operand) -> None:
-            store(self._key(self.reader.read(self.x, (*self.outer, i))), self.keys[0], (i,))
+            element = self.read(i)
+            store(self._key(element), self.keys[0], (i,))
+            if self.elements is not None:
+                store(element, self.elements, (i,))
             if self.places:
                 store(i, self.places[0], (i,))
 
-        self._each(body, "vector")
+        _each(self.reader, self.total, body, "vector")
         zero = index_literal(0)
-
-        def clear(i: Value, _: Sequence[Operand]) -> list[Operand]:
-            store(zero, self.counts, (i,))
-            return []
-
-        for_loop(self.dtype.itemsize * DIGITS, clear, kind="vector")
+        count = index_literal(self.dtype.itemsize * DIGITS)
+        _each(self.reader, count, lambda i: store(zero, self.counts, (i,)), "vector")
 
     def _key(self, value: Operand) -> Operand:
         """An unsigned integer in the order of the elements."""
@@ -120,10 +251,7 @@ class _Line:
 
     def _value(self, key: Operand) -> Operand:
         """The element of a key."""
-        if self.float is not None:
-            key = PRIMITIVES["from_sort_key"](key)
-        elif self.x.dtype.kind == "i":
-            key = self._turned(key)
+        key = self._turned(key) if self.x.dtype.kind == "i" else key
         value: Operand = PRIMITIVES["cast"](key, dtype=self.x.dtype)
         return value
 
@@ -143,7 +271,7 @@ class _Line:
                 digit = self._digit(key, index_literal(number))
                 store(PRIMITIVES["add"](Reader.load(self.counts, (digit,)), index_literal(1)), self.counts, (digit,))
 
-        self._each(body)
+        _each(self.reader, self.total, body)
 
     def _pass(self, number: Value, carries: list[Operand]) -> list[Operand]:
         (side,) = carries
@@ -182,14 +310,4 @@ class _Line:
                 store(Reader.load(self.places[source], (i,)), self.places[1 - source], (place,))
             store(PRIMITIVES["add"](place, index_literal(1)), self.counts, (digit,))
 
-        self._each(body)
-
-    def _give(self, source: int) -> None:
-        def body(i: Operand) -> None:
-            if self.places:
-                value = Reader.load(self.places[source], (i,))
-            else:
-                value = self._value(Reader.load(self.keys[source], (i,)))
-            store(value, self.buffer, (*self.outer, i))
-
-        self._each(body, "vector")
+        _each(self.reader, self.total, body)

@@ -158,6 +158,7 @@ class _Compiler(NamedTuple):
     optimise: Callable[..., Function]
     lower: Callable[..., Function]
     emit_kernel: Callable[[Function, engine.Target, Sequence[Callable[..., Any]]], EmittedKernel]
+    library_sorts: Callable[[str, str, np.dtype[Any]], bool]
 
 
 @functools.cache
@@ -165,10 +166,11 @@ def _compiler() -> _Compiler:
     """Imported when it is needed: a process that finds its code on disk never loads it."""
     with _importing:
         from tracejit.codegen_llvm.emit import emit_kernel  # noqa: PLC0415
+        from tracejit.codegen_llvm.sorts import is_available  # noqa: PLC0415
         from tracejit.lowering import lower  # noqa: PLC0415
         from tracejit.passes import optimise  # noqa: PLC0415
         from tracejit.transforms import inline_custom  # noqa: PLC0415
-    return _Compiler(inline_custom, optimise, lower, emit_kernel)
+    return _Compiler(inline_custom, optimise, lower, emit_kernel, is_available)
 
 
 def _optimised(function: Function, options: CompileOptions) -> Function:
@@ -177,7 +179,9 @@ def _optimised(function: Function, options: CompileOptions) -> Function:
 
 
 def _loops(function: Function, hints: Mapping[str, int], options: CompileOptions) -> Function:
-    return _compiler().lower(_optimised(function, options), hints, parallel=options.parallel)
+    compiler = _compiler()
+    optimised = _optimised(function, options)
+    return compiler.lower(optimised, hints, parallel=options.parallel, library_sorts=compiler.library_sorts)
 
 
 def _emitted(loops: Function, callbacks: Sequence[Callable[..., Any]]) -> EmittedKernel:

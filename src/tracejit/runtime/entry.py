@@ -93,6 +93,8 @@ def _shared() -> _Shared:
         "slow_name": id(_SLOW_NAME),
         "context": memory.context_template_address(),
         "new_result": memory.new_result_address(),
+        "take_over": memory.take_over_address(),
+        "forget": memory.release_address(),
     }
     api = _words([pointers[name] for name in layout.API_FIELDS])
     last = _words([pointers["slow"], 0, ctypes.addressof(api)])

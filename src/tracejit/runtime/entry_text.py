@@ -45,6 +45,11 @@ class _EntryWriter(ArgumentWriter):
         super().__init__(program)
         self._symbols: list[str] = []
         self._leaves = self._alloca(len(program.results))
+        self._records = {
+            k: self._alloca(layout.RECORD_DIMS // 8 + len(result.dims))
+            for k, result in enumerate(program.results)
+            if result.kind == "claimed"
+        }
         self._copies = ""
 
     def write(self) -> EntryText:
@@ -57,7 +62,9 @@ class _EntryWriter(ArgumentWriter):
         self._check_sizes(dims)
         sizes = [self._product(spec.itemsize, a.dims) for spec, a in self._pairs() if spec.is_memory]
         self._check_overlap(sizes)
-        shapes = [tuple(map(dims.write, result.dims)) for result in self._program.results]
+        shapes = [
+            () if result.kind == "claimed" else tuple(map(dims.write, result.dims)) for result in self._program.results
+        ]
         for condition in dims.bad:
             self._forbid(condition)
         self._begin()
@@ -111,6 +118,8 @@ class _EntryWriter(ArgumentWriter):
             self._call_void("incref", f"ptr {held}")
         for k in range(len(self._program.results)):
             self._store("ptr", "null", self._leaves, 8 * k)
+        for record in self._records.values():
+            self._store("ptr", "null", record)
         self._copies = self._alloca(1 + len(self._arguments))  # their number, and they
         self._store("i64", "0", self._copies)
         self._arguments = [self._copied(argument) if argument.readable else argument for argument in self._arguments]
@@ -136,6 +145,8 @@ class _EntryWriter(ArgumentWriter):
         for k, (result, dims) in enumerate(zip(self._program.results, shapes, strict=True)):
             if result.kind in ("scalar", "python"):
                 slots.append(self._alloca(2))
+            elif result.kind == "claimed":
+                slots.append(self._records[k])
             elif result.kind == "array":
                 sizes.append(self._product(result.itemsize, dims))
                 slots.append(self._new_array(k, dims, sizes[-1]))
@@ -205,13 +216,21 @@ class _EntryWriter(ArgumentWriter):
         at = sum(spec.passed for spec in self._program.arguments)
         for k, (result, dims) in enumerate(zip(self._program.results, shapes, strict=True)):
             if result.is_computed:
-                if result.kind != "array":
+                if result.kind == "claimed":
+                    self._keep(k, self._taken_over(k, result))
+                elif result.kind != "array":
                     self._keep(k, self._number(k, result, slots[at]))
                 at += 1
             elif result.kind == "size":
                 self._keep(k, self._call("ptr", "int_new", f"i64 {dims[0]}"))
             else:
                 self._keep(k, self._shared(k, result))
+
+    def _taken_over(self, k: int, result: ResultSpec) -> str:
+        """The array of the memory that the kernel has claimed."""
+        descr = self._slot("result_dtype", k)
+        self._call_void("incref", f"ptr {descr}")
+        return self._call("ptr", "take_over", f"ptr {descr}", f"i32 {len(result.dims)}", f"ptr {self._records[k]}")
 
     def _number(self, k: int, result: ResultSpec, slot: str) -> str:
         """A NumPy scalar or a Python number, from its bytes."""
@@ -253,6 +272,8 @@ class _EntryWriter(ArgumentWriter):
         self._line("br label %leave")
         self._label("drop")
         self._call_void("release", f"ptr {self._api()}", f"ptr {self._leaves}", count)
+        for record in self._records.values():
+            self._call_void("forget", f"ptr {self._load('ptr', record, 0)}", "i64 0")
         self._line("br label %leave")
         self._label("leave")
         answer = self._emit(f"phi ptr [{result}, %{returned}], [null, %drop]")

@@ -45,6 +45,7 @@ __all__ = [
     "OBJECT_SIZE",
     "OBJECT_TYPE",
     "OBJECT_VALUE",
+    "RECORD_DIMS",
     "TABLE_API",
     "TABLE_ENTRY",
     "TABLE_FAIL",
@@ -78,6 +79,9 @@ TABLE_ENTRY, TABLE_NEXT, TABLE_API, TABLE_KERNEL, TABLE_FAIL, TABLE_UNFLATTEN, T
 # Python have no entries, so the field for that is left out.
 CONTEXT_WORDS, CONTEXT_SHARED_WORDS, CONTEXT_ERROR, CONTEXT_VALUES = 9, 4, 32, 40
 
+# The record of memory that a kernel claims: its address, its bytes, then the dims.
+RECORD_DIMS = 16
+
 # NumPy's C API is a table; positions in it never change.
 _NUMPY = {"ndarray": 2, "array_scalar": 60, "new_copy": 85, "new_array": 94}
 _PYTHON = {
@@ -106,7 +110,7 @@ _OBJECTS |= {"true": True, "false": False, "none": None}
 # Filled by entry.py: functions of the support module, and objects of ours.
 _OWN = (
     *("slow_name", "context", "new_result", "new", "contiguous", "release", "pack", "build", "fail", "released"),
-    *("same_text", "error_variable", "asked_for"),
+    *("same_text", "error_variable", "asked_for", "take_over", "forget"),
 )
 
 # "suspended" is no pointer: how many reasons there are to send every call to the slow path. "accepted_state" is the

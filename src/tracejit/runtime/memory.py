@@ -14,9 +14,20 @@ from typing import Any
 import numpy as np
 
 from tracejit.codegen_llvm import buffers, engine, support
-from tracejit.runtime import cache
+from tracejit.runtime import cache, layout
 
-__all__ = ["context_template_address", "load_support", "new_array", "new_context", "new_result_address"]
+__all__ = [
+    "context_template_address",
+    "forget",
+    "load_support",
+    "new_array",
+    "new_context",
+    "new_record",
+    "new_result_address",
+    "release_address",
+    "take_over",
+    "take_over_address",
+]
 
 _POOLED_BYTES = 1 << 16  # smaller results come from NumPy's own allocator, which is quicker for them
 
@@ -60,6 +71,42 @@ def new_result_address() -> int:
     """The address of the pool's function that makes results, or 0 where NumPy's arrays are laid out otherwise."""
     load_support()
     return buffers.new_result_address() if buffers.results_are_native() else 0
+
+
+def take_over_address() -> int:
+    """The address of the pool's function that makes an array of the memory that a kernel claimed."""
+    load_support()
+    return buffers.take_over_address()
+
+
+def release_address() -> int:
+    """The address of the pool's function that takes back what nobody took over."""
+    load_support()
+    return buffers.release_address()
+
+
+def new_record(rank: int) -> np.ndarray[Any, Any]:
+    """What a kernel is given for an array whose memory it claims: nothing is claimed yet."""
+    return np.zeros(layout.RECORD_DIMS // 8 + rank, np.int64)
+
+
+def take_over(record: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """The array for which a kernel has filled this record."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(dtype))  # which it keeps
+    array: np.ndarray[Any, Any] = _take_over()(id(dtype), len(record) - layout.RECORD_DIMS // 8, record.ctypes.data)
+    return array
+
+
+@functools.cache
+def _take_over() -> Any:
+    return ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(take_over_address())
+
+
+def forget(record: np.ndarray[Any, Any]) -> None:
+    """Give back what a kernel claimed, if nobody has taken it over."""
+    if record[0]:
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(release_address())(int(record[0]), 0)
+        record[0] = 0
 
 
 def new_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:

@@ -33,7 +33,7 @@ __all__ = [
 ArgumentKind: TypeAlias = Literal["array", "scalar", "int", "float", "bool", "complex", "static", "same"]
 Layout: TypeAlias = Literal["any", "contiguous", "rows", "columns", "strided"]
 Comparison: TypeAlias = Literal["identity", "text", "int", "float"]
-ResultKind: TypeAlias = Literal["array", "scalar", "python", "argument", "constant", "size"]
+ResultKind: TypeAlias = Literal["array", "scalar", "python", "argument", "constant", "size", "claimed"]
 Relation: TypeAlias = Literal["== 0", "!= 0", ">= 0"]
 SymbolSource: TypeAlias = tuple[Literal["dim"], int, int] | tuple[Literal["int"], int]
 Guard: TypeAlias = tuple[DimLike, Relation]
@@ -109,9 +109,10 @@ def same_bits(a: float, b: float) -> bool:
 class ResultSpec:
     """What one leaf of the result is.
 
-    A fresh ``"array"``, a NumPy ``"scalar"`` or a ``"python"`` number, which the kernel computes; the object of
-    ``"argument"`` number ``index``; a ``"constant"``, which ``Program.constants`` has; or a ``"size"``, the value of
-    ``dims[0]`` as an int.
+    A fresh ``"array"``, a NumPy ``"scalar"`` or a ``"python"`` number, which the kernel computes; a ``"claimed"``
+    array, for which the kernel claims memory itself, since it computes dims of it, too; the object of ``"argument"``
+    number ``index``; a ``"constant"``, which ``Program.constants`` has; or a ``"size"``, the value of ``dims[0]`` as an
+    int.
     """
 
     kind: ResultKind
@@ -131,7 +132,7 @@ class ResultSpec:
     @property
     def is_computed(self) -> bool:
         """Whether the kernel has a data slot for it."""
-        return self.kind in ("array", "scalar", "python")
+        return self.kind in ("array", "scalar", "python", "claimed")
 
 
 class Message(NamedTuple):

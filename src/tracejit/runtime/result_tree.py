@@ -13,8 +13,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from tracejit.ir.builder import symbols_in
 from tracejit.ir.core import Function
-from tracejit.ir.dims import Dim
+from tracejit.ir.dims import Dim, DimLike
 from tracejit.runtime.generated import make_function
 from tracejit.runtime.program import ResultSpec, Unflatten
 from tracejit.trace.axis_order import inverse
@@ -52,11 +53,16 @@ class _Describer:
         self._names: dict[str, Any] = {"slice_of": _slice_of, "broadcast_to": np.broadcast_to}
         self._leaves: list[str] = []  # an expression for each leaf
         self._lines: list[str] = []
+        self._late: dict[DimLike, str] = {}  # an expression for each size in views that the kernel computes
 
     def describe(self) -> Results:
         tree, results = self._traced.out_tree, self._traced.results
         flat = tree is LEAF or (tree.kind in ("tuple", "list") and all(child is LEAF for child in tree.children))
         self._leaves = ["" if r.kind in ("view", "same") else self._leaf(r) for r in results]
+        for result in results:
+            for dim in result.late:
+                if dim not in self._late:
+                    self._late[dim] = self._add(ResultSpec("python", np.dtype(np.int64)))
         for k, result in enumerate(results):
             if result.kind == "view":
                 self._view(k, result)
@@ -73,7 +79,9 @@ class _Describer:
 
     def _check_order(self) -> None:
         """A kernel's results have their slots in the order of the leaves."""
-        wanted = [result.index for result in self._traced.results if result.kind in ("array", "scalar", "python")]
+        results = self._traced.results
+        wanted = [result.index for result in results if result.kind in ("array", "list", "scalar", "python")]
+        wanted += sorted({index for result in results for index in result.late.values()})
         if wanted != list(range(len(self._computed))):
             raise AssertionError(f"the results {wanted} of {self._traced.function.name} are not in order")
 
@@ -93,9 +101,6 @@ class _Describer:
         if result.kind == "constant":
             self._constants[len(self._specs)] = result.value
             return self._add(ResultSpec("constant"))
-        if result.kind == "delivered":
-            self._lines.append(f"{(name := f'array{result.index}')} = {self._name(result.value.take)}({result.index})")
-            return _in_order(name, result)
         if result.kind in self._sources:
             return self._add(ResultSpec("argument", index=self._sources[result.kind][result.index]))
         type = self._computed[result.index].type
@@ -103,7 +108,13 @@ class _Describer:
             if type.dtype == _PYTHON.get(result.value):
                 return self._add(ResultSpec("python", type.dtype))
             return f"{self._name(result.value)}({self._add(ResultSpec('scalar', type.dtype))})"
-        return _in_order(self._add(ResultSpec(result.kind, type.dtype, type.dims)), result)  # type: ignore[arg-type]
+        if result.kind == "scalar":
+            return self._add(ResultSpec("scalar", type.dtype))
+        known = symbols_in(type) <= set(self._traced.function.symbols())
+        array = self._add(ResultSpec("array" if known else "claimed", type.dtype, type.dims))
+        if result.kind == "list":
+            return f"{array}.tolist()" if result.value else f"list({array})"
+        return _in_order(array, result)
 
     def _view(self, position: int, result: Result) -> None:
         kind, index = result.base
@@ -120,8 +131,8 @@ class _Describer:
         """An operand of a step of a view, with dims as expressions."""
         if isinstance(value, tuple):
             return _Expressions(self._operand(item, result) for item in value)
-        if value in result.late:
-            return f"{self._name(result.value.size)}({result.late[value]})"
+        if value in self._late:
+            return self._late[value]
         if isinstance(value, Dim):
             size = ResultSpec("size", dims=(value,))
             return _parameter(self._specs.index(size)) if size in self._specs else self._add(size)

@@ -162,7 +162,16 @@ def call(program: Program, values: Sequence[Any]) -> list[object]:
         _readable(value, spec) if spec.passed else None for value, spec in zip(values, program.arguments, strict=True)
     ]
     fresh = [_new_result(result, sizes) for result in program.results]
-    _run(program, [a for a in (*arrays, *fresh) if a is not None], list(sizes.values()))
+    try:
+        _run(program, [a for a in (*arrays, *fresh) if a is not None], list(sizes.values()))
+        for k, (result, made) in enumerate(zip(program.results, fresh, strict=True)):
+            if result.kind == "claimed" and made is not None and result.dtype is not None:
+                fresh[k] = memory.take_over(made, result.dtype)
+    except BaseException:
+        for result, made in zip(program.results, fresh, strict=True):
+            if result.kind == "claimed" and made is not None:
+                memory.forget(made)
+        raise
     for value, array, spec in zip(values, arrays, program.arguments, strict=True):
         if spec.written and array is not None and not _is_in_place(value, array):
             _in_order(value, spec)[...] = array
@@ -185,7 +194,7 @@ def _leaf(
 ) -> object:
     if array is None:
         return values[result.index] if result.kind == "argument" else evaluate(result.dims[0], sizes)
-    return array if result.kind == "array" else array[()] if result.kind == "scalar" else array.item()
+    return array if result.kind in ("array", "claimed") else array[()] if result.kind == "scalar" else array.item()
 
 
 def _check_written(program: Program, values: Sequence[Any]) -> None:
@@ -244,6 +253,8 @@ def _readable(value: Any, spec: ArgumentSpec) -> np.ndarray[Any, Any]:
 def _new_result(result: ResultSpec, sizes: dict[str, int]) -> np.ndarray[Any, Any] | None:
     if not result.is_computed:
         return None
+    if result.kind == "claimed":
+        return memory.new_record(len(result.dims))
     assert result.dtype is not None
     return memory.new_array(tuple(evaluate(dim, sizes) for dim in result.dims), result.dtype)
 

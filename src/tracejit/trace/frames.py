@@ -23,7 +23,7 @@ class Frame:
     leaves: those of its arguments, static ones as they are. arguments: ``(args, kwargs)``.
     slots: objects made by callbacks, by number.
     locks: held until the call ends; None: the program runs without a call, and holds none.
-    kept: results that one callback has made and another one will hand over, by ticket. delivered: see ``delivery.py``.
+    kept: results that one callback has made and another one will hand over, by ticket.
     """
 
     leaves: Sequence[Any] = ()
@@ -31,7 +31,6 @@ class Frame:
     slots: dict[int, Any] = field(default_factory=dict)
     locks: list[Any] | None = None
     kept: dict[int, Any] = field(default_factory=dict)
-    delivered: Sequence[Any] = ()
 
 
 class _Frames(threading.local):

@@ -403,8 +403,22 @@ class GrowingLists:
                 each.make_room(each.room)
                 each.start_counting()
 
-    def finish(self, cells: dict[str, CellType]) -> None:
-        """The loop is emitted: the variables get the lists that have grown."""
+    def finish(self, cells: dict[str, CellType], ends: dict[str, Any]) -> None:
+        """The loop is emitted: the variables get the lists that have grown.
+
+        ends: what variables held after a turn; an array that is an item, too, must not change from now on.
+        """
+        shown = {storage for each in self.by_name.values() for storage, _ in each.shown}
+        kept = [s for s in shown if not s.trace.region] + [
+            value.storage
+            for name, end in ends.items()
+            if isinstance(end, TracedArray) and end.storage in shown
+            if isinstance(value := get(cells[name]), TracedArray)
+        ]
+        for storage in kept:
+            storage.ambiguous = lambda: (
+                "an array that a loop has appended to a list is changed, which changes the item, too; append a copy"
+            )
         for name, each in self.by_name.items():
             if each.has_grown:
                 each.finish()

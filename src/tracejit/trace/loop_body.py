@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dis
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ class LoopBody:
         self.cells = cells_of([body] if test is None else [test, body])
         self.outer = current_trace()
         declared = self.cells.keys()
-        self.assigned = [n for n in body.__code__.co_freevars if n in _stored(body)]
+        self.assigned = [n for n in body.__code__.co_freevars if n in _stored(body.__code__)]
         self.carried = [n for n in carried if n in declared and n in self.assigned]
 
     def turns(self, item: Any) -> None:
@@ -216,15 +217,11 @@ class LoopBody:
         entry.kinds[k] = joined
 
 
-def _stored(body: FunctionType) -> set[str]:
-    """The shared variables that a nested function (or one inside it) sets."""
-    found: set[str] = set()
-    stack = [body.__code__]
-    while stack:
-        code = stack.pop()
-        found.update(i.argval for i in dis.get_instructions(code) if i.opname in ("STORE_DEREF", "DELETE_DEREF"))
-        stack.extend(c for c in code.co_consts if hasattr(c, "co_freevars"))
-    return found
+@functools.lru_cache(maxsize=4096)
+def _stored(code: CodeType) -> frozenset[str]:
+    """The shared variables that the code of a nested function (or one inside it) sets."""
+    found = {i.argval for i in dis.get_instructions(code) if i.opname in ("STORE_DEREF", "DELETE_DEREF")}
+    return frozenset(found).union(*(_stored(c) for c in code.co_consts if isinstance(c, CodeType)))
 
 
 def loop_index(param: Operand, indexed: Indexed) -> SymbolicInt:

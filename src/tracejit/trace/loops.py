@@ -167,7 +167,7 @@ def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[
         if changed():
             raise UnstageableError("its body changes a list or dict")
         emit_loop(loop, attempt)
-        lists.finish(loop.cells)
+        lists.finish(loop.cells, attempt.ends)
         return
     raise UnstageableError("its variables change their kind from turn to turn")
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tracejit.errors import UnsupportedError
+from tracejit.errors import RefusedWriteError, UnsupportedError
 from tracejit.trace.context import active_trace
 
 __all__ = ["CREATION", "FUNCTIONS", "INDEXED", "call", "creates", "implements", "implements_named"]
@@ -76,9 +76,11 @@ def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return FUNCTIONS["python function"](function, args, kwargs)
     try:
         return implementation(*args, **kwargs)
-    except UnsupportedError:
-        if not _is_numpys(function):
+    except UnsupportedError as problem:
+        if isinstance(problem, RefusedWriteError) or not _is_numpys(function):
             raise
+        if function is np.ufunc:
+            function, args = args  # the ufunc and its inputs
         return FUNCTIONS["otherwise python function"](function, args, kwargs)
     except TypeError:
         if not _is_numpys(function) or _accepts(implementation, args, kwargs):

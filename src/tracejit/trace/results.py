@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Operand
-from tracejit.ir.dims import DimLike
+from tracejit.ir.dims import Dim, DimLike, evaluate
 from tracejit.trace.arguments import Argument
 from tracejit.trace.array import TracedArray, TracedScalar
 from tracejit.trace.axis_order import Order, inverse
 from tracejit.trace.captures import Capture
 from tracejit.trace.context import Trace
-from tracejit.trace.delivery import LateSizes, ListDelivery, Parcel
 from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.scalar import PythonNumber
 from tracejit.trace.storage import Storage
 from tracejit.trace.text import is_pending
-from tracejit.trace.values import transpose
+from tracejit.trace.values import dim_value, transpose
 
 __all__ = ["Result", "build_results", "describe_results", "replay"]
 
@@ -35,10 +35,11 @@ class Result:
     kind: "array" (a new array, the function's result number ``index``), "scalar" (a NumPy scalar, ``index``), "python"
         (a Python number of type ``value``, ``index``), "argument" (leaf ``index`` of the arguments itself), "capture"
         (the array of capture ``index`` itself), "same" (the object of result leaf ``index``), "view" (of ``base``, made
-        by ``steps``), "delivered" (array ``index`` of the delivery ``value``), or "constant" (the object ``value``).
+        by ``steps``), "list" (the items of result number ``index``, as Python numbers if ``value``), or "constant" (the
+        object ``value``).
     base: kind and index of what a view shows: an argument, a capture, or another result leaf ("result").
     steps: views to repeat on the real array, see :func:`replay`.
-    late: the sizes in ``steps`` that the program computes, with their numbers in the delivery ``value``.
+    late: the sizes in ``steps`` that the program computes, with the numbers of the function's results that tell them.
     order: of the axes of a new array in memory: the function's result has them in this order (see ``axis_order``).
     """
 
@@ -61,7 +62,7 @@ class _Describer:
         self.operands: list[Operand] = []
         self.owners: dict[Storage, int] = {}  # memory to the result leaf that shows all of it
         self.leaves: dict[int, int] = {}
-        self.parcel = Parcel(trace)
+        self.late: dict[DimLike, int] = {}  # computed sizes in the steps of views; results of their own at the end
 
     def add(self, operand: Operand) -> int:
         self.operands.append(operand)
@@ -80,8 +81,7 @@ class _Describer:
         if isinstance(value, TracedArray):
             return self.array(position, value)
         if isinstance(value, GrowingList):
-            number = self.parcel.add(value.operand())
-            return Result("delivered", number, value=ListDelivery(self.parcel.delivery, value.holds_numbers))
+            return Result("list", self.add(value.operand()), value=value.holds_numbers)
         if isinstance(value, TracedScalar):
             return Result("scalar", self.add(value.operand()))
         if isinstance(value, PythonNumber):
@@ -105,14 +105,24 @@ class _Describer:
                 return self.view(base, tuple(view.replay() for view in value.views))
         order = value.order()
         operand = transpose(value.operand(), order) if order else value.operand()
-        if self.parcel.needs(operand.type.dims):
-            return Result("delivered", self.parcel.add(operand), value=self.parcel.delivery, order=order)
         return Result("array", self.add(operand), order=order)
 
     def view(self, base: tuple[str, int], steps: tuple[Step, ...]) -> Result:
-        self.parcel.add_sizes(steps)
-        late = self.parcel.sizes
-        return Result("view", base=base, steps=steps, value=self.parcel.delivery if late else None, late=late)
+        self.note_sizes(steps)
+        return Result("view", base=base, steps=steps, late=self.late)
+
+    def note_sizes(self, value: Any) -> None:
+        if isinstance(value, tuple):
+            for item in value:
+                self.note_sizes(item)
+        elif isinstance(value, Dim):
+            dim = self.trace.sizes.resolve(value)
+            if self.trace.sizes.is_late(dim):
+                self.late[dim] = -1
+
+    def add_sizes(self) -> None:
+        for dim in self.late:
+            self.late[dim] = self.add(dim_value(dim))
 
 
 def describe_results(
@@ -124,7 +134,7 @@ def describe_results(
         if isinstance(leaf, TracedArray) and not leaf.views and leaf.storage.origin is None:
             describer.owners.setdefault(leaf.storage, position)
     results = [describer.leaf(position, leaf) for position, leaf in enumerate(leaves)]
-    describer.parcel.emit()
+    describer.add_sizes()
     return results, describer.operands
 
 
@@ -206,12 +216,17 @@ def build_results(
     for position, result in enumerate(results):
         if result.kind == "view":
             kind, index = result.base
-            sizes_of = LateSizes(sizes, result.late, result.value)
-            built[position] = replay(sources[kind][index], result.steps, sizes_of)
+            late = {dim: int(values[number]) for dim, number in result.late.items()}
+            built[position] = replay(sources[kind][index], result.steps, partial(_size_of, sizes, late))
     for position, result in enumerate(results):
         if result.kind == "same":
             built[position] = built[result.index]
     return built
+
+
+def _size_of(sizes: Mapping[str, int], late: Mapping[DimLike, int], dim: DimLike) -> int:
+    """The value of a dim after a call: from its sizes, or one of those that it computed."""
+    return late[dim] if dim in late else evaluate(dim, sizes)
 
 
 def in_order(array: np.ndarray[Any, Any], order: Order) -> np.ndarray[Any, Any]:
@@ -227,8 +242,8 @@ def _build(result: Result, values: Sequence[Any], arguments: Sequence[Any], capt
         return values[result.index][()]
     if kind == "python":
         return result.value(values[result.index][()])
-    if kind == "delivered":
-        return in_order(result.value.take(result.index), result.order)
+    if kind == "list":
+        return values[result.index].tolist() if result.value else list(values[result.index])
     if kind == "argument":
         return arguments[result.index]
     return captures[result.index] if kind == "capture" else result.value

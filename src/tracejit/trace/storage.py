@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tracejit.errors import UnsupportedError
+from tracejit.errors import RefusedWriteError
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike
 from tracejit.trace.axis_order import NOTHING, Order, Paces, by_rows, paces_of
@@ -99,7 +99,7 @@ class Storage:
         """Replace the part that a chain of views shows."""
         trace = require_owner(self.trace)
         if self.ambiguous is not None and (reason := self.ambiguous()):
-            raise UnsupportedError(reason)
+            raise RefusedWriteError(reason)
         values = [trace.value_of(self)]
         for view in views[:-1]:
             values.append(view.read(values[-1]))

@@ -12,12 +12,25 @@ from typing import Any
 import numpy as np
 
 from tracejit.ir.core import Function, Operand
-from tracejit.ir.dims import DimLike
+from tracejit.ir.dims import DimLike, product
 from tracejit.ir.ops.common import require
 from tracejit.ir.primitive import primitive
 from tracejit.ir.types import ArrayType, BufferType, scalar
 
-__all__ = ["KINDS", "REDUCTIONS", "alloc", "for_", "gemm", "if_", "load", "store", "view", "while_"]
+__all__ = [
+    "KINDS",
+    "REDUCTIONS",
+    "alloc",
+    "claim",
+    "for_",
+    "gemm",
+    "if_",
+    "load",
+    "record_type",
+    "store",
+    "view",
+    "while_",
+]
 
 Array = np.ndarray[Any, Any]
 Region = Callable[..., Sequence[Any]]
@@ -174,6 +187,27 @@ view = primitive(
 
 # "read", though it reads nothing: two allocations are two buffers and must not be merged.
 alloc = primitive("alloc", infer=_alloc_infer, reference=_alloc_reference, level="loop", effect="read")
+
+
+def _claim_infer(record: ArrayType, *, dtype: np.dtype[Any], dims: tuple[DimLike, ...]) -> ArrayType:
+    _check("claim", "the record", (record,), (record_type(len(dims)),))
+    return BufferType(dtype, (product(dims) + 1,))
+
+
+def _claim_reference(record: Array, *, dtype: np.dtype[Any], dims: tuple[int, ...]) -> Array:
+    count = int(np.prod(dims, dtype=int))
+    record[:] = (0, count * dtype.itemsize, *dims)  # what is interpreted has no address
+    return _alloc_reference(dtype=dtype, dims=(count + 1,))
+
+
+def record_type(rank: int) -> BufferType:
+    """What a kernel is given for a result whose dims it computes: the words that :data:`claim` fills."""
+    return BufferType(np.dtype(np.int64), (2 + rank,))
+
+
+claim = primitive("claim", infer=_claim_infer, reference=_claim_reference, level="loop", effect="write")
+"""Memory for a result of these dims, which the caller takes over; the record gets its address, its bytes, and the dims.
+It has room for one element more, so that a selection may store what it does not select, too."""
 
 # ------------------------------------------------------------------------------------------------ matrix products
 

@@ -166,27 +166,6 @@ def _interleaved(x: Operand, new: Operand, places: list[DimLike], axis: int) -> 
     return emit("concatenate", *pieces, axis=axis)
 
 
-@implements(np.compress)
-def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
-    """``np.compress`` with a condition known while tracing."""
-    known = known_array(condition)
-    if known is None:
-        return left_to_numpy(np.compress, condition, a, axis, out)
-    if known.ndim != 1:
-        raise ValueError("condition must be a 1-d array")
-    return call(np.take, a, known.nonzero()[0].tolist(), axis, out)
-
-
-@implements(np.extract)
-def extract(condition: Any, arr: Any) -> Any:
-    """``np.extract`` with a condition known while tracing."""
-    known = known_array(condition)
-    if known is None:
-        return left_to_numpy(np.extract, condition, arr)
-    places = known.ravel().nonzero()[0].tolist()
-    return as_array(call(np.take, call(np.ravel, as_array(arr)), places))
-
-
 # ---------------------------------------------------------------------------------------------------------- writing
 
 

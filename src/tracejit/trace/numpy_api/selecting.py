@@ -12,6 +12,7 @@ from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, FLOAT64, INT64, DType
 from tracejit.trace.inputs import as_array, raise_as_numpy
 from tracejit.trace.numpy_api.common import left_to_numpy
+from tracejit.trace.numpy_api.editing import known_array
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import as_dim, python_size
 from tracejit.trace.selecting import places as places_of
@@ -59,22 +60,27 @@ def argwhere(a: Any) -> Any:
     return found if array.dims else found[:, :0]
 
 
+def _chosen(condition: Any) -> Any:
+    """Where a condition holds: plain numbers, and so a size, where it is known while tracing."""
+    known = known_array(condition)
+    return flatnonzero(condition) if known is None else known.ravel().nonzero()[0].tolist()
+
+
 @implements(np.extract)
 def extract(condition: Any, arr: Any) -> Any:
     """``np.extract``."""
-    return call(np.take, call(np.ravel, as_array(arr)), flatnonzero(condition))
+    return call(np.take, call(np.ravel, as_array(arr)), _chosen(condition))
 
 
 @implements(np.compress)
 def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
     """``np.compress``."""
-    chosen = as_array(condition)
-    if chosen.ndim != 1:
+    if as_array(condition).ndim != 1:
         raise ValueError("condition must be a 1-d array")
     array = as_array(a)
     if axis is None:
         array, axis = call(np.ravel, array), 0
-    return call(np.take, array, flatnonzero(chosen), axis=axis, out=out)
+    return call(np.take, array, _chosen(condition), axis=axis, out=out)
 
 
 # ---------------------------------------------------------------------------------------- counts and places as data

@@ -30,12 +30,18 @@ from tracejit.trace.values import (
 
 __all__: list[str] = []
 
-_KINDS = (None, "quicksort", "mergesort", "heapsort", "stable")
+_KINDS = {
+    None: "quicksort",
+    "quicksort": "quicksort",
+    "heapsort": "heapsort",
+    "mergesort": "stable",
+    "stable": "stable",
+}
 
 
 def _along(name: str, function: Any, a: Any, axis: Any, kind: Any, order: Any, stable: Any) -> Any:
     array = as_array(a)
-    if array.dtype.kind == "c" or kind not in _KINDS or order is not None or (kind is not None and stable is not None):
+    if kind not in _KINDS or order is not None or (kind is not None and stable is not None):
         return left_to_numpy(function, a, axis=axis, kind=kind, order=order, stable=stable)
     x = array.operand()
     if axis is None:
@@ -43,7 +49,8 @@ def _along(name: str, function: Any, a: Any, axis: Any, kind: Any, order: Any, s
     position = axis_index(axis, x.rank)
     last = (*(k for k in range(x.rank) if k != position), position)
     back = tuple(sorted(range(x.rank), key=last.__getitem__))
-    return new_array(transpose(emit(name, transpose(x, last)), back))
+    ordered = emit(name, transpose(x, last), kind="stable" if stable else _KINDS[kind])
+    return new_array(transpose(ordered, back))
 
 
 @implements(np.sort)
@@ -54,7 +61,7 @@ def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable:
 
 @implements(np.argsort)
 def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
-    """``np.argsort``; equal elements keep their order, whatever ``kind`` says."""
+    """``np.argsort``."""
     return _along("argsort", np.argsort, a, axis, kind, order, stable)
 
 
@@ -86,7 +93,7 @@ def _is_first(x: Operand, equal_nan: bool = True) -> Operand:
 
 
 def _unique(x: Operand, equal_nan: bool = True) -> Operand:
-    ordered = emit("sort", x)
+    ordered = emit("sort", x, kind="quicksort")
     return selected(ordered, _is_first(ordered, equal_nan))
 
 
@@ -108,9 +115,9 @@ def unique(
         return left_to_numpy(np.unique, ar, *flags, axis=axis, equal_nan=equal_nan)
     x = _flat(array)
     if not (return_index or return_inverse):
-        ordered, order = emit("sort", x), None
-    else:
-        order = emit("argsort", x)
+        ordered, order = emit("sort", x, kind="quicksort"), None
+    else:  # which of several equal ones is first: only floats show it, by the sign of a zero
+        order = emit("argsort", x, kind="stable" if return_index or x.type.dtype.kind in "biu" else "quicksort")
         ordered = emit("gather", x, order, axes=(0,))
     first = _is_first(ordered, equal_nan)
     results = [new_array(selected(ordered, first))]
@@ -155,7 +162,7 @@ def _common(ar1: Any, ar2: Any) -> tuple[Operand, Operand] | None:
 
 def found_in(x: Operand, tested: Operand) -> Operand:
     """Which elements occur among others."""
-    ordered = emit("sort", cast(tested, np.dtype(np.uint8)) if tested.type.dtype == BOOL else tested)
+    ordered = emit("sort", cast(tested, np.dtype(np.uint8)) if tested.type.dtype == BOOL else tested, kind="quicksort")
     x = cast(x, ordered.type.dtype)
     ends = [emit("search", ordered, x, side=side, batch=0) for side in ("left", "right")]
     return emit("bitwise_and", emit("lt", *ends), emit("eq", x, x))  # no NaN is equal to another
@@ -195,7 +202,7 @@ def intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False, return_indices:
     common = _common(ar1, ar2)
     if common is None or return_indices:
         return left_to_numpy(np.intersect1d, ar1, ar2, assume_unique, return_indices)
-    x, y = (emit("sort", part) if assume_unique else _unique(part) for part in common)
+    x, y = (emit("sort", part, kind="quicksort") if assume_unique else _unique(part) for part in common)
     return new_array(selected(x, found_in(x, y)))
 
 
