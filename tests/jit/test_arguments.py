@@ -532,3 +532,17 @@ def test_unaligned_written():
     x = unaligned(matrix())
     assert not x.flags.aligned
     check(update, x, x[::-1].copy(), tolerance=1e-14)
+
+
+def test_ufuncs_compare_python_ints():
+    def comparisons(x, n):
+        return (
+            np.greater(int(x), 2),
+            np.equal(int(x), int(x) + 1),
+            np.less(n, 3),
+            np.not_equal(n, int(x)),
+            max(int(x), 2),
+        )
+
+    check(comparisons, 2.5, 3)
+    check(comparisons, 3.5, 7)

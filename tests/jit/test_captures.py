@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import types
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tests.util.compare import versions_of
+from tests.util.compare import check, versions_of
+from tracejit.trace import calls
 
 FACTOR = 2.0
 TABLE = np.arange(5.0)
@@ -328,3 +330,20 @@ def test_nonlocal_names_of_functions_inside():
 
     result, count = function(np.zeros(2))
     assert result.tolist() == [3, 3] and count == 2
+
+
+def test_an_installed_package_that_compiles_its_functions(tmp_path, monkeypatch):
+    """What a package compiles means the same in a checkout and below site-packages, with the helpers beside it."""
+    package = tmp_path / "some_package"
+    package.mkdir()
+    (package / "helpers.py").write_text("import numpy as np\n\ndef ramp(n):\n    return np.arange(n) * 2.0\n")
+    (package / "__init__.py").write_text(
+        "import math\nfrom .helpers import ramp\n\n"
+        "def f(x):\n    if x[0] > 0:\n        return ramp(len(x)) + math.sin(x[1])\n    return x * 2\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(calls, "_PACKAGE_FOLDERS", (f"{tmp_path}/",))
+    monkeypatch.setattr(calls, "_LIBRARY_FOLDERS", (*calls._LIBRARY_FOLDERS, f"{tmp_path}/"))
+    function = importlib.import_module("some_package").f
+    check(function, np.array([1.0, 2.0, 3.0]))
+    check(function, np.array([-1.0, 2.0, 3.0]))

@@ -187,3 +187,104 @@ def test_a_short_loop_that_begins_at_a_size_fixes_no_size() -> None:
     for n in (5, 8, 13):
         check(last_columns, np.arange(3.0 * n).reshape(3, n), jitted=jitted)
     assert versions_of(jitted) == 1
+
+
+def test_and_or_give_their_values():
+    for x, y in ((0, 2.5), (0.0, 2.5), (1.5, 0.0), (1.5, -3.0), (True, 2.5), (np.float32(2), np.float32(0))):
+        check(lambda x, y: (x and y, x or y, x - x or y, x and y - y), x, y)
+
+
+def test_and_of_two_conditions_of_two_kinds():
+    def condition(x):
+        return 1 if (np.round(x) == 0.0) and x < 0 else 2
+
+    for x in (3, 2.5, 0.3, -0.3):
+        check(condition, x)
+
+
+def test_both_sides_of_a_branch_hold_the_same_constant():
+    def pair(x):
+        if x > 0:
+            result = (None, x, False)
+        else:
+            result = (None, -x, False)
+        return result
+
+    for x in (2.5, -2.5):
+        check(pair, x)
+
+
+def test_in_looks_for_equal_elements():
+    def sums(a, k):
+        if k in a:
+            return a.sum()
+        return a.max()
+
+    a = np.array([3, 1, 2])
+    for k in (1, 7, 2.0, np.int8(3), np.float64(2.5)):
+        check(lambda a, k: (k in a, k not in a, k in a.reshape(3, 1) * 1.5), a, k)
+        check(lambda a, k: (k in [a[0], 7], k not in (a[1], a[2]), a[0] in (1, 2)), a, k)
+        check(sums, a, k)
+    check(lambda a, b: b in a, a, np.array([3, 4, 2]))
+    check(lambda a, b: b in a, a, np.array([3, 4]), text=False)
+    check(lambda a, b: b in a, a, None)
+
+
+def falls_off(x):
+    if x > 0:
+        return x
+
+
+def finds(x):
+    for i in range(3):
+        if x > i:
+            return i
+
+
+def counts_down(x):
+    while x > 0:
+        x = x - 1
+        if x == 2:
+            return x
+
+
+@pytest.mark.parametrize("function", [falls_off, finds, counts_down])
+def test_none_and_a_value_are_told_apart(function):
+    jitted = tj.jit(function, exact=True)
+    check(function, 5.0, jitted=jitted)
+    with pytest.raises(tj.errors.UnsupportedError, match="gives a value for some data and None for other data"):
+        jitted(-0.5)
+
+
+def test_a_return_of_none_beside_one_of_a_value_is_refused():
+    def says_none(x):
+        if x > 0:
+            return x
+        return None
+
+    with pytest.raises(tj.errors.UnsupportedError, match="None after the other"):
+        tj.jit(says_none)(2.0)
+    check(lambda x: None if x.size > 2 else x, np.ones(3))
+
+
+def test_is_true_of_a_bool_of_the_call():
+    def fill(flag, x):
+        if flag is True:
+            x[0] = 1
+        if flag is not False:
+            x[1] = 1
+        return flag is None, (x[0] > 0) is True, bool(x[1] > 0) is True
+
+    jitted = tj.jit(fill, exact=True)
+    for flag in (True, False, np.True_, 1):
+        check(fill, flag, np.zeros(3), jitted=jitted)
+
+
+def test_a_bool_joins_a_numpy_scalar():
+    def f(a, b):
+        if not a > 2:
+            return True
+        return b
+
+    check(f, 2.5, np.float32(1.5))
+    check(f, 2.5, np.bool_(False))

@@ -308,3 +308,24 @@ def test_subnormal_numbers_are_not_flushed():
     for dtype in ("f8", "f4"):
         x = np.finfo(dtype).smallest_subnormal * np.arange(1, 40).astype(dtype)
         check(lambda x: (x * x.dtype.type(0.5), x + x, x / 3, x.sum(), np.sqrt(x)), x)
+
+
+def test_the_parts_of_a_number_are_of_its_type():
+    def parts(x):
+        return np.real(x), np.imag(x), x.real, x.imag, x.conjugate(), np.isreal(x), np.iscomplex(x)
+
+    for x in (3, 0, 2.5, True, False, 2 - 1j, np.float32(2), np.bool_(True), np.int8(3), np.arange(3) * 1j):
+        check(parts, x)
+
+
+def test_the_method_conj_leaves_real_arrays_alone():
+    for x in (np.array([True, False]), np.arange(3.0), np.array([1 + 2j]), np.float64(2), np.bool_(True)):
+        check(lambda x: (x.conj(), x.conjugate(), np.conj(x)), x)
+
+    def writes(x):
+        y = x.conj()
+        y[0] = 1
+        return x
+
+    check(writes, np.array([4, 5]))
+    check(writes, np.array([4j, 5]))

@@ -246,3 +246,40 @@ def test_joining_and_splitting():
         x = np.arange(float(np.prod(shape))).reshape(shape)
         jitted = check(function, x, x + 0.5, jitted=jitted)
     assert versions_of(jitted) == 1
+
+
+def test_isin_gives_an_array_for_a_number():
+    for x in (3, 3.5, np.float32(3), np.arange(4)):
+        check(lambda x: (np.isin(x, 3), np.isin(x, [1, 3], invert=True), np.isin(x, np.arange(100))), x)
+
+
+def test_argwhere_of_a_number_gives_no_coordinates():
+    for x in (0, 2.5, np.float32(0), np.arange(3)):
+        check(lambda x: np.argwhere(x), x)
+
+
+def test_tri_takes_negative_sizes():
+    for n in (3, 0, -2):
+        check(lambda n: (np.tri(n), np.tri(n, 2), np.tri(2, n, 1)), n)
+
+
+def test_arange_of_computed_floats():
+    def ranges(start, stop, step):
+        return np.arange(stop), np.arange(start, stop), np.arange(start, stop, step), np.arange(stop, start, -step)
+
+    for bounds in (
+        (0.5, 4.0, 0.7),
+        (0, 1.0, 0.1),
+        (0.3, 0.3, 2),
+        (1.0, 0.5, 0.1),
+        (0.0, 3.0, np.float32(0.1)),
+        (0.1, 9.0, 1e9),
+    ):
+        check(ranges, *bounds)
+    check(lambda x: np.arange(x[0], x[1], 0.25) ** 2, np.array([0.1, 2.5]))
+    check(lambda x: np.arange(x, x + 4, dtype=np.float32), 0.75)
+    check(lambda x: np.arange(0, x, dtype=int), 4.5)
+    check(lambda x: np.arange(0.0, 1 + x, x).sum(), 1 / 99, tolerance=1e-14)
+    check(lambda x: np.arange(0.0, 1.0, x), 0.0, text=False)
+    check(lambda x: np.arange(0.0, x), np.nan)
+    check(lambda x: np.arange(0.0, x), 1e300)

@@ -11,7 +11,7 @@ import pytest
 from scipy import linalg, special
 
 import tracejit as tj
-from tests.util.compare import assert_same
+from tests.util.compare import assert_same, check
 
 RNG = np.random.default_rng(7)
 SQUARE = RNG.normal(size=(5, 5)) + 5 * np.eye(5)
@@ -266,3 +266,11 @@ def test_an_error_in_a_loop_is_the_functions() -> None:
             except np.linalg.LinAlgError as error:
                 outcomes.append(str(error))
         assert_same(outcomes[1], outcomes[0])
+
+
+def test_lists_of_ints_go_to_python_functions_of_numpy():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", tj.PerformanceWarning)
+        check(lambda a, b: np.polynomial.polynomial.polyadd(a, b), [1, 2, 3], [1, 2, 4])
+        check(lambda a: np.asarray_chkfinite(a), [1, 2, 3])
+        check(lambda n: np.kaiser(n, 3), 4)

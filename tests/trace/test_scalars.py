@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import cmath
 import math
+import operator
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.trace.harness import Jit, check
+from tracejit.errors import UnsupportedError
 
 
 def integers(n: int, x: Any) -> Any:
@@ -153,3 +156,35 @@ def test_computed_ints_index() -> None:
 def test_computed_index_out_of_range() -> None:
     check(lambda x, i: x[i], np.arange(3.0), np.array([0, 3]))
     check(lambda x, i: x[i], np.arange(3.0), np.int64(-4))
+
+
+def test_builtins_choose_among_numbers_and_bools() -> None:
+    for x in (2.5, -1.5):
+        check(lambda x: (max(x > 2, x > 1), min([x > 2, x > 1]), max(int(x), 1), max(v * 2 for v in (x, 1.0))), x)
+        check(lambda x: (all([x, 1.0]), any([x - x, False]), all(v > 0 for v in (x, 2)), any(v > 3 for v in (x, 1))), x)
+        check(lambda x: (operator.truth(x), operator.truth(x - x), all([]), any([1, x])), x)
+        with pytest.raises(TypeError, match="'float' object is not iterable"):
+            Jit(lambda x: max(x))(x)
+
+
+def test_functions_of_math_that_take_floats_apart() -> None:
+    for x in (2.5, -1.5, 0.0, 1e-310, 1e300, math.inf):
+        check(lambda x: (math.frexp(x), math.modf(x), math.ulp(x), math.ldexp(x, -3), math.nextafter(x, 0.5)), x)
+    check(lambda n: math.ldexp(0.5, n), 3)
+    with pytest.raises(TypeError, match="Expected an int as second argument to ldexp"):
+        Jit(lambda x: math.ldexp(2.0, x))(1.5)
+
+
+def test_a_text_of_a_traced_value_is_no_result() -> None:
+    for function in (lambda x: f"{x}", lambda x: str(x), lambda x: {"a": "x = " + str(x)}):
+        with pytest.raises(UnsupportedError, match="gives a text made of a value"):
+            Jit(function)(2.5)
+
+
+def test_functions_of_cmath() -> None:
+    names = "sin cos tan sinh cosh tanh exp sqrt log10 asin acos atan asinh acosh atanh isnan isinf phase polar"
+    functions = [getattr(cmath, name) for name in (*names.split(), "isfinite")]
+    for x in (1.5 - 0.5j, 2.5, 0.25, -1.5, -0.5 + 2j):
+        check(lambda x: [function(x) for function in functions], x)
+        check(lambda x: (cmath.log(x), cmath.log(x, 2.0), cmath.log(3j, x)), x)
+    check(lambda x: (cmath.rect(x, 0.5), cmath.rect(2.0, x)), 2.5)

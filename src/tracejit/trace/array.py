@@ -113,7 +113,6 @@ class NumpyValue(Tracer):
     diagonal, dot, trace = _method(np.diagonal), _method(np.dot), _method(np.trace)
     max, min, mean, prod = _method(np.max), _method(np.min), _method(np.mean), _method(np.prod)
     std, sum, var = _method(np.std), _method(np.sum), _method(np.var)
-    conj = conjugate = _method(np.conjugate)
     choose, compress, put = _method(np.choose), _compress, _method(np.put)
     ravel, repeat, round = _method(np.ravel), _method(np.repeat), _method(np.round)
     squeeze, swapaxes, take = _method(np.squeeze), _method(np.swapaxes), _method(np.take)
@@ -121,6 +120,12 @@ class NumpyValue(Tracer):
     tolist = _method("tolist")
     nonzero, argsort, searchsorted = _method(np.nonzero), _method(np.argsort), _method(np.searchsorted)
     __getitem__ = _method(operator.getitem)
+
+    def conj(self, *out: Any) -> Any:
+        """``ndarray.conj``: real arrays are themselves, where ``np.conjugate`` makes bools integers."""
+        return self if not out and self.dtype.kind != "c" else call(np.conjugate, self, *out)
+
+    conjugate = conj
     __copy__ = _method("copy")
 
     def __deepcopy__(self, memo: Any) -> Any:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import CellType
 from typing import Any
 
+import numpy as np
+
 from tracejit.errors import UnsupportedError, exception_named
 from tracejit.ir.builder import inline
 from tracejit.ir.core import Function, Operand
@@ -18,12 +20,13 @@ from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, active_trace, current_trace
-from tracejit.trace.inputs import operand_of, stand_in
-from tracejit.trace.jumps import VALUE
+from tracejit.trace.inputs import contains_tracer, operand_of, stand_in
+from tracejit.trace.jumps import RETURNED, VALUE
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import flatten, unflatten
 from tracejit.trace.region import Inputs, StagedRaise, emit_regions, finish, region_of, watched
-from tracejit.trace.scalar import SymbolicInt, TracedNumber, number
+from tracejit.trace.registry import call
+from tracejit.trace.scalar import PythonNumber, SymbolicInt, number
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import (
     UNDEFINED,
@@ -109,15 +112,16 @@ class _Branch:
                 self._check(side.error, fails_if=position == 0)
                 return (otherwise if position == 0 else then)()
         merged = self._merge(sides)
+        computed = [item for item in merged if item.kind is not None]
         inputs = Inputs(self.outer, [side.region for side in sides])
         regions = []
         for k, side in enumerate(sides):
             params = [*inputs.written_params(side.region), *inputs.constant_params(side.region)]
-            results = [m.results[k] for m in merged] + inputs.results(side.region)
+            results = [item.results[k] for item in computed] + inputs.results(side.region)
             regions.append(finish(side.region, params, results, "then" if k == 0 else "else"))
         operands = [*inputs.memory(), *inputs.constants]
         values = self._emit(operands, regions)
-        inputs.write_back(values[len(merged) :])
+        inputs.write_back(values[len(computed) :])
         for side in sides:
             lose_twins(side.region, self.outer)
         return self._hand_out(sides, merged, values)
@@ -171,7 +175,10 @@ class _Branch:
 
     def _merge_value(self, name: str, a: Any, b: Any, sides: Sequence[_Side], merged: list[_Merged]) -> None:
         if name == VALUE:
-            a, b = (UNDEFINED if x is None and y is not None else x for x, y in ((a, b), (b, a)))
+            a, b = (
+                UNDEFINED if x is None and y is not None and side.ends.get(RETURNED) is not True else x
+                for x, y, side in ((a, b, sides[0]), (b, a, sides[1]))
+            )
         if a is UNDEFINED and b is UNDEFINED:
             return
         known = b if a is UNDEFINED else a
@@ -376,20 +383,49 @@ def _joined(value: Any, following: Callable[[], Any], conjunction: bool) -> Any:
     if isinstance(going, bool):
         return following() if going == conjunction else value
 
+    kind = kind_of(value)
+    joins = False
+
     def rest() -> Any:
+        nonlocal joins
         found = following()
-        return truth_of(found) if kind_of(found) != kind_of(value) or not isinstance(value, TracedNumber) else found
+        other = kind_of(found)
+        joins = kind is not None and other is not None and join(kind, other) is not None
+        return found if joins else truth_of(found)  # values of two shapes have no common one: only their truth is told
 
     def here() -> Any:
-        return not conjunction
+        return value if joins else not conjunction
 
-    return choose(going, rest, here) if conjunction else choose(going, here, rest)
+    if conjunction:
+        return choose(going, rest, here)
+    return choose(number(emit("logical_not", going.operand()), bool), rest, here)
 
 
 def opposite(value: Any) -> Any:
     """``not value``."""
     going = truth_of(value)
     return not going if isinstance(going, bool) else number(emit("logical_not", going.operand()), bool)
+
+
+def contained(item: Any, container: Any) -> Any:
+    """``item in container``: of arrays any equal element, of lists and tuples one comparison after the other."""
+    if isinstance(container, TracedArray):
+        return truth_of(call(np.any, container == item))
+    if type(container) not in (list, tuple) or not contains_tracer((item, container)):
+        return item in container
+    comparisons = [lambda element=element: element is item or element == item for element in container]
+    return truth_of(either(False, *comparisons))
+
+
+def identical(left: Any, right: Any) -> Any:
+    """``left is right``: Python has one object for each of its two bools."""
+    if left is not right and _is_python_bool(left) and _is_python_bool(right):
+        return truth_of(left == right)
+    return left is right
+
+
+def _is_python_bool(value: Any) -> bool:
+    return isinstance(value, bool) or (isinstance(value, PythonNumber) and value.python_type is bool)
 
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
@@ -426,6 +462,17 @@ def ensure(test: Any, message: Callable[[], Any]) -> None:
 def _emit_check(pred: Operand, exception: str, text: str) -> None:
     trace = current_trace()
     trace.builder.emit(PRIMITIVES["check"], (pred,), {"exception": exception, "text": text}, (), user_location())
+
+
+def finished(value: Any, returned: Any) -> Any:
+    """What a function gives whose end was reached; ``returned``: whether a return was run before."""
+    if value is not None and isinstance(returned, Tracer):
+        text = (
+            f"the function gives a value for some data and None for other data ({describe(user_location())}), and this "
+            "call gives None, which compiled code cannot hold. End the function with a return of the same kind of value"
+        )
+        _emit_check(operand_of(returned), "UnsupportedError", text.replace("{", "{{").replace("}", "}}"))
+    return value
 
 
 def raising(error: Any) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import cmath
+import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +15,8 @@ from tracejit.ir.core import Operand
 from tracejit.ir.dims import maximum, minimum
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import Tracer
-from tracejit.trace.dtypes import BOOL, FLOAT64, INT64
+from tracejit.trace.branches import truth_of
+from tracejit.trace.dtypes import BOOL, COMPLEX128, FLOAT64, INT64
 from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.inputs import (
     as_array,
@@ -126,8 +130,12 @@ def _extreme(function: Any, comparison: np.ufunc, size: Callable[[Any, Any], Any
                 return single.as_item(found)
             if isinstance(single, TracedArray) and single.ndim == 1 and not kwargs:
                 return call(np.max if function is max else np.min, single)
-            values = tuple(single) if isinstance(single, (list, tuple, TracedArray)) else (single,)
-        if kwargs or not any(isinstance(v, Tracer) for v in values):
+            if isinstance(single, Tracer) and not isinstance(single, TracedArray):
+                raise TypeError(f"{_class_of(single).__name__!r} object is not iterable")
+            values = tuple(single)
+        if not any(isinstance(v, Tracer) for v in values):
+            return function(values, **kwargs)
+        if kwargs:
             return function(*args, **kwargs)
         result = values[0]
         for value in values[1:]:
@@ -152,10 +160,13 @@ def _better(current: Any, value: Any, comparison: np.ufunc, size: Callable[[Any,
     if isinstance(chosen, TracedArray) and chosen.dims:
         bool(chosen)  # Python would need one truth value: raises
     result = call(np.where, chosen, value, current)
-    numbers = (PythonNumber, int, float)
-    if all(isinstance(v, numbers) and not isinstance(v, np.generic) for v in (current, value)):
-        return to_number(result, float)
+    classes = [_class_of(v) for v in (current, value)]
+    if all(kind in _NUMBERS for kind in classes):
+        return to_number(result, max(classes, key=_NUMBERS.index))
     return TracedScalar(result.operand())
+
+
+_NUMBERS: tuple[type, ...] = (bool, int, float)
 
 
 _extreme(max, np.greater, max)
@@ -178,16 +189,32 @@ def _sum(iterable: Any, /, start: Any = 0) -> Any:
     return sum(iterable, start)
 
 
-def _quantifier(function: Any, name: str) -> None:
+def _quantifier(function: Any, name: str, pairwise: str, decisive: bool) -> None:
     @_replaces(function)
     def quantifier(iterable: Any) -> Any:
         if isinstance(iterable, TracedArray) and iterable.ndim == 1:
             return number(emit(name, truth(iterable.operand()), axes=(0,)), bool)
-        return function(iterable)
+        if isinstance(iterable, Tracer):
+            return function(iterable)
+        pending = []
+        for value in iterable:
+            going = truth_of(value)
+            if not isinstance(going, bool):
+                pending.append(going.operand())
+            elif going == decisive:
+                return going
+        if not pending:
+            return not decisive
+        return number(functools.reduce(lambda a, b: emit(pairwise, a, b), pending), bool)
 
 
-_quantifier(any, "reduce_any")
-_quantifier(all, "reduce_all")
+_quantifier(any, "reduce_any", "bitwise_or", True)
+_quantifier(all, "reduce_all", "bitwise_and", False)
+
+
+@_replaces(operator.truth)
+def _truth(value: Any) -> Any:
+    return truth_of(value)
 
 
 @implements(round)
@@ -277,6 +304,37 @@ def _log(x: Any, *base: Any) -> Any:
     return to_number(values[0] if not base else ufunc(np.divide, *values), float)
 
 
+def _halves(function: Any, numpy_function: np.ufunc, second: type) -> None:
+    @_replaces(function)
+    def apply(x: Any) -> Any:
+        if not isinstance(x, Tracer):
+            return function(x)
+        first, rest = ufunc(numpy_function, new_scalar(cast(_one_element(x), FLOAT64)))
+        return to_number(first, float), to_number(rest, second)
+
+
+_math(math.nextafter, np.nextafter)
+_halves(math.frexp, np.frexp, int)
+_halves(math.modf, np.modf, float)
+
+
+@_replaces(math.ldexp)
+def _ldexp(x: Any, i: Any) -> Any:
+    if not contains_tracer((x, i)):
+        return math.ldexp(x, i)
+    if not issubclass(_class_of(i), (int, np.integer)):
+        raise TypeError("Expected an int as second argument to ldexp.")
+    return to_number(ufunc(np.ldexp, new_scalar(cast(_one_element(x), FLOAT64)), wrap(_one_element(i))), float)
+
+
+@_replaces(math.ulp)
+def _ulp(x: Any) -> Any:
+    if not isinstance(x, Tracer):
+        return math.ulp(x)
+    size = ufunc(np.absolute, new_scalar(cast(_one_element(x), FLOAT64)))
+    return to_number(call(np.where, ufunc(np.isinf, size), size, ufunc(np.spacing, size)), float)
+
+
 def _special(function: Any, primitive: str) -> None:
     @_replaces(function)
     def apply(x: Any) -> Any:
@@ -288,6 +346,51 @@ def _special(function: Any, primitive: str) -> None:
 _special(math.erf, "erf")
 _special(math.erfc, "erfc")
 _special(math.lgamma, "lgamma")
+
+# --------------------------------------------------------------------------------------------------------------- cmath
+
+
+def _complex_scalar(value: Any) -> TracedScalar:
+    return new_scalar(cast(_one_element(value), COMPLEX128))
+
+
+def _cmath(function: Any, numpy_function: Any, result: type = complex) -> None:
+    @_replaces(function)
+    def apply(x: Any) -> Any:
+        if not isinstance(x, Tracer):
+            return function(x)
+        compute = ufunc if isinstance(numpy_function, np.ufunc) else call
+        return to_number(compute(numpy_function, _complex_scalar(x)), result)
+
+
+for _name in "sin cos tan sinh cosh tanh exp sqrt log10".split():
+    _cmath(getattr(cmath, _name), getattr(np, _name))
+for _name in "asin acos atan asinh acosh atanh".split():
+    _cmath(getattr(cmath, _name), getattr(np, f"arc{_name[1:]}"))
+for _name in ("isnan", "isinf", "isfinite"):
+    _cmath(getattr(cmath, _name), getattr(np, _name), bool)
+_cmath(cmath.phase, np.angle, float)
+
+
+@_replaces(cmath.log)
+def _complex_log(x: Any, *base: Any) -> Any:
+    if not contains_tracer((x, base)):
+        return cmath.log(x, *base)
+    values = [ufunc(np.log, _complex_scalar(v)) for v in (x, *base)]
+    return to_number(ufunc(np.divide, *values) if base else values[0], complex)
+
+
+@_replaces(cmath.polar)
+def _polar(x: Any) -> Any:
+    return cmath.polar(x) if not isinstance(x, Tracer) else (abs(x), BUILTINS[cmath.phase](x))
+
+
+@_replaces(cmath.rect)
+def _rect(r: Any, phi: Any) -> Any:
+    if not contains_tracer((r, phi)):
+        return cmath.rect(r, phi)
+    return _complex_of_parts(r * BUILTINS[math.cos](phi), r * BUILTINS[math.sin](phi))
+
 
 # ------------------------------------------------------------------------------------------------ NumPy's scalar types
 

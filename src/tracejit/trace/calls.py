@@ -47,7 +47,11 @@ _LIBRARY_FOLDERS = tuple(
     for folder in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     if folder
 )
+_PACKAGE_FOLDERS = tuple(
+    {os.path.join(os.path.realpath(sysconfig.get_path(name)), "") for name in ("purelib", "platlib")}
+)
 _user_files: dict[str, bool] = {}
+_user_packages: set[str] = set()
 _CHANGING = frozenset(  # methods of containers
     "append extend insert remove pop clear sort reverse update setdefault popitem __setitem__ __delitem__ add discard "
     "appendleft extendleft popleft rotate".split()
@@ -60,9 +64,26 @@ def _is_user_file(filename: str) -> bool:
     if known is None:
         path = os.path.realpath(filename)
         library = is_internal(filename) or path.startswith(_LIBRARY_FOLDERS) or filename.startswith("<frozen")
-        known = not library
+        known = not library or _package_of(path) in _user_packages
         _user_files[filename] = known
     return known
+
+
+def _package_of(path: str) -> str | None:
+    """The installed package that a file belongs to: its folder or, for a single module, its file."""
+    for folder in _PACKAGE_FOLDERS:
+        if path.startswith(folder):
+            return folder + path[len(folder) :].split(os.sep, 1)[0]
+    return None
+
+
+def _know_user_package(function: FunctionType) -> None:
+    """A package whose function is compiled by name is the user's own code, also where it is installed."""
+    filename = function.__code__.co_filename
+    package = _package_of(os.path.realpath(filename))
+    if package is not None and not is_internal(filename) and not is_library_function(function):
+        _user_packages.add(package)
+        _user_files.clear()
 
 
 def rewritten(function: Any) -> Any:
@@ -97,6 +118,9 @@ def enter_callable(function: Any, trace: Trace) -> Any:
         function = MethodType(type(function).__call__, function)
     if isinstance(function, MethodType):
         trace.captures.know(function.__self__)
+    inner = getattr(function, "__func__", function)
+    if isinstance(inner, FunctionType) and not _is_user_file(inner.__code__.co_filename):
+        _know_user_package(inner)
     return rewritten(function)
 
 
@@ -142,9 +166,7 @@ def _call_numpy(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
 def _call_library(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A Python function of NumPy runs on tracers where it can; SciPy's do not."""
-    if not _holds_data((args, kwargs)):
-        return function(*args, **kwargs)
-    if function.__module__.startswith("numpy"):
+    if not _holds_data((args, kwargs)) or function.__module__.startswith("numpy"):
         try:
             return function(*args, **kwargs)
         except (UnsupportedError, ConcretizationError):
@@ -280,7 +302,9 @@ class Hook:
 
     both, either = staticmethod(branches.both), staticmethod(branches.either)
     opposite, chain = staticmethod(branches.opposite), staticmethod(branches.chain)
+    contained, identical = staticmethod(branches.contained), staticmethod(branches.identical)
     ensure, raising = staticmethod(branches.ensure), staticmethod(branches.raising)
+    finished = staticmethod(branches.finished)
 
     joined = staticmethod(joined)
 

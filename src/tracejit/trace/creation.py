@@ -31,6 +31,7 @@ from tracejit.trace.values import (
     expand,
     full,
     iota,
+    late_dim,
     literal,
     reshape,
     resolve_dims,
@@ -184,8 +185,8 @@ def eye(
     like: Any = None,
 ) -> TracedArray:
     """``np.eye``."""
-    rows = shape_dims(N)
-    dims = rows + (rows if M is None else shape_dims(M))
+    rows = (maximum(as_dim(N), 0),)  # negative sizes are 0 here
+    dims = rows + (rows if M is None else (maximum(as_dim(M), 0),))
     return new_array(cast(diagonal_mask(dims, as_dim(k), "eq"), as_dtype(dtype)), order=made_order(order, 2))
 
 
@@ -211,8 +212,8 @@ def identity(n: Any, dtype: Any = None, *, like: Any = None) -> TracedArray:
 @creates(np.tri)
 def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, *, like: Any = None) -> TracedArray:
     """``np.tri``."""
-    rows = shape_dims(N)
-    dims = rows + (rows if M is None else shape_dims(M))
+    rows = (maximum(as_dim(N), 0),)  # negative sizes are 0 here
+    dims = rows + (rows if M is None else (maximum(as_dim(M), 0),))
     return new_array(cast(diagonal_mask(dims, as_dim(k), "le"), as_dtype(dtype)))
 
 
@@ -221,7 +222,7 @@ def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, *, like: Any = No
 
 @creates(np.arange)
 def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, **named: Any) -> TracedArray:
-    """``np.arange``: of ints with any sizes, of floats that are known while tracing."""
+    """``np.arange``: of sizes with a size, of other numbers with a length that the program computes."""
     start, stop, step = _range_arguments(args, named)
     if len(args) > 3:
         dtype = args[3]
@@ -229,8 +230,7 @@ def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, 
     if not contains_tracer(values):
         return _constant_range(values, dtype)
     if not all(map(_is_int, values)):
-        traced = next(value for value in values if isinstance(value, Tracer))
-        refuse("the length of np.arange", traced, "Use start + step * np.arange(count), or np.linspace.")
+        return _computed_range(start, stop, step, dtype)
     first, last, stride = (as_dim(value) for value in values)
     sizes = current_trace().sizes
     if sizes.decide(stride, "== 0"):
@@ -249,6 +249,34 @@ def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, 
     if first != 0:
         position = emit("add", position, dim_value(first))
     return new_array(cast(position, as_dtype(dtype, INT64)))
+
+
+def _computed_range(start: Any, stop: Any, step: Any, dtype: Any) -> TracedArray:
+    given = [describe_input(value)[0] for value in (start, stop, step)]
+    kinds = [kind_dtype(kind) for kind in given]
+    if result_type(*kinds).kind not in "iuf":
+        traced = next(value for value in (start, stop, step) if isinstance(value, Tracer))
+        refuse("the length of np.arange", traced, "Use start + step * np.arange(count), or np.linspace.")
+    target = as_dtype(dtype, result_type(*kinds))
+    if not any(isinstance(kind, np.dtype) for kind in given):  # Python's division
+        divides = emit("ne", cast(operand_of(step), FLOAT64), literal(0.0, FLOAT64))
+        current_trace().check(divides, (), "ZeroDivisionError", "float division by zero")
+    quotient = cast(operand_of((stop - start) / step), FLOAT64)
+    count = _checked_length(emit("ceil", quotient))
+    # NumPy computes two elements in the arithmetic of the bounds, and the others from their difference.
+    first, second = (cast(operand_of(value), target) for value in (start, start + step))
+    position = iota(INT64, (count,), 0)
+    rest = emit("add", first, emit("mul", cast(position, target), emit("sub", second, first)))
+    later = emit("select", emit("eq", position, literal(1, INT64)), second, rest)
+    return new_array(emit("select", emit("eq", position, literal(0, INT64)), first, later))
+
+
+def _checked_length(length: Operand) -> DimLike:
+    trace = current_trace()
+    trace.check(emit("eq", length, length), (), "ValueError", "arange: cannot compute length")
+    representable = emit("lt", emit("abs", length), literal(2.0**63, FLOAT64))
+    trace.check(representable, (), "ValueError", "Maximum allowed size exceeded")
+    return late_dim(cast(emit("maximum", length, literal(0.0, FLOAT64)), INT64), 0)
 
 
 def _is_int(value: Any) -> bool:

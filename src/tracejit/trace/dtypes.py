@@ -50,6 +50,8 @@ def loop_dtypes(
         strict = casting in ("no", "equiv")
         known = ufunc.resolve_dtypes(types, casting="same_kind" if strict else casting, **keywords)
         pairs = [pair for pair in zip(kinds, known, strict=False) if strict and not isinstance(pair[0], type)]
+        if all(kind is int for kind in kinds):  # comparing Python's ints, NumPy keeps them as objects
+            known = tuple([PYTHON_DTYPES[int] if loop.kind == "O" else loop for loop in known])
         if not all(np.can_cast(kind, loop, casting) for kind, loop in pairs):
             raise TypeError(f"operands of {ufunc.__name__} need casts, which casting={casting!r} rules out")
         _loops[key] = known

@@ -27,7 +27,7 @@ def capture_flow(function: Any, hook: str) -> None:
         return
     if isinstance(function, ast.AsyncFunctionDef) or not _is_fit(function):
         return
-    without_jumps(function)
+    without_jumps(function, hook)
     annotate(function)
     statements = _Statements(hook, function)
     function.body = statements.block(function.body)
@@ -114,6 +114,10 @@ class _Expressions(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> Any:
         self.generic_visit(node)
+        if len(node.ops) == 1 and isinstance(node.ops[0], (ast.In, ast.NotIn, ast.Is, ast.IsNot)):
+            method = "contained" if isinstance(node.ops[0], (ast.In, ast.NotIn)) else "identical"
+            found = self.call(method, node.left, *node.comparators, like=node)
+            return self.call("opposite", found, like=node) if isinstance(node.ops[0], (ast.NotIn, ast.IsNot)) else found
         plain = all(isinstance(op, (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)) for op in node.ops)
         if len(node.ops) == 1 or not plain or not self._deferrable(*node.comparators):
             return node

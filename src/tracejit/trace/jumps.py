@@ -18,14 +18,22 @@ _LOOPS = (ast.For, ast.While)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
-def without_jumps(function: Any) -> None:
-    """Rewrite a definition in place; a loop that is left early names its flag in ``node.stopped``."""
+def without_jumps(function: Any, hook: str) -> None:
+    """Rewrite a definition in place; a loop that is left early names its flag in ``node.stopped``.
+
+    Where the end may be reached without a return, ``hook`` is asked what the function gives.
+    """
     if any(_returns_inside(statement) for statement in function.body):
         worker = _Jumps(returns=True)
+        complete = _always_jumps(function.body)
         body = worker.block(function.body, None)
         at = function.body[0]
         first = [_assign(RETURNED, ast.Constant(False), at), _assign(VALUE, ast.Constant(None), at)]
-        last = ast.copy_location(ast.Return(ast.Name(VALUE, ast.Load())), function.body[-1])
+        result: ast.expr = ast.Name(VALUE, ast.Load())
+        if not complete:
+            asked = ast.Attribute(ast.Name(hook, ast.Load()), "finished", ast.Load())
+            result = ast.Call(asked, [result, ast.Name(RETURNED, ast.Load())], [])
+        last = ast.fix_missing_locations(ast.copy_location(ast.Return(result), function.body[-1]))
         function.body = [*first, *body, last]
     else:
         function.body = _Jumps(returns=False).block(function.body, None)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import Dim, DimLike, evaluate
 from tracejit.trace.arguments import Argument
@@ -19,6 +20,7 @@ from tracejit.trace.context import Trace
 from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.scalar import PythonNumber
 from tracejit.trace.storage import Storage
+from tracejit.trace.text import is_pending
 from tracejit.trace.values import dim_value, transpose
 
 __all__ = ["Result", "build_results", "describe_results", "replay"]
@@ -84,6 +86,11 @@ class _Describer:
             return Result("scalar", self.add(value.operand()))
         if isinstance(value, PythonNumber):
             return Result("python", self.add(value.operand()), value=value.python_type)
+        if is_pending(value):
+            raise UnsupportedError(
+                "the function gives a text made of a value that is known only when the compiled function runs; return "
+                "the value and make the text outside"
+            )
         return Result("constant", value=value)
 
     def array(self, position: int, value: TracedArray) -> Result:

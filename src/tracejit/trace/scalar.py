@@ -134,7 +134,9 @@ class PythonNumber(Tracer):
 
     def conjugate(self) -> Any:
         """``float.conjugate`` and the like."""
-        return number(emit("conj", self.operand()), complex) if self.python_type is complex else self
+        if self.python_type is complex:
+            return number(emit("conj", self.operand()), complex)
+        return +self if self.python_type is bool else self
 
 
 class TracedNumber(PythonNumber):
@@ -166,7 +168,7 @@ class TracedNumber(PythonNumber):
     @property
     def real(self) -> Any:
         """The real part."""
-        return number(emit("real", self.operand()), float) if self.python_type is complex else self
+        return number(emit("real", self.operand()), float) if self.python_type is complex else +self
 
     @property
     def imag(self) -> Any:
@@ -256,7 +258,7 @@ class SymbolicInt(PythonNumber):
     @property
     def real(self) -> Any:
         """The real part."""
-        return self
+        return +self
 
     @property
     def imag(self) -> int:

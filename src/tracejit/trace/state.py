@@ -142,7 +142,7 @@ def join(a: Kind, b: Kind) -> Kind | None:
     if a.number is not None and b.number is not None:
         kind = max((a.number, b.number), key=_ORDER.index)
         return Kind("python", ArrayType(PYTHON_DTYPES[kind]), kind)
-    parts = [k.type.dtype if k.number is None else k.number for k in (a, b)]
+    parts = [k.type.dtype if k.number in (None, bool) else k.number for k in (a, b)]  # bools are not weak
     return Kind("scalar", ArrayType(result_type(*parts)))
 
 

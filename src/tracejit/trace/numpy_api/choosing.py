@@ -28,6 +28,7 @@ from tracejit.trace.result_order import elementwise_order, is_by_columns
 from tracejit.trace.scalar import (
     SymbolicBool,
     SymbolicInt,
+    TracedNumber,
     to_number,
 )
 from tracejit.trace.ufuncs import broadcast_operands, write_out
@@ -285,7 +286,7 @@ def isrealobj(x: Any) -> bool:
 @implements(np.real)
 def real(val: Any) -> Any:
     """``np.real``."""
-    if isinstance(val, TracedArray):
+    if isinstance(val, (TracedArray, TracedNumber, SymbolicInt)):
         return val.real
     x = operand_of(val)
     return wrap(emit("real", x) if x.type.dtype.kind == "c" else x)
@@ -294,7 +295,7 @@ def real(val: Any) -> Any:
 @implements(np.imag)
 def imag(val: Any) -> Any:
     """``np.imag``."""
-    if isinstance(val, TracedArray):
+    if isinstance(val, (TracedArray, TracedNumber, SymbolicInt)):
         return val.imag
     x = operand_of(val)
     return wrap(emit("imag", x)) if x.type.dtype.kind == "c" else wrap(materialize(0, x.type.dtype))
@@ -355,13 +356,13 @@ def fix(x: Any, out: Any = None) -> Any:
 @implements(np.isreal)
 def isreal(x: Any) -> Any:
     """``np.isreal``."""
-    return ufunc(np.equal, imag(x), 0)
+    return imag(x) == 0
 
 
 @implements(np.iscomplex)
 def iscomplex(x: Any) -> Any:
     """``np.iscomplex``."""
-    return ufunc(np.not_equal, imag(x), 0)
+    return ufunc(np.not_equal, call(np.asanyarray, x).imag, 0)
 
 
 @implements(np.real_if_close)
@@ -402,7 +403,7 @@ def isin(
     found: Any = call(np.zeros_like, as_array(element), dtype=BOOL)
     for k in range(count):
         found = ufunc(np.logical_or, found, ufunc(np.equal, element, flat[k]))
-    return ufunc(np.logical_not, found) if invert else found
+    return call(np.asarray, ufunc(np.logical_not, found) if invert else found)
 
 
 for _function, _clipped in ((np.isposinf, np.inf), (np.isneginf, -np.inf)):

@@ -456,7 +456,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 
 @implements(np.kron)
-def kron(a: Any, b: Any) -> TracedArray:
+def kron(a: Any, b: Any) -> Any:
     """``np.kron``."""
     (x, y), _ = _promoted((a, b))
     rank = max(x.rank, y.rank)
@@ -465,4 +465,4 @@ def kron(a: Any, b: Any) -> TracedArray:
     wide_y = reshape(y, tuple(d for size in right for d in (1, size)))
     product = ufunc(np.multiply, wrap(wide_x), wrap(wide_y))
     dims = tuple(m * n for m, n in zip(left, right, strict=True))
-    return as_array(wrap(reshape(operand_of(product), resolve_dims(dims))))
+    return wrap(reshape(operand_of(product), resolve_dims(dims)))

@@ -55,7 +55,9 @@ def flatnonzero(a: Any) -> Any:
 @implements(np.argwhere)
 def argwhere(a: Any) -> Any:
     """``np.argwhere``."""
-    return call(np.transpose, call(np.array, list(nonzero(call(np.atleast_1d, as_array(a))))))
+    array = as_array(a)
+    found = call(np.transpose, call(np.array, list(nonzero(call(np.atleast_1d, array)))))
+    return found if array.dims else found[:, :0]
 
 
 def _chosen(condition: Any) -> Any:

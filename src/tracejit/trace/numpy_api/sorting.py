@@ -178,7 +178,7 @@ def isin_by_sorting(element: Any, tested: TracedArray, invert: bool) -> Any:
         return left_to_numpy(np.isin, element, tested, invert=invert)
     x, y = (cast(part, np.dtype(np.uint8)) if part.type.dtype == BOOL else part for part in common)
     found = reshape(found_in(x, y), resolve_dims(array.dims))
-    return wrap(emit("logical_not", found) if invert else found)
+    return new_array(emit("logical_not", found) if invert else found)
 
 
 @implements(np.union1d)
