@@ -197,3 +197,50 @@ def test_gradients_go_where_the_elements_went() -> None:
     for axis, kind in ((1, "quicksort"), (1, "stable")):
         gradient = tj.jit(tj.grad(lambda x, axis=axis, kind=kind: (np.sort(x, axis, kind) * weights).sum()))(x)
         np.testing.assert_array_equal(gradient, weights[np.argsort(np.argsort(x))])
+
+
+# ------------------------------------------------------------------------------------------------------- quantiles
+
+QUANTILES: dict[str, Callable[..., Any]] = {
+    "a number": lambda x: np.percentile(x, 30),
+    "all of them": lambda x: (np.percentile(x, 100), np.percentile(x, 0), np.quantile(x, 1.0), np.quantile(x, 0.0)),
+    "between": lambda x: np.quantile(x, 0.123),
+    "several": lambda x: np.percentile(x, [25, 50, 75.5]),
+    "several quantiles": lambda x: np.quantile(x, (0.1, 0.9)),
+    "columns": lambda x: np.percentile(np.stack([x, x * 2, x[::-1]]), 60, axis=0),
+    "rows": lambda x: np.percentile(np.stack([x, x * 2, x[::-1]]), [10, 90], axis=-1),
+    "a matrix": lambda x: np.quantile(np.stack([x, x * 2]), 0.5),
+    "elements": lambda x: np.quantile(x, 1),
+    "a method": lambda x: np.percentile(x, 30, method="lower"),
+    "kept": lambda x: np.percentile(x, 30, keepdims=True),
+    "too large": lambda x: np.percentile(x, 101),
+    "too small": lambda x: np.quantile(x, [0.5, -0.1]),
+    "in a loop": lambda x: sum(np.percentile(x, 20 * i) for i in range(5)),
+    "no such axis": lambda x: np.percentile(x, 5, axis=1),
+}
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i8", "u1", "i1"])
+@pytest.mark.parametrize("name", QUANTILES)
+@pytest.mark.filterwarnings("ignore::tracejit.PerformanceWarning")  # other methods are NumPy's
+def test_quantiles(name: str, dtype: str) -> None:
+    jitted = tj.jit(QUANTILES[name], exact=True)
+    for size in (1, 2, 33, 300):
+        x = (np.random.default_rng(size).normal(size=size) * 60).clip(0 if dtype == "u1" else -128, 127).astype(dtype)
+        check(QUANTILES[name], x, jitted=jitted)
+        if dtype[0] == "f":
+            x[size // 2] = np.nan
+            check(QUANTILES[name], x, jitted=jitted)
+
+
+def test_quantiles_of_a_list_that_changes() -> None:
+    wanted = [25, 50]
+    jitted = tj.jit(lambda x: np.percentile(x, wanted), exact=True)
+    for _ in range(3):
+        check(lambda x: np.percentile(x, wanted), np.arange(10.0), jitted=jitted)
+        wanted[0] += 7
+
+
+def test_quantiles_go_through_no_python() -> None:
+    jitted = tj.jit(lambda x: (np.percentile(x, [25, 75], axis=0), np.quantile(x, 0.5)))
+    assert "callback" not in str(jitted.ir(np.ones((4, 5))))

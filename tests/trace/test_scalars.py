@@ -167,6 +167,11 @@ def test_builtins_choose_among_numbers_and_bools() -> None:
             Jit(lambda x: max(x))(x)
 
 
+def test_the_larger_of_two_bools_is_a_bool() -> None:
+    for a, b in ((True, True), (True, False), (False, True), (False, False)):
+        check(lambda a, b: (max(a, b), min(a, b), max(a, b, 2)), a, b)
+
+
 def test_functions_of_math_that_take_floats_apart() -> None:
     for x in (2.5, -1.5, 0.0, 1e-310, 1e300, math.inf):
         check(lambda x: (math.frexp(x), math.modf(x), math.ulp(x), math.ldexp(x, -3), math.nextafter(x, 0.5)), x)

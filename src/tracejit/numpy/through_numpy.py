@@ -14,7 +14,7 @@ REASONS: dict[str, str] = {
         """,
     "NumPy sorts with vector instructions; a sort of our own would have nothing to add": """
         partition argpartition lexsort sort_complex
-        percentile quantile nanmedian nanpercentile nanquantile
+        nanmedian nanpercentile nanquantile
         """,
     "counts into bins whose edges depend on the values": "histogram histogram2d histogramdd histogram_bin_edges",
     "LAPACK's work, which the compiler does not call yet": """

@@ -148,7 +148,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _better(current: Any, value: Any, comparison: np.ufunc, size: Callable[[Any, Any], Any]) -> Any:
-    if _is_size(current) and _is_size(value):
+    if _is_size(current) and _is_size(value) and not _class_of(current) is _class_of(value) is bool:
         if not isinstance(current, Tracer) and not isinstance(value, Tracer):
             return size(current, value)
         return python_size((maximum if comparison is np.greater else minimum)(as_dim(current), as_dim(value)))

@@ -8,6 +8,7 @@ from tracejit.trace.numpy_api import (  # noqa: F401
     grids,
     joining,
     methods,
+    quantiles,
     reductions,
     searching,
     selecting,
