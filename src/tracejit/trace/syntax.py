@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import threading
 from collections.abc import Iterable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -25,6 +26,7 @@ _UNTOUCHED_CALLS = frozenset(("super", "locals", "globals", "vars", "dir", "eval
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 _codes: dict[CodeType, CodeType | None] = {}
+_rewriting = threading.RLock()  # CPython 3.11 counts recursion wrongly where two threads turn syntax into objects
 _made: set[CodeType] = set()  # rewritten codes, and those of the functions inside them
 
 
@@ -32,10 +34,11 @@ def rewritten_code(function: FunctionType) -> CodeType | None:
     """The function's code with rewritten syntax, or None without source; remembered by code object."""
     code = function.__code__
     if code not in _codes:
-        try:
-            _codes[code] = _rewrite(function)
-        except (OSError, SyntaxError, ValueError):
-            _codes[code] = None
+        with _rewriting:
+            try:
+                _codes[code] = _rewrite(function)
+            except (OSError, SyntaxError, ValueError):
+                _codes[code] = None
     return _codes[code]
 
 
