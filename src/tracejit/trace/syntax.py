@@ -26,8 +26,17 @@ _UNTOUCHED_CALLS = frozenset(("super", "locals", "globals", "vars", "dir", "eval
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 _codes: dict[CodeType, CodeType | None] = {}
-_rewriting = threading.RLock()  # CPython 3.11 counts recursion wrongly where two threads turn syntax into objects
 _made: set[CodeType] = set()  # rewritten codes, and those of the functions inside them
+_rewriting = threading.RLock()  # CPython 3.11 counts recursion wrongly where two threads turn syntax into objects
+
+
+def _unlock_after_fork() -> None:
+    global _rewriting  # noqa: PLW0603
+    _rewriting = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # a child never gets a lock that another thread was holding
+    os.register_at_fork(after_in_child=_unlock_after_fork)
 
 
 def rewritten_code(function: FunctionType) -> CodeType | None:
