@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import os
 import threading
 from collections.abc import Iterable
 from types import CodeType, FunctionType, ModuleType
@@ -31,7 +32,7 @@ _rewriting = threading.RLock()  # CPython 3.11 counts recursion wrongly where tw
 
 
 def _unlock_after_fork() -> None:
-    global _rewriting  # noqa: PLW0603
+    global _rewriting
     _rewriting = threading.RLock()
 
 
