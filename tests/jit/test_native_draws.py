@@ -89,6 +89,22 @@ def test_long_sequences_of_the_ziggurats() -> None:
         compare(draw, lambda: np.random.default_rng(1), 0, 1, 300_000)
 
 
+def test_arrays_of_numbers_in_loops_come_from_numpy() -> None:
+    def program(rng: Any, state: Any, n: int) -> Any:
+        total = np.zeros(3)
+        for _ in range(n):
+            total += rng.random(3) + rng.normal(0.0, 1.0, 3) + rng.integers(5, size=3) + rng.uniform(size=3)
+            total += state.rand(3) + state.randint(0, 9, 3) + rng.random((2, 3)).sum(axis=0)
+        return total
+
+    jitted = tj.jit(program)
+    for n in (6, 9):
+        args = np.random.default_rng(2), np.random.RandomState(2)
+        expected = program(np.random.default_rng(2), np.random.RandomState(2), n)
+        np.testing.assert_allclose(jitted(*args, n), expected, rtol=1e-14)
+    assert jitted.cache_info().traces == 1
+
+
 def test_the_tables_are_read_from_numpy() -> None:
     for table in (ziggurat.normal(), ziggurat.exponential()):
         assert table is not None

@@ -13,7 +13,7 @@ TOO_LONG = "loops are unrolled, which takes too long to try"  # programs that ar
 
 _NAMES = {
     "one more version where a loop has no turn": """
-        bezier_curve particle_swarm nelder_mead jacobi_eigenvalues kalman_track
+        particle_swarm nelder_mead kalman_track
     """,
     "a loop is unrolled: one version for each size": """
         rnn_loss fft_radix2 stockham_radix2
@@ -35,9 +35,6 @@ _NAMES = {
     """,
     "an object of a class is known by identity: one version for each": """
         run_shallow_water
-    """,
-    "a list that grows on a condition": """
-        find_peaks
     """,
     "a version for an even and one for an odd count: the result is the argument or not": """
         jacobi_2d

@@ -237,7 +237,7 @@ EXP = "exp, log and powers"
 JOINED = "the number before the first turn stays where no turn replaces it"
 
 PROGRAMS = (
-    Program(black_scholes_prices, _quotes, (9, 1, 0, 40), 20_000, rounding=20, because=EXP),
+    Program(black_scholes_prices, _quotes, (9, 1, 0, 40), 20_000, rounding=100, because="differences of larger prices"),
     Program(american_put, _tree, (6, 1, 17), 100, ("float64",), rounding=100, because=EXP, loops=True),
     Program(binomial_slices, _tree, (6, 1, 17), 500, ("float64",), rounding=100, because=EXP),
     Program(asian_option, _normals, (9, 1, 40), 1_000, rounding=100, because=EXP, loops=True),

@@ -248,7 +248,7 @@ PROGRAMS = (
     Program(points_in_polygon, _polygon_points, (9, 1, 0, 40), 1_000, loops=True),
     Program(polygon_properties, _star, (9, 3, 40), 30_000, rounding=50, because="sums in another order"),
     Program(closest_pair, _plane, (9, 2, 40), 200, loops=True),
-    Program(bezier_curve, _control, (9, 1, 40), 500),
+    Program(bezier_curve, _control, (9, 1, 40), 500, traces=2, why="linspace of one number"),
     Program(project, _view, (9, 1, 40), 30_000, rounding=20, because="sines and products of three"),
     Program(trace_spheres, _scene, (6, 1, 13), 30, ("float64",), rounding=500, because="products of three"),
     Program(haversine_matrix, _places, (9, 1, 40), 300, rounding=50, because="trigonometry"),

@@ -337,7 +337,7 @@ PROGRAMS = (
     Program(lstm, _recurrent, (6, 1, 0, 20), 400, rounding=100, because=SUMS),
     Program(skip_gram, _words, (6, 1, 20), 400, rounding=200, because=SUMS),
     Program(perceptron, _separable, (9, 1, 40), 800, rounding=20, because=SUMS),
-    Program(hopfield, _memories, (9, 1, 30), 150, rounding=20, because=SUMS),
+    Program(hopfield, _memories, (9, 1, 30), 150, rounding=20, because=SUMS, traces=2, why="a diagonal of one element"),
     Program(attention, _tokens, (6, 1, 20), 200, rounding=200, because=SUMS),
     Program(adam, _parameters, (4, 1, 20), 5_000),
     Program(train_layers, _layers, (9, 1, 40), 2_000, rounding=200, because=SUMS),

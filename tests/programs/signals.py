@@ -249,7 +249,7 @@ PROGRAMS = (
     Program(haar_transform, _power_of_two, (3, 0, 6), 14),
     Program(kalman_track, _signal, (9, 1, 0, 40), 300, rounding=1000, because=SUMS),
     Program(goertzel, _tone, (20, 1, 57), 10_000, rounding=1000, because="cosine of the recurrence", loops=True),
-    Program(find_peaks, _bumps, (20, 1, 57), 10_000, loops=True),
+    Program(find_peaks, _bumps, (20, 1, 57), 10_000, loops=True, traces=2, why="no turn: the list stays empty"),
     Program(lms_filter, _adaptive, (9, 4, 40), 2_000, rounding=500, because=SUMS),
     Program(short_time_power, _signal, (40, 16, 100), 8_000, ("float64",), rounding=100, because="Fourier transforms"),
     Program(zero_crossings, _signal, (9, 1, 40), 50_000),

@@ -105,7 +105,7 @@ def _fall_back(problem: Exception, indexed: Indexed, count: DimLike, loop: LoopB
         raise problem
     if sizes.hint(count) > MOST_TURNS:
         raise _too_long(problem)
-    _say(f"loop run {sizes.hint(count)} times while tracing", problem)
+    _say(f"loop run {max(sizes.hint(count), 0)} times while tracing", problem)
     _turn_by_turn(indexed, loop.body, loop.stopped, loop.needed)
 
 

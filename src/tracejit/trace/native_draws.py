@@ -31,11 +31,12 @@ __all__ = ["draw_natively", "open_bits"]
 
 def draw_natively(owner: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """A single number in a loop, or NotImplemented."""
-    methods = _METHODS.get(type(owner), {})
-    rule = methods.get(name)
-    if rule is None or not current_trace().region or not all(map(_is_scalar, (*args, *kwargs.values()))):
+    rule, *names = _METHODS.get(type(owner), {}).get(name, (None,))
+    if rule is None or not current_trace().region:
         return NotImplemented
-    return rule(owner, *args, **kwargs)
+    if len(args) > len(names) or not kwargs.keys() <= set(names):  # a size, a dtype
+        return NotImplemented
+    return rule(owner, *args, **kwargs) if all(map(_is_scalar, (*args, *kwargs.values()))) else NotImplemented
 
 
 def _is_scalar(value: Any) -> bool:
@@ -288,22 +289,22 @@ def _is_narrow(low: Any, high: Any) -> bool:
     return type(low) is int and type(high) is int and high - low <= 2**32
 
 
-_METHODS: dict[type, dict[str, Callable[..., Any]]] = {
+_METHODS: dict[type, dict[str, tuple[Any, ...]]] = {
     np.random.Generator: {
-        "random": _random,
-        "uniform": _uniform(False, "high - low range exceeds valid bounds"),
-        "standard_normal": _draw_standard_normal,
-        "normal": _draw_normal,
-        "standard_exponential": _draw_standard_exponential,
-        "exponential": _draw_exponential,
-        "integers": _draw_integers(_below_32, _below_64, np.int64),
+        "random": (_random,),
+        "uniform": (_uniform(False, "high - low range exceeds valid bounds"), "low", "high"),
+        "standard_normal": (_draw_standard_normal,),
+        "normal": (_draw_normal, "loc", "scale"),
+        "standard_exponential": (_draw_standard_exponential,),
+        "exponential": (_draw_exponential, "scale"),
+        "integers": (_draw_integers(_below_32, _below_64, np.int64), "low", "high"),
     },
     np.random.RandomState: {
-        "random": _random,
-        "random_sample": _random,
-        "rand": _random,
-        "uniform": _uniform(True, "Range exceeds valid bounds"),
-        "randint": _draw_integers(_below_by_mask, None, int),
+        "random": (_random,),
+        "random_sample": (_random,),
+        "rand": (_random,),
+        "uniform": (_uniform(True, "Range exceeds valid bounds"), "low", "high"),
+        "randint": (_draw_integers(_below_by_mask, None, int), "low", "high"),
     },
 }
-"""Methods whose single numbers are drawn by machine code, with positional and keyword arguments as NumPy has them."""
+"""Methods whose single numbers are drawn by machine code, and the names of their parameters."""
