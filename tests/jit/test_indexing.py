@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -393,3 +395,26 @@ def test_nothing_is_written_when_an_index_is_out_of_range(bad):  # noqa: C901  (
         assert_same_outcome(outcome_of(jitted, good, {}), outcome_of(function, good, {}))
         check(function, *good[:2], index, jitted=jitted)
         check(function, good[0][:, ::-1], good[1], index, jitted=jitted)
+
+
+def test_an_element_by_a_computed_and_a_plain_index_is_one_store():
+    def write(a, i, j, v):
+        a[i, 0] = v
+        a[1, j] = v + 1
+        a[i, -1] += 2
+        a[-1, j] = a[i, 0] * 2
+        for k in range(a.shape[0]):
+            a[k, 1] = a[k, 0] + k
+            a[j, 2] += 1
+
+    jitted = tj.jit(write)
+    for rows in (4, 7):
+        for i, j in ((np.int64(2), np.int64(-1)), (np.int64(-2), np.int64(1))):
+            expected, actual = (np.arange(4.0 * rows).reshape(rows, 4) for _ in range(2))
+            write(expected, i, j, 2.5)
+            jitted(actual, i, j, 2.5)
+            np.testing.assert_array_equal(actual, expected)
+    with pytest.raises(IndexError, match="index 9 is out of bounds for axis 0 with size 4"):
+        jitted(np.zeros((4, 4)), np.int64(9), np.int64(0), 1.0)
+    stored = tj.jit(lambda a, i: operator.setitem(a, (i, 0), 1.0)).ir(np.zeros((9, 9)), np.int64(2), stage="loops")
+    assert "for " not in stored  # no column is copied

@@ -464,10 +464,10 @@ def set_item(x: TracedArray, key: Any, value: Any) -> None:
             assign(view, value)
         return
     scalars = all(not index.type.dims for _, index in plan.arrays)
-    if scalars and not plan.dropped and len(plan.arrays) == len(x.dims):
-        part = _converted(x, value, ())
-        indices = [index for _, index in plan.arrays]
-        x.write(emit("scatter", x.operand(), part, *indices, axes=tuple(axis for axis, _ in plan.arrays)))
+    if scalars and len(plan.arrays) + len(plan.dropped) == len(x.dims):  # one element
+        given = dict(plan.arrays)
+        indices = [given[k] if k in given else dim_value(start) for k, start in enumerate(plan.starts)]
+        x.write(emit("scatter", x.operand(), _converted(x, value, ()), *indices, axes=tuple(range(len(indices)))))
         return
     _scatter(x, plan, value, "scatter")
 
