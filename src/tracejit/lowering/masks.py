@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracejit.ir.core import Eqn, Operand, Value
-from tracejit.ir.dims import DimLike
 from tracejit.ir.ops import PRIMITIVES
 from tracejit.ir.ops.common import index_literal
 from tracejit.ir.primitive import Index
 from tracejit.lowering.loops import allocate, for_loop, if_then, size_operand, store
-from tracejit.lowering.nests import by_length
+from tracejit.lowering.nests import ordered_loops
 from tracejit.lowering.reader import Reader
 
 if TYPE_CHECKING:
@@ -48,31 +47,6 @@ def _count_along(lowering: Lowering, mask: Operand, visit: Visit) -> None:
     level(0, (), index_literal(0))
 
 
-def _row(lowering: Lowering, rest: tuple[DimLike, ...], body: Callable[[Index], None]) -> None:
-    """Loops over the axes behind those of the mask."""
-    reader = lowering.reader
-
-    def level(depth: int, outer: Index) -> None:
-        if depth == len(rest):
-            body(outer)
-            return
-
-        def inside(i: Value, _: list[Operand]) -> list[Operand]:
-            with reader:
-                level(depth + 1, (*outer, i))
-            return []
-
-        def loop(kind: str) -> None:
-            for_loop(rest[depth], inside, kind=kind)
-
-        if depth == len(rest) - 1:
-            by_length(reader, rest[depth], short=lambda: loop("serial"), long=lambda: loop("vector"))
-        else:
-            loop("serial")
-
-    level(0, ())
-
-
 def emit_compress(lowering: Lowering, eqn: Eqn) -> None:
     """Emit ``compress``."""
     mask, x = eqn.operands
@@ -92,7 +66,9 @@ def emit_compress(lowering: Lowering, eqn: Eqn) -> None:
 
         def row() -> None:
             with reader:
-                _row(lowering, rest, lambda inner: store(reader.read(x, (*index, *inner)), buffer, (count, *inner)))
+                ordered_loops(
+                    reader, rest, lambda inner: store(reader.read(x, (*index, *inner)), buffer, (count, *inner))
+                )
 
         if_then(holds, row)
 
@@ -118,7 +94,7 @@ def emit_spread(lowering: Lowering, eqn: Eqn, buffer: Value) -> None:
 
         def row() -> None:
             with reader:
-                _row(lowering, rest, move)
+                ordered_loops(reader, rest, move)
 
         if_then(holds, row)
 

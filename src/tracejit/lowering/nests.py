@@ -14,7 +14,7 @@ from tracejit.lowering.fusion import Group, Member
 from tracejit.lowering.loops import allocate, for_loop, identity_element, if_then, size_operand, store
 from tracejit.lowering.reader import Reader, combined, flattened, reduce_loops
 
-__all__ = ["Target", "by_length", "emit_group", "map_loops"]
+__all__ = ["Target", "by_length", "emit_group", "map_loops", "ordered_loops"]
 
 BLOCK = 16384  # elements of one partial result of a whole reduction: the split does not depend on the thread count
 ROWS = 256  # rows of one partial result of a column reduction
@@ -112,6 +112,33 @@ def map_loops(
             short=lambda: _nest(dims, loops, body, lanes=len(loops) - 2, cost=cost, reader=reader),
             long=lambda: _nest(dims, loops, body, lanes=len(loops) - 1, cost=cost, reader=reader),
         )
+
+
+def ordered_loops(reader: Reader, dims: Sequence[DimLike], body: Callable[[Index], None], *, shared: int = 0) -> None:
+    """Loops that go through elements in their order; the elements of a row are independent.
+
+    shared: behind so many axes the elements are of one row; if none is left, nothing is independent.
+    """
+
+    def level(depth: int, outer: Index) -> None:
+        if depth == len(dims):
+            body(outer)
+            return
+
+        def inside(i: Value, _: list[Operand]) -> list[Operand]:
+            with reader:
+                level(depth + 1, (*outer, i))
+            return []
+
+        def loop(kind: str) -> None:
+            for_loop(dims[depth], inside, kind=kind)
+
+        if depth >= shared and depth == len(dims) - 1:
+            by_length(reader, dims[depth], short=lambda: loop("serial"), long=lambda: loop("vector"))
+        else:
+            loop("serial")
+
+    level(0, ())
 
 
 def by_length(reader: Reader, dim: DimLike, *, short: Callable[[], None], long: Callable[[], None]) -> None:

@@ -19,7 +19,7 @@ from tracejit.lowering.analysis import identity_tags, reads_of
 from tracejit.lowering.loops import allocate, for_loop, size_operand, store
 from tracejit.lowering.masks import emit_compress, emit_spread
 from tracejit.lowering.matrix import emit_dot
-from tracejit.lowering.nests import by_length, map_loops
+from tracejit.lowering.nests import map_loops, ordered_loops
 from tracejit.lowering.reader import Reader
 from tracejit.lowering.regions import REGIONS
 from tracejit.lowering.search import emit_search
@@ -118,25 +118,7 @@ def _scatter(lowering: Lowering, eqn: Eqn) -> None:
             found = PRIMITIVES["add"](Reader.load(buffer, place), found)
         store(found, buffer, place)
 
-    def level(depth: int, outer: Index) -> None:
-        if depth == value.rank:
-            element(outer)
-            return
-
-        def inside(i: Value, _: list[Operand]) -> list[Operand]:
-            with reader:
-                level(depth + 1, (*outer, i))
-            return []
-
-        def loop(kind: str) -> None:
-            for_loop(value.dims[depth], inside, kind=kind)
-
-        if depth >= rank and depth == value.rank - 1:  # elements of a row are independent
-            by_length(reader, value.dims[depth], short=lambda: loop("serial"), long=lambda: loop("vector"))
-        else:
-            loop("serial")
-
-    level(0, ())
+    ordered_loops(reader, value.dims, element, shared=rank)
     lowering.place(eqn.results[0], buffer)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -87,35 +88,25 @@ def _interpolated(ordered: TracedArray, axis: int, size: Operand, fractions: np.
 _DEFAULTS = {"overwrite_input": False, "method": "linear", "keepdims": False}
 
 
-@implements(np.percentile)
-def percentile(
-    a: Any,
-    q: Any,
-    axis: Any = None,
-    out: Any = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: Any = None,
-) -> Any:
-    """``np.percentile`` of concrete ``q`` by the default method."""
-    rest = {"out": out, "overwrite_input": overwrite_input, "method": method, "keepdims": keepdims, "weights": weights}
-    return _between(np.percentile, 100, a, q, axis, rest)
+def _quantiles(function: Any, whole: int) -> Callable[..., Any]:
+    def quantiles(
+        a: Any,
+        q: Any,
+        axis: Any = None,
+        out: Any = None,
+        overwrite_input: bool = False,
+        method: str = "linear",
+        keepdims: bool = False,
+        *,
+        weights: Any = None,
+    ) -> Any:
+        rest = {
+            "out": out, "overwrite_input": overwrite_input, "method": method, "keepdims": keepdims, "weights": weights,
+        }  # fmt: skip
+        return _between(function, whole, a, q, axis, rest)
+
+    return quantiles
 
 
-@implements(np.quantile)
-def quantile(
-    a: Any,
-    q: Any,
-    axis: Any = None,
-    out: Any = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: Any = None,
-) -> Any:
-    """``np.quantile`` of concrete ``q`` by the default method."""
-    rest = {"out": out, "overwrite_input": overwrite_input, "method": method, "keepdims": keepdims, "weights": weights}
-    return _between(np.quantile, 1, a, q, axis, rest)
+implements(np.percentile)(_quantiles(np.percentile, 100))
+implements(np.quantile)(_quantiles(np.quantile, 1))
