@@ -123,10 +123,11 @@ class Storage:
             values.append(view.read(values[-1]))
         rest = list(views)
         while rest:
-            view = rest.pop()
-            if isinstance(view, IndexView) and rest and isinstance(rest[-1], SliceView):
-                values.pop()  # what is written goes from its place in the slice to that in the whole
-                part = scatter_into("scatter", values.pop(), rest.pop(), part, view.axes, view.lifted())
+            view, outer = rest.pop(), rest[-1] if rest else None
+            if isinstance(view, IndexView) and isinstance(outer, SliceView):
+                rest.pop()  # what is written goes from its place in the slice to that in the whole
+                values.pop()
+                part = scatter_into("scatter", values.pop(), outer, part, view.axes, view.lifted())
             else:
                 part = view.write(values.pop(), part)
         trace.set_value(self, part)
