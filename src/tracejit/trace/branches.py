@@ -421,6 +421,7 @@ def identical(left: Any, right: Any) -> Any:
     """``left is right``: Python has one object for each of its two bools."""
     if left is not right and _is_python_bool(left) and _is_python_bool(right):
         return truth_of(left == right)
+    current_trace().captures.note_comparison(left, right)
     return left is right
 
 

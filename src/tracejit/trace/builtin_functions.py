@@ -40,13 +40,13 @@ from tracejit.trace.scalar import (
 from tracejit.trace.text import formatted, is_pending
 from tracejit.trace.values import cast, emit, reshape, truth
 
-__all__ = ["BUILTINS"]
+__all__ = ["BUILTINS", "replaces"]
 
 BUILTINS: dict[Any, Callable[..., Any]] = {}
 """Callable to what it does while tracing."""
 
 
-def _replaces(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def replaces(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
         BUILTINS[function] = implementation
         return implementation
@@ -54,7 +54,7 @@ def _replaces(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
     return register
 
 
-@_replaces(len)
+@replaces(len)
 def _len(value: Any) -> Any:
     if isinstance(value, (TracedArray, GrowingList)) and value.dims:
         return python_size(value.dims[0])
@@ -65,7 +65,7 @@ def _len(value: Any) -> Any:
 
 
 def _converter(kind: type) -> None:
-    @_replaces(kind)
+    @replaces(kind)
     def convert(*args: Any, **kwargs: Any) -> Any:
         if len(args) != 1 or kwargs or not isinstance(args[0], Tracer):
             return kind(*args, **kwargs)
@@ -83,7 +83,7 @@ for _kind in (int, float, complex, bool):
 _complex = BUILTINS[complex]
 
 
-@_replaces(complex)
+@replaces(complex)
 def _complex_of_parts(*args: Any, **kwargs: Any) -> Any:
     parts = dict(zip(("real", "imag"), args, strict=False)) | kwargs
     if not contains_tracer(parts):
@@ -107,12 +107,12 @@ def _class_of(value: Any) -> type:
     return value.python_type if isinstance(value, PythonNumber) else type(value)
 
 
-@_replaces(isinstance)
+@replaces(isinstance)
 def _isinstance(value: Any, classes: Any) -> bool:
     return issubclass(_class_of(value), classes) if isinstance(value, Tracer) else isinstance(value, classes)
 
 
-@_replaces(type)
+@replaces(type)
 def _type(*args: Any, **kwargs: Any) -> Any:
     if len(args) == 1 and isinstance(args[0], Tracer):
         return _class_of(args[0])
@@ -120,7 +120,7 @@ def _type(*args: Any, **kwargs: Any) -> Any:
 
 
 def _extreme(function: Any, comparison: np.ufunc, size: Callable[[Any, Any], Any]) -> None:
-    @_replaces(function)
+    @replaces(function)
     def extreme(*args: Any, **kwargs: Any) -> Any:
         values = args
         if len(args) == 1:
@@ -173,7 +173,7 @@ _extreme(max, np.greater, max)
 _extreme(min, np.less, min)
 
 
-@_replaces(sum)
+@replaces(sum)
 def _sum(iterable: Any, /, start: Any = 0) -> Any:
     if isinstance(iterable, GrowingList):
         total = _sum(as_array(iterable), start)
@@ -190,7 +190,7 @@ def _sum(iterable: Any, /, start: Any = 0) -> Any:
 
 
 def _quantifier(function: Any, name: str, pairwise: str, decisive: bool) -> None:
-    @_replaces(function)
+    @replaces(function)
     def quantifier(iterable: Any) -> Any:
         if isinstance(iterable, TracedArray) and iterable.ndim == 1:
             return number(emit(name, truth(iterable.operand()), axes=(0,)), bool)
@@ -212,7 +212,7 @@ _quantifier(any, "reduce_any", "bitwise_or", True)
 _quantifier(all, "reduce_all", "bitwise_and", False)
 
 
-@_replaces(operator.truth)
+@replaces(operator.truth)
 def _truth(value: Any) -> Any:
     return truth_of(value)
 
@@ -232,13 +232,13 @@ def _round(value: Any, ndigits: Any = None) -> Any:
 BUILTINS[round] = _round
 
 
-@_replaces(setattr)
+@replaces(setattr)
 def _setattr(owner: Any, name: str, value: Any) -> None:
     set_attribute(owner, name, value)
 
 
 def _text_maker(function: Any) -> None:
-    @_replaces(function)
+    @replaces(function)
     def make(*args: Any, **kwargs: Any) -> Any:
         return formatted(function, args, kwargs) if is_pending((args, kwargs)) else function(*args, **kwargs)
 
@@ -251,7 +251,7 @@ for _maker in (str, repr, format, ascii):
 
 
 def _math(function: Any, numpy_function: np.ufunc, result: type = float) -> None:
-    @_replaces(function)
+    @replaces(function)
     def apply(*args: Any) -> Any:
         if not any(isinstance(value, Tracer) for value in args):
             return function(*args)
@@ -296,7 +296,7 @@ implements(math.floor)(BUILTINS[math.floor])
 implements(math.ceil)(BUILTINS[math.ceil])
 
 
-@_replaces(math.log)
+@replaces(math.log)
 def _log(x: Any, *base: Any) -> Any:
     if not contains_tracer((x, base)):
         return math.log(x, *base)
@@ -305,7 +305,7 @@ def _log(x: Any, *base: Any) -> Any:
 
 
 def _halves(function: Any, numpy_function: np.ufunc, second: type) -> None:
-    @_replaces(function)
+    @replaces(function)
     def apply(x: Any) -> Any:
         if not isinstance(x, Tracer):
             return function(x)
@@ -318,7 +318,7 @@ _halves(math.frexp, np.frexp, int)
 _halves(math.modf, np.modf, float)
 
 
-@_replaces(math.ldexp)
+@replaces(math.ldexp)
 def _ldexp(x: Any, i: Any) -> Any:
     if not contains_tracer((x, i)):
         return math.ldexp(x, i)
@@ -327,7 +327,7 @@ def _ldexp(x: Any, i: Any) -> Any:
     return to_number(ufunc(np.ldexp, new_scalar(cast(_one_element(x), FLOAT64)), wrap(_one_element(i))), float)
 
 
-@_replaces(math.ulp)
+@replaces(math.ulp)
 def _ulp(x: Any) -> Any:
     if not isinstance(x, Tracer):
         return math.ulp(x)
@@ -336,7 +336,7 @@ def _ulp(x: Any) -> Any:
 
 
 def _special(function: Any, primitive: str) -> None:
-    @_replaces(function)
+    @replaces(function)
     def apply(x: Any) -> Any:
         if not isinstance(x, Tracer):
             return function(x)
@@ -355,7 +355,7 @@ def _complex_scalar(value: Any) -> TracedScalar:
 
 
 def _cmath(function: Any, numpy_function: Any, result: type = complex) -> None:
-    @_replaces(function)
+    @replaces(function)
     def apply(x: Any) -> Any:
         if not isinstance(x, Tracer):
             return function(x)
@@ -372,7 +372,7 @@ for _name in ("isnan", "isinf", "isfinite"):
 _cmath(cmath.phase, np.angle, float)
 
 
-@_replaces(cmath.log)
+@replaces(cmath.log)
 def _complex_log(x: Any, *base: Any) -> Any:
     if not contains_tracer((x, base)):
         return cmath.log(x, *base)
@@ -380,12 +380,12 @@ def _complex_log(x: Any, *base: Any) -> Any:
     return to_number(ufunc(np.divide, *values) if base else values[0], complex)
 
 
-@_replaces(cmath.polar)
+@replaces(cmath.polar)
 def _polar(x: Any) -> Any:
     return cmath.polar(x) if not isinstance(x, Tracer) else (abs(x), BUILTINS[cmath.phase](x))
 
 
-@_replaces(cmath.rect)
+@replaces(cmath.rect)
 def _rect(r: Any, phi: Any) -> Any:
     if not contains_tracer((r, phi)):
         return cmath.rect(r, phi)
@@ -398,7 +398,7 @@ def _rect(r: Any, phi: Any) -> Any:
 def _scalar_type(kind: type[np.generic]) -> None:
     dtype = np.dtype(kind)
 
-    @_replaces(kind)
+    @replaces(kind)
     def convert(*args: Any, **kwargs: Any) -> Any:
         if len(args) != 1 or not contains_tracer(args[0]):
             return kind(*args, **kwargs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 import os
+import sys
 import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -21,7 +22,7 @@ from tracejit.errors import ConcretizationError, UnsupportedError
 from tracejit.trace import branches, loops
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
-from tracejit.trace.builtin_functions import BUILTINS
+from tracejit.trace.builtin_functions import BUILTINS, replaces
 from tracejit.trace.captures import GROWING, AttributeOf, ClosureCell, Fixed, GlobalName, ItemOf
 from tracejit.trace.context import Trace, active_trace
 from tracejit.trace.creation import wrap_constant
@@ -29,6 +30,7 @@ from tracejit.trace.effects import call_effect, has_effect
 from tracejit.trace.fallback import is_library_function
 from tracejit.trace.indexing import augment_masked, is_mask_key
 from tracejit.trace.inputs import contains_tracer
+from tracejit.trace.instances import is_instance, property_of
 from tracejit.trace.iteration import Indexed
 from tracejit.trace.location import is_internal
 from tracejit.trace.outside import Place, note_change, read_outside, set_attribute, writes_of
@@ -37,7 +39,7 @@ from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
 from tracejit.trace.registry import call as registered
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.state import cells_of
-from tracejit.trace.syntax import HOOK, rewritten_code
+from tracejit.trace.syntax import HOOK, is_rewritten, rewritten_code
 from tracejit.trace.text import formatted, is_pending, joined
 
 __all__ = ["Hook", "dispatch", "enter_callable", "rewritten"]
@@ -113,15 +115,19 @@ def enter_callable(function: Any, trace: Trace) -> Any:
     """The rewritten form of the function to be traced; the object that a method is bound to is known as outside."""
     if isinstance(function, functools.partial):
         inner = enter_callable(function.func, trace)
+        for value in (*function.args, *function.keywords.values()):
+            trace.captures.know(value)
         return functools.partial(inner, *(adopt(a, trace) for a in function.args), **function.keywords)
     if _is_callable_object(function):
         function = MethodType(type(function).__call__, function)
-    if isinstance(function, MethodType):
-        trace.captures.know(function.__self__)
     inner = getattr(function, "__func__", function)
     if isinstance(inner, FunctionType) and not _is_user_file(inner.__code__.co_filename):
         _know_user_package(inner)
-    return rewritten(function)
+    entered = rewritten(function)
+    trace.captures.seen_through = entered is not function or is_rewritten(function)
+    if isinstance(function, MethodType):
+        trace.captures.know(function.__self__)
+    return entered
 
 
 def _is_callable_object(function: Any) -> bool:
@@ -141,7 +147,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
             return _call_library(function, args, kwargs)
         if has_effect(function):
             return call_effect(function, args, kwargs)
-        return adopt(rewritten(function)(*args, **kwargs), trace)
+        return _call_user(function, args, kwargs, trace)
     try:
         implementation = BUILTINS.get(function) or FUNCTIONS.get(function)
     except TypeError:  # unhashable callables
@@ -149,6 +155,8 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
     if implementation is not None:
         if function in FUNCTIONS:
             return _call_numpy(function, args, kwargs)
+        if not _sees_nothing(function, None):
+            trace.captures.pin((args, kwargs))
         return implementation(*args, **kwargs)
     if isinstance(function, np.ufunc):
         if _is_traced(args) or _is_traced(kwargs):
@@ -202,14 +210,15 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
     if isinstance(function, functools.partial):
         return dispatch(function.func, (*function.args, *args), {**function.keywords, **kwargs}, trace)
     if isinstance(function, MethodType):
-        return adopt(rewritten(function)(*args, **kwargs), trace)
+        return _call_user(function, args, kwargs, trace)
     if isinstance(function, functools._lru_cache_wrapper) and contains_tracer((args, kwargs)):
         return dispatch(function.__wrapped__, args, kwargs, trace)
     if isinstance(function, np.vectorize):
         return FUNCTIONS["vectorized"](function, args, kwargs)
     if _is_callable_object(function):
-        method = MethodType(type(function).__call__, function)
-        return adopt(rewritten(method)(*args, **kwargs), trace)
+        return _call_user(MethodType(type(function).__call__, function), args, kwargs, trace)
+    if not _sees_nothing(function, owner):
+        trace.captures.pin((args, kwargs))
     module = getattr(function, "__module__", None) or ""
     if isinstance(function, type):
         return function(*args, **kwargs)
@@ -217,6 +226,24 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
         return FUNCTIONS["python function"](function, args, kwargs)
     result = function(*args, **kwargs)
     return adopt_new(result) if module.startswith("numpy") else adopt(result, trace)
+
+
+def _call_user(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
+    """A call of a Python function, in which tracing sees everything where there is source."""
+    inner = rewritten(function)
+    if inner is function and not is_rewritten(function):
+        trace.captures.pin((function, args, kwargs))
+    return adopt(inner(*args, **kwargs), trace)
+
+
+_HARMLESS = (isinstance, issubclass, callable, len, super, type, list, tuple, dict, zip, enumerate, reversed, iter, next)
+
+
+def _sees_nothing(function: Any, owner: Any) -> bool:
+    """Whether a function of Python's reads nothing of the objects that it is given."""
+    if isinstance(owner, (list, dict)):
+        return function.__name__ in ("append", "extend", "insert", "pop", "clear", "reverse", "items", "values", "keys")
+    return any(function is harmless for harmless in (*_HARMLESS, getattr, setattr, hasattr))
 
 
 def _note_method(function: Any, owner: Any) -> None:
@@ -251,6 +278,67 @@ def adopt(value: Any, trace: Trace) -> Any:
     if type(value) is tuple and any(isinstance(item, np.ndarray) for item in value):
         return tuple(adopt(item, trace) for item in value)
     return value
+
+
+def _property(owner: Any, name: str, trace: Trace) -> FunctionType | None:
+    """The function behind a property of an outside object, which is traced as others are."""
+    found = property_of(owner, name) if is_instance(owner) else None
+    function = None if found is None else found.fget
+    if not isinstance(function, FunctionType) or rewritten(function) is function:
+        return None
+    trace.captures.read(found, AttributeOf(Fixed(type(owner)), name))
+    return function
+
+
+def _is_user_owner(owner: Any) -> bool:
+    """Whether a module, or the module of a class, is the user's."""
+    module = owner if isinstance(owner, ModuleType) else sys.modules.get(owner.__module__)
+    return _is_user_file(getattr(module, "__file__", None) or "<")
+
+
+def read_attribute(owner: Any, name: str, grown: bool = False) -> Any:
+    """``owner.name`` while tracing."""
+    trace = active_trace()
+    if trace is None or isinstance(owner, Tracer):
+        return getattr(owner, name)
+    if type(owner) is np.ndarray:
+        return getattr(trace.captures.array(owner), name)
+    path = trace.captures.path_of(owner)
+    if path is not None and (computed := _property(owner, name, trace)) is not None:
+        return dispatch(computed, (owner,), {}, trace)
+    try:
+        value = getattr(owner, name)
+    except AttributeError:
+        if path is not None:
+            trace.captures.missing(AttributeOf(path, name))
+        raise
+    if isinstance(value, (Tracer, *_METHODS)):
+        if path is not None and type(value) is MethodType and value.__self__ is owner:
+            trace.captures.read(value.__func__, AttributeOf(AttributeOf(path, name), "__func__"))
+        return value
+    if path is None and isinstance(owner, (ModuleType, type)) and _is_user_owner(owner):
+        path = Fixed(owner)
+    if path is not None and not (type(value) is tuple and contains_tracer(value)):
+        return read_outside(trace, value, AttributeOf(path, name), grown)
+    return adopt(value, trace)
+
+
+@replaces(getattr)
+def _getattr(owner: Any, name: str, *default: Any) -> Any:
+    try:
+        return read_attribute(owner, name)
+    except AttributeError:
+        if default:
+            return default[0]
+        raise
+
+
+@replaces(hasattr)
+def _hasattr(owner: Any, name: str) -> bool:
+    return _getattr(owner, name, _MISSING) is not _MISSING
+
+
+_MISSING = object()
 
 
 class Hook:
@@ -335,20 +423,7 @@ class Hook:
 
     def attr(self, owner: Any, name: str, grown: bool = False) -> Any:
         """``owner.name``."""
-        trace = active_trace()
-        if trace is None or isinstance(owner, Tracer):
-            return getattr(owner, name)
-        if type(owner) is np.ndarray:
-            return getattr(trace.captures.array(owner), name)
-        value = getattr(owner, name)
-        if isinstance(value, (Tracer, *_METHODS)):
-            return value
-        path = trace.captures.path_of(owner)
-        if path is None and isinstance(owner, ModuleType) and _is_user_file(getattr(owner, "__file__", None) or "<"):
-            path = Fixed(owner)
-        if path is not None and not (type(value) is tuple and contains_tracer(value)):
-            return read_outside(trace, value, AttributeOf(path, name), grown)
-        return adopt(value, trace)
+        return read_attribute(owner, name, grown)
 
     def item(self, owner: Any, key: Any, grown: bool = False) -> Any:
         """``owner[key]``."""
@@ -360,6 +435,7 @@ class Hook:
         if type(owner) in INDEXED:
             return INDEXED[type(owner)](owner, key)
         value = owner[key]
+        trace.captures.pin(key)
         path = trace.captures.path_of(owner)
         if grown and path is not None and not isinstance(key, Tracer):
             return read_outside(trace, value, ItemOf(path, key), grown)

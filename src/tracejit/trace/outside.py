@@ -11,24 +11,34 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import CellType
+from types import CellType, MemberDescriptorType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from tracejit.errors import UnsupportedError
-from tracejit.trace.captures import AttributeOf, CaptureTable, ClosureCell, Fixed, GlobalName, ItemOf, freeze
+from tracejit.trace.captures import (
+    AttributeOf,
+    CaptureTable,
+    ClosureCell,
+    Fixed,
+    GlobalName,
+    ItemOf,
+    is_run_time_number,
+    number_form,
+)
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.frames import current_frame
 from tracejit.trace.inputs import contains_tracer
+from tracejit.trace.instances import class_attribute
 from tracejit.trace.location import describe, user_location
-from tracejit.trace.python_calls import call_python
 from tracejit.trace.pytree import replace_containers
 from tracejit.trace.region import UnstageableError
-from tracejit.trace.sampling import outcome_like
 
 __all__ = [
+    "ArgumentAt",
     "Containers",
+    "Loosely",
     "OutsideWrites",
     "Place",
     "found",
@@ -36,13 +46,15 @@ __all__ = [
     "put_all",
     "read_outside",
     "refer",
+    "reference_of",
+    "replace_contents",
     "set_attribute",
     "writes_of",
 ]
 
 _NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 _RESTORABLE = frozenset((list, dict, OrderedDict, defaultdict))
-_MISSING: Any = object()
+MISSING: Any = object()
 Getter = Callable[[], Any]
 
 
@@ -61,13 +73,9 @@ class Place:
         """What is there now."""
         owner = self.find()
         if self.kind == "attribute":
-            return (
-                vars(owner).get(self.key, _MISSING)
-                if hasattr(owner, "__dict__")
-                else getattr(owner, self.key, _MISSING)
-            )
+            return own_attribute(owner, self.key)
         if self.kind == "name":
-            return owner.get(self.key, _MISSING)
+            return owner.get(self.key, MISSING)
         if self.kind == "cell":
             return _content(owner)
         return owner.copy()
@@ -76,9 +84,9 @@ class Place:
         """Put a value there."""
         owner = self.find()
         if self.kind == "attribute":
-            delattr(owner, self.key) if value is _MISSING else setattr(owner, self.key, value)
+            delattr(owner, self.key) if value is MISSING else setattr(owner, self.key, value)
         elif self.kind == "name":
-            owner.pop(self.key, None) if value is _MISSING else owner.__setitem__(self.key, value)
+            owner.pop(self.key, None) if value is MISSING else owner.__setitem__(self.key, value)
         elif self.kind == "cell":
             owner.cell_contents = value
         elif self.kind == "tail":
@@ -86,9 +94,7 @@ class Place:
         elif isinstance(owner, list):
             owner[:] = map(_found, value)
         else:
-            entries = {key: _found(item) for key, item in value.items()}
-            owner.clear()
-            owner.update(entries)
+            replace_contents(owner, {key: _found(item) for key, item in value.items()})
 
     @property
     def getter(self) -> Getter:
@@ -101,11 +107,38 @@ class Place:
         return GlobalName(owner, self.key) if self.kind == "name" else ClosureCell(owner, self.key)
 
 
+def replace_contents(owner: Any, value: Any) -> None:
+    """Give a list or a dict the contents of another one; entries that stay are there all the time."""
+    if isinstance(owner, list):
+        owner[:] = value
+        return
+    if list(value)[: len(owner)] != list(owner):
+        owner.clear()
+    owner.update(value)
+
+
+def own_attribute(owner: Any, name: str) -> Any:
+    """What an object itself has under a name, not its class."""
+    if isinstance(class_attribute(type(owner), name), MemberDescriptorType):  # of __slots__
+        return getattr(owner, name, MISSING)
+    return vars(owner).get(name, MISSING) if hasattr(owner, "__dict__") else MISSING
+
+
+def own_attributes(owner: Any) -> dict[str, Any]:
+    """All that an object itself has."""
+    found = dict(getattr(owner, "__dict__", {}))
+    for base in type(owner).__mro__:
+        for name, entry in vars(base).items():
+            if isinstance(entry, MemberDescriptorType) and name not in found and hasattr(owner, name):
+                found[name] = getattr(owner, name)
+    return found
+
+
 def _content(cell: CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:
-        return _MISSING
+        return MISSING
 
 
 class _Reference:
@@ -120,6 +153,11 @@ class _Reference:
         self.find = find
 
 
+def reference_of(value: Any) -> Getter | None:
+    """The way to the object that a leaf of a result refers to."""
+    return value.find if isinstance(value, _Reference) else None
+
+
 def refer(value: Any, owners: Mapping[int, Getter]) -> Any:
     """A result with references in the place of the containers that change: the caller gets them, not copies."""
 
@@ -128,6 +166,11 @@ def refer(value: Any, owners: Mapping[int, Getter]) -> Any:
         return item if find is None else _Reference(find)
 
     return replace_containers(replacement, value)
+
+
+def refer_to(leaf: Any, captures: CaptureTable) -> Any:
+    """A leaf of a result, with a reference where it is an object that another call finds in its own place."""
+    return _Reference(captures.finder(leaf)) if captures.is_known(leaf) else leaf
 
 
 def found(value: Any) -> Any:
@@ -168,6 +211,8 @@ class OutsideWrites:
 
     def note(self, place: Place, trace: Trace) -> None:
         """A place is about to change."""
+        if place.kind == "attribute":
+            self.captures.identities_count = True
         if trace.region:
             raise UnstageableError(f"its body changes {place.getter} from outside ({describe(user_location())})")
         if place.kind == "contents":
@@ -201,6 +246,9 @@ class OutsideWrites:
         found = [(place, place.get()) for place in self.before]
         changed = [(place, value) for place, value in found if not _same(value, self.before[place])]
         self.owners = {id(place.find()): place.find for place, _ in changed}
+        self.captures.demand_different_containers(
+            {id(place.find()) for place, _ in changed if place.kind in ("contents", "tail")}
+        )
         return [(place, self._final(place, value)) for place, value in changed]
 
     def _final(self, place: Place, value: Any) -> Any:
@@ -283,33 +331,29 @@ def _read(trace: Trace, value: Any, getter: Getter, writes: OutsideWrites) -> An
     if getter in writes.getters:  # the function itself has put it there
         return captures.array(value) if type(value) is np.ndarray else value
     if getter not in writes.volatile:
+        if is_run_time_number(value) and _is_attribute_of_an_object(getter):
+            return captures.number(value, getter)
         return captures.read(value, getter)
-    captures.remember_loosely(value, getter, _Loosely(freeze(value)))
-    if isinstance(value, _NUMBERS):
-        return _read_number(value, getter)
+    if number_form(value):
+        return captures.number(value, getter)
+    captures.remember_loosely(value, getter, Loosely)
     place = Place("contents", getter)
-    if place not in writes.before:
+    if isinstance(value, (list, dict)) and place not in writes.before:
         writes.before[place] = place.get()
         for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
-            if isinstance(item, _NUMBERS):
-                value[key] = _read_number(item, _Entry(getter, key))
+            if number_form(item):
+                value[key] = captures.number(item, ItemOf(getter, key))
     return value
 
 
-@dataclass(frozen=True)
-class _Entry:
-    find: Getter
-    key: Any
-
-    def __call__(self) -> Any:
-        return self.find()[self.key]
+def _is_attribute_of_an_object(getter: Getter) -> bool:
+    """Whether a getter reads an attribute of what is neither a module nor a class, which have constants."""
+    if not isinstance(getter, AttributeOf):
+        return False
+    return not (isinstance(getter.parent, Fixed) and isinstance(getter.parent.value, (ModuleType, type)))
 
 
-def _read_number(value: Any, getter: Getter) -> Any:
-    return call_python(getter, (), {}, outcome_like(value), name=str(getter), effects=False)
-
-
-class _Loosely:
+class Loosely:
     """Equal to keys (``freeze``) of the same structure and types, whatever the numbers in them."""
 
     def __init__(self, key: Any) -> None:
@@ -333,7 +377,7 @@ def _loosened(key: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class _ArgumentAt:
+class ArgumentAt:
     """Finds a container among the arguments of the running call."""
 
     path: tuple[Any, ...]
@@ -355,7 +399,7 @@ class Containers:
 
     def __init__(self, args: Any, kwargs: Any) -> None:
         self.before = [
-            (path, value, dict(vars(value)) if hasattr(value, "__dataclass_fields__") else value.copy())
+            (path, value, own_attributes(value) if hasattr(value, "__dataclass_fields__") else value.copy())
             for path, value in _containers((args, kwargs), ())
         ]
         self.owners: dict[int, Getter] = {}  # those that have changed in the end
@@ -366,19 +410,19 @@ class Containers:
         for path, value, before in self.before:
             if not hasattr(value, "__dataclass_fields__"):
                 if not _same(value, before):
-                    self.owners[id(value)] = _ArgumentAt(path)
-                    found.append((Place("contents", _ArgumentAt(path)), _referring(value, self._finder)))
+                    self.owners[id(value)] = ArgumentAt(path)
+                    found.append((Place("contents", ArgumentAt(path)), _referring(value, self._finder)))
                     Place("contents", Fixed(value)).put(before)
                 continue
-            for name, content in dict(vars(value)).items():
-                if content is not before.get(name, _MISSING):
-                    self.owners[id(value)] = _ArgumentAt(path)
-                    found.append((Place("attribute", _ArgumentAt(path), name), content))
-                    Place("attribute", Fixed(value), name).put(before.get(name, _MISSING))
+            for name, content in own_attributes(value).items():
+                if content is not before.get(name, MISSING):
+                    self.owners[id(value)] = ArgumentAt(path)
+                    found.append((Place("attribute", ArgumentAt(path), name), content))
+                    Place("attribute", Fixed(value), name).put(before.get(name, MISSING))
         return found
 
     def _finder(self, value: Any) -> Getter | None:
-        return next((_ArgumentAt(path) for path, own, _ in self.before if own is value), None)
+        return next((ArgumentAt(path) for path, own, _ in self.before if own is value), None)
 
 
 def _containers(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -388,7 +432,7 @@ def _containers(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, 
     elif isinstance(value, (list, tuple)):
         items = list(enumerate(value))
     elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        items = [(_Field(name), item) for name, item in vars(value).items()]
+        items = [(_Field(name), item) for name, item in own_attributes(value).items()]
     else:
         return
     if not isinstance(value, tuple) and len(path) > 1:
@@ -411,6 +455,8 @@ def note_change(kind: str, owner: Any, key: str = "") -> None:
     """The traced function is about to change something of an object from outside."""
     trace = current_trace()
     path = trace.captures.path_of(owner)
+    if path is None and isinstance(owner, (ModuleType, type)):
+        path = Fixed(owner)
     if path is not None and kind == "contents" and type(owner) not in _RESTORABLE:
         raise UnsupportedError(
             f"a {type(owner).__name__} from outside is changed ({describe(user_location())}); use a list or a dict"

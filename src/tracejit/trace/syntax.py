@@ -66,6 +66,11 @@ def _rewrite(function: FunctionType) -> CodeType | None:
     return result
 
 
+def is_rewritten(function: Any) -> bool:
+    """Whether a function, or the one of a method, is one that was rewritten or a function inside of one."""
+    return getattr(getattr(function, "__func__", function), "__code__", None) in _made
+
+
 # ----------------------------------------------------------------------------------------------------------- rewriting
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
@@ -29,7 +29,7 @@ from tracejit.trace.foreign import check_alignment, is_foreign
 from tracejit.trace.frames import running_call
 from tracejit.trace.generators import undisturbed
 from tracejit.trace.location import describe, traceback_location
-from tracejit.trace.outside import Containers, OutsideWrites, Place, found, put_all, refer
+from tracejit.trace.outside import Containers, OutsideWrites, Place, found, put_all, refer, refer_to, reference_of
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
 from tracejit.trace.scalar import SymbolicInt
@@ -69,6 +69,11 @@ class Traced:
         put_all(self.writes, values)
         return found(result)
 
+    def owners(self) -> Iterator[Callable[[], Any]]:
+        """Ways to the objects that places belong to, and to those that the result refers to."""
+        yield from (place.find for place in self.writes)
+        yield from filter(None, (reference_of(result.value) for result in self.results if result.kind == "constant"))
+
     def bind(self, leaves: Sequence[Any], *, fresh: bool = False) -> dict[str, int] | None:
         """The value of every size symbol if this program is right for these leaves, else None.
 
@@ -76,6 +81,10 @@ class Traced:
         """
         if len(leaves) != len(self.arguments) or not all(map(_leaf_fits, self.arguments, leaves)):
             return None
+        with running_call(_plain(leaves)):
+            return self._bind(leaves, fresh)
+
+    def _bind(self, leaves: Sequence[Any], fresh: bool) -> dict[str, int] | None:
         if not fresh and not all(capture.holds() for capture in self.captures):
             return None
         if any(a.same_as is not None and leaves[a.same_as] is not leaves[k] for k, a in enumerate(self.arguments)):
@@ -83,17 +92,18 @@ class Traced:
         return bind_function(self.function, self.inputs(leaves), self._integers(leaves))
 
     def _integers(self, leaves: Sequence[Any]) -> dict[str, int]:
-        return {a.size: int(leaf) for a, leaf in zip(self.arguments, leaves, strict=True) if a.size is not None}
+        found = {a.size: int(leaf) for a, leaf in zip(self.arguments, leaves, strict=True) if a.size is not None}
+        return found | {c.size: int(c.getter()) for c in self.captures if c.size is not None}
 
     def inputs(self, leaves: Sequence[Any]) -> list[Any]:
-        """The value of each param of the function."""
+        """The value of each param of the function, in a running call."""
         found: list[Any] = [None] * len(self.function.params)
         for argument, leaf in zip(self.arguments, leaves, strict=True):
             if argument.param is not None and argument.same_as is None:
                 found[argument.param] = seen_by_program(argument, leaf)
         for capture in self.captures:
-            if capture.kind == "array":
-                found[self.capture_param(capture)] = seen_by_program(capture, capture.getter())
+            if capture.position is not None:
+                found[capture.position] = seen_by_program(capture, capture.getter())
         return found
 
     def capture_param(self, capture: Capture) -> int:
@@ -101,6 +111,10 @@ class Traced:
         position = capture.position
         assert position is not None
         return position
+
+
+def _plain(leaves: Sequence[Any]) -> list[Any]:
+    return [leaf.value if isinstance(leaf, Static) else leaf for leaf in leaves]
 
 
 def seen_by_program(source: Argument | Capture, value: Any) -> Any:
@@ -207,13 +221,14 @@ def _trace_leaves(
     root = Trace(captures)
     captures.trace = root
     captures.error_state = current_state()
-    with root.running(), undisturbed() as states:
+    with root.running(), undisturbed() as states, running_call(_plain(leaves)) as frame:
         captures.states = states
+        entered = enter_callable(fun, root)
         tracers, arguments = enter(root, leaves, argument_names(fun, tree), shared)
-        args, kwargs = unflatten(tree, tracers)
+        args, kwargs = frame.arguments = unflatten(tree, tracers)
         containers = Containers(args, kwargs)
         try:
-            output = enter_callable(fun, root)(*args, **kwargs)
+            output = entered(*args, **kwargs)
             if captures.uncompiled is not None:
                 raise captures.uncompiled
         except Exception as error:
@@ -234,6 +249,7 @@ def _trace_leaves(
             output = refer(output, {**writes.owners, **containers.owners})
             output = (output, [value for _, value in changed])
         out_leaves, out_tree = flatten(output)
+        out_leaves = [refer_to(leaf, captures) for leaf in out_leaves]
         out_tree = plain_keys(out_tree)
         results, operands = describe_results(root, out_leaves, arguments, captures.captures)
         written = _written(arguments, captures.captures)
@@ -241,6 +257,7 @@ def _trace_leaves(
         function, params = finish(root, [*operands, *finals], name, [source.value for source in written])
     for source in [*arguments, *captures.captures]:
         _settle(source, params)
+    captures.settle()
     results = [resolve_result(result, root.sizes.resolve) for result in results]
     places = tuple(place for place, _ in changed)
     return Traced(function, arguments, captures.captures, tree, out_tree, results, places)
@@ -364,10 +381,10 @@ def run_leaves(
 ) -> Any:
     """Run on flat leaves whose sizes are bound."""
     function = traced.function
-    inputs = traced.inputs(leaves)
-    native = [_native(value, param) for value, param in zip(inputs, function.params, strict=True)]
-    originals = [leaf.value if isinstance(leaf, Static) else leaf for leaf in leaves]
+    originals = _plain(leaves)
     with running_call(originals, arguments):
+        inputs = traced.inputs(leaves)
+        native = [_native(value, param) for value, param in zip(inputs, function.params, strict=True)]
         return traced.finished(_interpreted(traced, originals, inputs, native, sizes))
 
 
