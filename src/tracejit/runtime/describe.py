@@ -36,10 +36,10 @@ from tracejit.trace.captures import (
     OfType,
     number_form,
 )
-from tracejit.trace.frames import LeafOf
+from tracejit.trace.frames import LeafOf, running_call
 from tracejit.trace.instances import Instance
 from tracejit.trace.outside import ArgumentAt, Loosely
-from tracejit.trace.pytree import Tree
+from tracejit.trace.pytree import Tree, unflatten
 from tracejit.trace.tracer import Traced
 
 __all__ = ["direct_program", "flat_program", "owners", "passed_leaves"]
@@ -81,10 +81,11 @@ def direct_program(traced: Traced, kernel: Kernel, leaves: Sequence[Any]) -> Pro
     if kernel.callbacks:
         return None
     try:
-        described = _Direct(traced, leaves)
-        described.take_call()
-        described.take_captures()
-        return described.program(kernel)
+        with running_call(leaves, unflatten(traced.in_tree, leaves)):
+            described = _Direct(traced, leaves)
+            described.take_call()
+            described.take_captures()
+            return described.program(kernel)
     except (_NotDirectError, *MISSING):
         return None
 
