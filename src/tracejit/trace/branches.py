@@ -409,6 +409,8 @@ def opposite(value: Any) -> Any:
 
 def contained(item: Any, container: Any) -> Any:
     """``item in container``: of arrays any equal element, of lists and tuples one comparison after the other."""
+    if (trace := active_trace()) is not None and type(item).__eq__ is not object.__eq__:
+        trace.captures.pin((item, container))
     if isinstance(container, TracedArray):
         return truth_of(call(np.any, container == item))
     if type(container) not in (list, tuple) or not contains_tracer((item, container)):
@@ -421,7 +423,6 @@ def identical(left: Any, right: Any) -> Any:
     """``left is right``: Python has one object for each of its two bools."""
     if left is not right and _is_python_bool(left) and _is_python_bool(right):
         return truth_of(left == right)
-    current_trace().captures.note_comparison(left, right)
     return left is right
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import operator
 import os
-import sys
 import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -21,77 +20,40 @@ import numpy as np
 from tracejit.errors import ConcretizationError, UnsupportedError
 from tracejit.trace import branches, loops
 from tracejit.trace.array import TracedArray
+from tracejit.trace.attributes import delete_attribute, read_attribute, write_attribute
 from tracejit.trace.base import Tracer
-from tracejit.trace.builtin_functions import BUILTINS, replaces
-from tracejit.trace.captures import GROWING, AttributeOf, ClosureCell, Fixed, GlobalName, ItemOf
+from tracejit.trace.builtin_functions import BUILTINS
+from tracejit.trace.captures import GROWING, ClosureCell, Fixed, GlobalName, ItemOf
 from tracejit.trace.context import Trace, active_trace
 from tracejit.trace.creation import wrap_constant
 from tracejit.trace.effects import call_effect, has_effect
 from tracejit.trace.fallback import is_library_function
 from tracejit.trace.indexing import augment_masked, is_mask_key
 from tracejit.trace.inputs import contains_tracer
-from tracejit.trace.instances import is_instance, property_of
 from tracejit.trace.iteration import Indexed
 from tracejit.trace.location import is_internal
-from tracejit.trace.outside import Place, note_change, read_outside, set_attribute, writes_of
+from tracejit.trace.outside import Place, note_change, read_outside, writes_of
 from tracejit.trace.random_numbers import draw, is_draw
 from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
 from tracejit.trace.registry import call as registered
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.state import cells_of
 from tracejit.trace.syntax import HOOK, is_rewritten, rewritten_code
+from tracejit.trace.user_files import is_user_file, know_user_package
 from tracejit.trace.text import formatted, is_pending, joined
 
 __all__ = ["Hook", "dispatch", "enter_callable", "rewritten"]
 
-_LIBRARY_FOLDERS = tuple(
-    os.path.join(os.path.realpath(folder), "")
-    for folder in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    if folder
-)
-_PACKAGE_FOLDERS = tuple(
-    {os.path.join(os.path.realpath(sysconfig.get_path(name)), "") for name in ("purelib", "platlib")}
-)
-_user_files: dict[str, bool] = {}
-_user_packages: set[str] = set()
 _CHANGING = frozenset(  # methods of containers
     "append extend insert remove pop clear sort reverse update setdefault popitem __setitem__ __delitem__ add discard "
     "appendleft extendleft popleft rotate".split()
 )
-_METHODS = (MethodType, BuiltinFunctionType, type)
-
-
-def _is_user_file(filename: str) -> bool:
-    known = _user_files.get(filename)
-    if known is None:
-        path = os.path.realpath(filename)
-        library = is_internal(filename) or path.startswith(_LIBRARY_FOLDERS) or filename.startswith("<frozen")
-        known = not library or _package_of(path) in _user_packages
-        _user_files[filename] = known
-    return known
-
-
-def _package_of(path: str) -> str | None:
-    """The installed package that a file belongs to: its folder or, for a single module, its file."""
-    for folder in _PACKAGE_FOLDERS:
-        if path.startswith(folder):
-            return folder + path[len(folder) :].split(os.sep, 1)[0]
-    return None
-
-
-def _know_user_package(function: FunctionType) -> None:
-    """A package whose function is compiled by name is the user's own code, also where it is installed."""
-    filename = function.__code__.co_filename
-    package = _package_of(os.path.realpath(filename))
-    if package is not None and not is_internal(filename) and not is_library_function(function):
-        _user_packages.add(package)
-        _user_files.clear()
 
 
 def rewritten(function: Any) -> Any:
     """The callable with rewritten syntax if it is a user's Python function with source, else the callable itself."""
     if isinstance(function, FunctionType):
-        if not _is_user_file(function.__code__.co_filename):
+        if not is_user_file(function.__code__.co_filename):
             return function
         code = rewritten_code(function)
         if code is None:
@@ -121,8 +83,8 @@ def enter_callable(function: Any, trace: Trace) -> Any:
     if _is_callable_object(function):
         function = MethodType(type(function).__call__, function)
     inner = getattr(function, "__func__", function)
-    if isinstance(inner, FunctionType) and not _is_user_file(inner.__code__.co_filename):
-        _know_user_package(inner)
+    if isinstance(inner, FunctionType) and not is_user_file(inner.__code__.co_filename):
+        know_user_package(inner)
     entered = rewritten(function)
     trace.captures.seen_through = entered is not function or is_rewritten(function)
     if isinstance(function, MethodType):
@@ -137,6 +99,7 @@ def _is_callable_object(function: Any) -> bool:
     )
 
 
+@implements("call")
 def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     """A call while tracing."""
     if type(function) is FunctionType:
@@ -271,6 +234,7 @@ def adopt_new(value: Any) -> Any:
     return value
 
 
+@implements("adopt outside")
 def adopt(value: Any, trace: Trace) -> Any:
     """What outside code hands in: arrays are read again at each call of the compiled function."""
     if isinstance(value, np.ndarray) and type(value) is np.ndarray:
@@ -280,65 +244,10 @@ def adopt(value: Any, trace: Trace) -> Any:
     return value
 
 
-def _property(owner: Any, name: str, trace: Trace) -> FunctionType | None:
-    """The function behind a property of an outside object, which is traced as others are."""
-    found = property_of(owner, name) if is_instance(owner) else None
-    function = None if found is None else found.fget
-    if not isinstance(function, FunctionType) or rewritten(function) is function:
-        return None
-    trace.captures.read(found, AttributeOf(Fixed(type(owner)), name))
-    return function
-
-
-def _is_user_owner(owner: Any) -> bool:
-    """Whether a module, or the module of a class, is the user's."""
-    module = owner if isinstance(owner, ModuleType) else sys.modules.get(owner.__module__)
-    return _is_user_file(getattr(module, "__file__", None) or "<")
-
-
-def read_attribute(owner: Any, name: str, grown: bool = False) -> Any:
-    """``owner.name`` while tracing."""
-    trace = active_trace()
-    if trace is None or isinstance(owner, Tracer):
-        return getattr(owner, name)
-    if type(owner) is np.ndarray:
-        return getattr(trace.captures.array(owner), name)
-    path = trace.captures.path_of(owner)
-    if path is not None and (computed := _property(owner, name, trace)) is not None:
-        return dispatch(computed, (owner,), {}, trace)
-    try:
-        value = getattr(owner, name)
-    except AttributeError:
-        if path is not None:
-            trace.captures.missing(AttributeOf(path, name))
-        raise
-    if isinstance(value, (Tracer, *_METHODS)):
-        if path is not None and type(value) is MethodType and value.__self__ is owner:
-            trace.captures.read(value.__func__, AttributeOf(AttributeOf(path, name), "__func__"))
-        return value
-    if path is None and isinstance(owner, (ModuleType, type)) and _is_user_owner(owner):
-        path = Fixed(owner)
-    if path is not None and not (type(value) is tuple and contains_tracer(value)):
-        return read_outside(trace, value, AttributeOf(path, name), grown)
-    return adopt(value, trace)
-
-
-@replaces(getattr)
-def _getattr(owner: Any, name: str, *default: Any) -> Any:
-    try:
-        return read_attribute(owner, name)
-    except AttributeError:
-        if default:
-            return default[0]
-        raise
-
-
-@replaces(hasattr)
-def _hasattr(owner: Any, name: str) -> bool:
-    return _getattr(owner, name, _MISSING) is not _MISSING
-
-
-_MISSING = object()
+def _note_texts(values: Any) -> None:
+    """Texts are made of objects unseen."""
+    if (trace := active_trace()) is not None:
+        trace.captures.pin(values)
 
 
 class Hook:
@@ -394,10 +303,14 @@ class Hook:
     ensure, raising = staticmethod(branches.ensure), staticmethod(branches.raising)
     finished = staticmethod(branches.finished)
 
-    joined = staticmethod(joined)
+    def joined(self, *pieces: Any) -> Any:
+        """An f-string."""
+        _note_texts(pieces)
+        return joined(*pieces)
 
     def percent(self, text: Any, values: Any) -> Any:
         """``text % values``."""
+        _note_texts(values)
         return formatted(operator.mod, (text, values), {}) if is_pending(values) else text % values
 
     def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -466,10 +379,23 @@ class Hook:
 
     def set_attr(self, value: Any, owner: Any, name: str) -> None:
         """``owner.name = value``."""
-        if active_trace() is None or isinstance(owner, Tracer):
-            setattr(owner, name, value)
-        else:
-            set_attribute(owner, name, value)
+        write_attribute(owner, name, value)
+
+    def del_attr(self, owner: Any, name: str) -> None:
+        """``del owner.name``."""
+        delete_attribute(owner, name)
+
+    def opened(self, value: Any) -> Any:
+        """What ``match`` looks at: Python reads its attributes by itself."""
+        if (trace := active_trace()) is not None:
+            trace.captures.pin(value)
+        return value
+
+    def noted(self, value: Any) -> Any:
+        """An operand of ``==``, which may look into objects."""
+        if (trace := active_trace()) is not None and type(value).__eq__ is not object.__eq__:
+            trace.captures.pin(value)
+        return value
 
     def outside(self, name: str, value: Any) -> Any:
         """A value for a name declared global or nonlocal."""

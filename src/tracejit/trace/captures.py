@@ -23,7 +23,8 @@ from tracejit.trace.dtypes import PYTHON_DTYPES
 from tracejit.trace.foreign import check_array, plain_array
 from tracejit.trace.frames import LeafOf
 from tracejit.trace.generators import States, is_generator, is_shared
-from tracejit.trace.instances import Instance, is_instance
+from tracejit.trace.base import Tracer
+from tracejit.trace.instances import Instance, is_instance, own_attributes
 from tracejit.trace.location import user_location
 from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber
 from tracejit.trace.storage import Storage
@@ -272,7 +273,6 @@ class CaptureTable:
         self.error_state: Any = None  # NumPy's modes for floating-point errors when the trace began
         self.uncompiled: Exception | None = None  # why the function must run in NumPy, if it must
         self.seen_through = True  # whether tracing sees what the function does; else objects are pinned
-        self.identities_count = False  # whether it matters that objects are the same, or not
         self._arrays: dict[int, tuple[Capture, TracedArray]] = {}
         self._numbers: dict[Getter, Any] = {}
         self._instances: dict[int, Instance] = {}
@@ -331,17 +331,20 @@ class CaptureTable:
         if known is None:
             known = self._instances[id(value)] = Instance(value)
             known.pinned = not self.seen_through
-            _, path = self._paths.setdefault(id(value), (value, getter))
+            self._paths.setdefault(id(value), (value, getter))
             self._enter_attributes(value)
-        else:
-            path = self._paths[id(value)][1]
-        if path != getter and ("alias", getter) not in self._seen:
-            self._seen.add(("alias", getter))
-            self.captures.append(Capture("alias", getter, other=path))
+        self.note_alias(value, getter)
         return known
 
+    def note_alias(self, value: Any, getter: Getter) -> None:
+        """Another way to what was reached before must lead to the same again."""
+        path = self._paths[id(value)][1]
+        if _hashable(getter) and path != getter and ("alias", getter) not in self._seen:
+            self._seen.add(("alias", getter))
+            self.captures.append(Capture("alias", getter, other=path))
+
     def pin(self, value: Any) -> None:
-        """Something reads an object, or those in a container, unseen: the program is for this very one."""
+        """Something reads an object, or those in a container, unseen: the program is for this very one, as it is."""
         if isinstance(value, (list, tuple)):
             for item in value:
                 self.pin(item)
@@ -349,13 +352,17 @@ class CaptureTable:
             self.pin([*value, *value.values()])
         elif isinstance(value, MethodType):
             self.pin(value.__self__)
-        elif (known := self._instances.get(id(value))) is not None:
+        elif (known := self._instances.get(id(value))) is not None and not known.pinned:
             known.pinned = True
+            self._remember_attributes(value)
 
-    def note_comparison(self, left: Any, right: Any) -> None:
-        """The program asks whether two objects are the same."""
-        if id(left) in self._instances and id(right) in self._instances:
-            self.identities_count = True
+    def _remember_attributes(self, value: Any) -> None:
+        """All that an object has is part of what makes a version."""
+        path = self._paths[id(value)][1]
+        for name, item in own_attributes(value).items():
+            if not isinstance(item, Tracer) and _hashable(AttributeOf(path, name)):
+                self._remember(item, AttributeOf(path, name))
+                self.pin(item)
 
     def is_known(self, value: Any) -> bool:
         """Whether a value is an outside object that counts by its class."""
@@ -363,10 +370,8 @@ class CaptureTable:
 
     def settle(self) -> None:
         """The trace is over: note which objects must be different ones, and keep no samples."""
-        if self.identities_count:
-            for kind in {known.type for known in self._instances.values()}:
-                own = [known.value for known in self._instances.values() if known.type is kind]
-                self._demand_different(own)
+        for kind in {known.type for known in self._instances.values()}:
+            self._demand_different([known.value for known in self._instances.values() if known.type is kind])
         for known in self._instances.values():
             known.settle()
 
@@ -511,6 +516,8 @@ class CaptureTable:
     def _enter(self, value: Any, getter: Getter, depth: int) -> None:
         """Note how the arrays inside a container are reached."""
         self._paths.setdefault(id(value), (value, getter))
+        if isinstance(value, (list, dict)):
+            self.note_alias(value, getter)
         if depth > 8 or len(value) > _MAX_ENTRIES:
             return
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):

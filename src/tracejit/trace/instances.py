@@ -10,6 +10,7 @@ from types import (
     BuiltinFunctionType,
     CodeType,
     FunctionType,
+    MemberDescriptorType,
     MethodDescriptorType,
     ModuleType,
     SimpleNamespace,
@@ -18,7 +19,7 @@ from types import (
 from typing import Any, Generic
 from weakref import WeakKeyDictionary
 
-__all__ = ["Instance", "class_attribute", "is_instance", "property_of"]
+__all__ = ["Instance", "class_attribute", "is_instance", "is_plain_attribute", "own_attributes"]
 
 _SEEN = frozenset(  # special methods that do not read an object unseen
     "__init__ __new__ __call__ __repr__ __str__ __post_init__ __init_subclass__ __class_getitem__ __getattr__ "
@@ -96,7 +97,17 @@ def class_attribute(kind: type, name: str) -> Any:
     return None
 
 
-def property_of(owner: Any, name: str) -> property | None:
-    """The property that an attribute of an object is, if it is one."""
+def is_plain_attribute(owner: Any, name: str) -> bool:
+    """Whether setting an attribute puts the value into the object itself."""
     found = class_attribute(type(owner), name)
-    return found if type(found) is property else None
+    return isinstance(found, MemberDescriptorType) or not hasattr(type(found), "__set__")
+
+
+def own_attributes(owner: Any) -> dict[str, Any]:
+    """All that an object itself has."""
+    found = dict(getattr(owner, "__dict__", {}))
+    for base in type(owner).__mro__:
+        for name, entry in vars(base).items():
+            if isinstance(entry, MemberDescriptorType) and name not in found and hasattr(owner, name):
+                found[name] = getattr(owner, name)
+    return found

@@ -30,13 +30,14 @@ from tracejit.trace.captures import (
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.frames import current_frame
 from tracejit.trace.inputs import contains_tracer
-from tracejit.trace.instances import class_attribute
+from tracejit.trace.instances import class_attribute, own_attributes
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import replace_containers
 from tracejit.trace.region import UnstageableError
 
 __all__ = [
     "ArgumentAt",
+    "MISSING",
     "Containers",
     "Loosely",
     "OutsideWrites",
@@ -48,7 +49,6 @@ __all__ = [
     "refer",
     "reference_of",
     "replace_contents",
-    "set_attribute",
     "writes_of",
 ]
 
@@ -122,16 +122,6 @@ def own_attribute(owner: Any, name: str) -> Any:
     if isinstance(class_attribute(type(owner), name), MemberDescriptorType):  # of __slots__
         return getattr(owner, name, MISSING)
     return vars(owner).get(name, MISSING) if hasattr(owner, "__dict__") else MISSING
-
-
-def own_attributes(owner: Any) -> dict[str, Any]:
-    """All that an object itself has."""
-    found = dict(getattr(owner, "__dict__", {}))
-    for base in type(owner).__mro__:
-        for name, entry in vars(base).items():
-            if isinstance(entry, MemberDescriptorType) and name not in found and hasattr(owner, name):
-                found[name] = getattr(owner, name)
-    return found
 
 
 def _content(cell: CellType) -> Any:
@@ -211,8 +201,6 @@ class OutsideWrites:
 
     def note(self, place: Place, trace: Trace) -> None:
         """A place is about to change."""
-        if place.kind == "attribute":
-            self.captures.identities_count = True
         if trace.region:
             raise UnstageableError(f"its body changes {place.getter} from outside ({describe(user_location())})")
         if place.kind == "contents":
@@ -313,6 +301,9 @@ def read_outside(trace: Trace, value: Any, getter: Getter, grown: bool = False) 
     """What the program sees where it reads something outside; ``grown``: lists are read to be made longer only."""
     captures, writes = trace.captures, trace.captures.writes
     hashable = _hashable(getter)
+    if hashable and type(value) in (list, dict) and (path := captures.path_of(value)) not in (None, getter):
+        captures.note_alias(value, getter)
+        getter = path  # type: ignore[assignment]
     if contains_tracer(value) and not (writes is not None and hashable and getter in writes.getters):
         return value
     if writes is None or not hashable:
@@ -463,14 +454,3 @@ def note_change(kind: str, owner: Any, key: str = "") -> None:
         )
     if path is not None:
         writes_of(trace).note(Place(kind, path, key), trace)
-
-
-def set_attribute(owner: Any, name: str, value: Any) -> None:
-    """``owner.name = value`` while tracing; objects that the function has made itself are changed at once."""
-    note_change("attribute", owner, name)
-    if current_trace().region:
-        raise UnstageableError(
-            f"its body sets the attribute {name!r} of a {type(owner).__name__} ({describe(user_location())}); "
-            "use a variable, and set the attribute afterwards"
-        )
-    setattr(owner, name, value)
