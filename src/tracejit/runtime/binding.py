@@ -18,17 +18,9 @@ from tracejit.runtime.program import INT64
 from tracejit.runtime.wrapper import MISSING
 from tracejit.trace.arguments import Argument
 from tracejit.trace.axis_order import NOTHING, ORDER, ROWS, columns, fits_layout
-from tracejit.trace.captures import (
-    AllDifferent,
-    AttributeOf,
-    Capture,
-    ClosureCell,
-    Fixed,
-    GlobalName,
-    ItemOf,
-    freeze,
-)
+from tracejit.trace.captures import Capture, freeze
 from tracejit.trace.frames import LeafOf, running_call
+from tracejit.trace.getters import AllDifferent, AttributeOf, ClosureCell, Fixed, GlobalName, ItemOf
 from tracejit.trace.instances import Instance
 from tracejit.trace.pytree import Tree
 from tracejit.trace.tracer import Traced
@@ -143,8 +135,9 @@ def make_bind(
 ) -> Callable[[Sequence[Any]], list[Any] | None]:
     """A function from the leaves of a call to the values of a flat program, or to None where it is not the version's.
 
-    passed: which leaves the program gets; the captured arrays and numbers follow. known: the :func:`static_objects`, which need no
-    second look while they are the same. renewed: told the name of one that is another object now, and equal.
+    passed: which leaves the program gets; the captured arrays and numbers follow. known: the :func:`static_objects`,
+    which need no second look while they are the same. renewed: told the name of one that is another object now, and
+    equal.
     """
     writer = _BindWriter(traced, known, renewed)
     values = writer.write(passed)
@@ -276,7 +269,7 @@ class _BindWriter:
                 self._missing(capture.getter)
         return arrays
 
-    def _missing(self, getter: AttributeOf) -> None:
+    def _missing(self, getter: Any) -> None:
         self._demand(f"not hasattr({self._read(getter.parent)}, {getter.name!r})")
 
     def _number(self, value: str, capture: Capture) -> None:

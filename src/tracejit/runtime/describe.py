@@ -24,19 +24,9 @@ from tracejit.runtime.structure import LEAF, CallShape, Lookup, Node
 from tracejit.runtime.wrapper import MISSING
 from tracejit.trace.arguments import Argument
 from tracejit.trace.axis_order import NOTHING, ORDER, ROWS, columns, inverse
-from tracejit.trace.captures import (
-    AllDifferent,
-    AttributeOf,
-    Capture,
-    ClosureCell,
-    Fixed,
-    Getter,
-    GlobalName,
-    ItemOf,
-    OfType,
-    number_form,
-)
+from tracejit.trace.captures import Capture, OfType, number_form
 from tracejit.trace.frames import LeafOf, running_call
+from tracejit.trace.getters import AttributeOf, ClosureCell, Fixed, Getter, GlobalName, ItemOf
 from tracejit.trace.instances import Instance
 from tracejit.trace.outside import ArgumentAt, Loosely
 from tracejit.trace.pytree import Tree, unflatten
@@ -195,8 +185,8 @@ class _Direct(_Arguments):
 
     def process(self) -> dict[str, Any]:
         """How the arguments are found."""
-        found = {"lookups": self._lookups, "outside": self._outside, "types": self._types}
-        return {"shape": self._shape, "roots": self._roots} | {name: tuple(value) for name, value in found.items()}
+        found: dict[str, Any] = {"shape": self._shape, "roots": self._roots, "types": tuple(self._types)}
+        return found | {"lookups": tuple(self._lookups), "outside": tuple(self._outside)}
 
     # --------------------------------------------------------------------------------------- the call
 
@@ -293,7 +283,7 @@ class _Direct(_Arguments):
             self._outside.append((lookup, LEAF))
         return self._found[getter]
 
-    def _take_distinct(self, getter: AllDifferent) -> None:
+    def _take_distinct(self, getter: Any) -> None:
         if len(getter.getters) > _MOST_DIFFERENT:
             raise _NotDirectError
         self.distinct.append(tuple(map(self._object, getter.getters)))
@@ -334,12 +324,11 @@ class _Direct(_Arguments):
                 return Lookup(kind, key, self._lookup(getter.parent)), None
         raise _NotDirectError
 
-
     def _along(self, way: Way) -> tuple[Lookup, Any]:
         """The last step on a way from an argument of the call to what is inside of it."""
         position, *steps = way
         if not steps:
-            return Lookup("argument", position), None  # type: ignore[arg-type]
+            return Lookup("argument", position), None
         kind, key = steps[-1]
         if kind not in ("list", "tuple", "dict", "attribute") or (kind == "dict" and type(key) is not str):
             raise _NotDirectError

@@ -49,7 +49,8 @@ class ArgumentSpec:
 
     ``kind`` is ``"array"`` (exactly ``ndarray``), ``"scalar"`` (NumPy's scalar type of the dtype), a Python scalar
     type, ``"static"`` (the very object that the program was compiled for; where ``compared`` says so, an equal string,
-    int or float), ``"object"`` (one of exactly a type), or ``"same"`` (the object that argument ``same_as`` is). ``written`` arrays are changed in place.
+    int or float), ``"object"`` (one of exactly a type), or ``"same"`` (the object that argument ``same_as`` is).
+    ``written`` arrays are changed in place.
     ``layout`` says which arrays are right: any; those that are contiguous, or not (``"strided"``); whose strides do not
     grow from axis to axis (``"rows"``); that are contiguous only as Fortran has it (``"columns"``). The kernel sees the
     axes in the ``order`` that is given, row-major if it is empty. ``passed`` says that the kernel has a data slot: an
@@ -176,8 +177,8 @@ class Program:
 
     What is left belongs to this process: the ``address`` of the kernel and ``keepalive``, whatever owns its code; the
     ``callbacks``, Python functions that the kernel calls by number (which only ``wrapper.py`` can answer); by argument
-    number the ``objects`` that static ones must be, and types of others; by result number the ``constants``; by lookup number the
-    ``roots``; and the ``types`` of the namedtuples among the arguments, in order.
+    number the ``objects`` that static ones must be, and the types of others; by result number the
+    ``constants``; by lookup number the ``roots``; and the ``types`` of the namedtuples among the arguments, in order.
     """
 
     name: str

@@ -20,7 +20,7 @@ from tracejit.runtime.generated import make_function
 from tracejit.runtime.places import PlaceWriter
 from tracejit.runtime.program import ResultSpec, Unflatten
 from tracejit.trace.axis_order import inverse
-from tracejit.trace.captures import Fixed
+from tracejit.trace.getters import Fixed
 from tracejit.trace.outside import MISSING, reference_of
 from tracejit.trace.pytree import LEAF, Tree, unflatten
 from tracejit.trace.results import Result
@@ -44,7 +44,7 @@ def describe_results(
 ) -> Results:
     """The results of a program.
 
-    arguments, captures, owners: the program's number for a leaf of the call, for a capture, and for what a getter finds.
+    arguments, captures, owners: the program's number for a leaf of the call, for a capture, for what a getter finds.
     """
     return _Describer(traced, arguments, captures, owners).describe()
 

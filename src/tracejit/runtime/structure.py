@@ -62,9 +62,9 @@ class Lookup(NamedTuple):
     """How an object outside of the call is found.
 
     Roots: the ``"object"`` itself, what a ``"cell"`` holds, the value of the name ``key`` in a ``"global"`` namespace
-    (``Program.roots`` has the object, cell or namespace), and the ``"argument"`` number ``key`` of the call. The others start from what another lookup (number ``parent``)
-    found: its ``"attribute"`` called ``key``, or its item at ``key`` where it is exactly a ``"list"``, ``"tuple"`` or
-    ``"dict"``.
+    (``Program.roots`` has the object, cell or namespace), and the ``"argument"`` number ``key`` of the call. The others
+    start from what another lookup (number ``parent``) found: its ``"attribute"`` called ``key``, or its item at
+    ``key`` where it is exactly a ``"list"``, ``"tuple"`` or ``"dict"``.
     """
 
     kind: LookupKind
@@ -128,7 +128,7 @@ def _split(tree: Node, types: Iterator[type], value: Any, leaves: list[Any]) -> 
 
 
 def find(lookups: Sequence[Lookup], roots: Mapping[int, Any], arguments: Sequence[Any] = ()) -> list[Any]:
-    """What every lookup finds now, in a call with these arguments; raises a usual exception where something is missing."""
+    """What every lookup finds now, in a call with these arguments; one of ``MISSING`` is raised where one fails."""
     found: list[Any] = []
     for number, (kind, key, parent) in enumerate(lookups):
         root: Any = roots.get(number)

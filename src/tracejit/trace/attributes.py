@@ -14,8 +14,8 @@ import numpy as np
 from tracejit.errors import UnsupportedError
 from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import replaces
-from tracejit.trace.captures import AttributeOf, Fixed
 from tracejit.trace.context import Trace, active_trace
+from tracejit.trace.getters import AttributeOf, Fixed
 from tracejit.trace.inputs import contains_tracer
 from tracejit.trace.instances import class_attribute, is_instance, is_plain_attribute
 from tracejit.trace.location import describe, user_location

@@ -46,6 +46,8 @@ BUILTINS: dict[Any, Callable[..., Any]] = {}
 
 
 def replaces(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register what stands for one of Python's functions while tracing."""
+
     def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
         BUILTINS[function] = implementation
         return implementation

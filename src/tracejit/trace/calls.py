@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import functools
 import operator
-import os
-import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterable
-from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -23,15 +21,16 @@ from tracejit.trace.array import TracedArray
 from tracejit.trace.attributes import delete_attribute, read_attribute, write_attribute
 from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS
-from tracejit.trace.captures import GROWING, ClosureCell, Fixed, GlobalName, ItemOf
+from tracejit.trace.captures import GROWING
 from tracejit.trace.context import Trace, active_trace
 from tracejit.trace.creation import wrap_constant
 from tracejit.trace.effects import call_effect, has_effect
 from tracejit.trace.fallback import is_library_function
+from tracejit.trace.getters import ClosureCell, Fixed, GlobalName, ItemOf
 from tracejit.trace.indexing import augment_masked, is_mask_key
 from tracejit.trace.inputs import contains_tracer
+from tracejit.trace.instances import compares_itself
 from tracejit.trace.iteration import Indexed
-from tracejit.trace.location import is_internal
 from tracejit.trace.outside import Place, note_change, read_outside, writes_of
 from tracejit.trace.random_numbers import draw, is_draw
 from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
@@ -39,8 +38,8 @@ from tracejit.trace.registry import call as registered
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.state import cells_of
 from tracejit.trace.syntax import HOOK, is_rewritten, rewritten_code
-from tracejit.trace.user_files import is_user_file, know_user_package
 from tracejit.trace.text import formatted, is_pending, joined
+from tracejit.trace.user_files import is_user_file, know_user_package
 
 __all__ = ["Hook", "dispatch", "enter_callable", "rewritten"]
 
@@ -118,8 +117,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
     if implementation is not None:
         if function in FUNCTIONS:
             return _call_numpy(function, args, kwargs)
-        if not _sees_nothing(function, None):
-            trace.captures.pin((args, kwargs))
+        _note_objects(function, None, (args, kwargs), trace)
         return implementation(*args, **kwargs)
     if isinstance(function, np.ufunc):
         if _is_traced(args) or _is_traced(kwargs):
@@ -180,8 +178,12 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
         return FUNCTIONS["vectorized"](function, args, kwargs)
     if _is_callable_object(function):
         return _call_user(MethodType(type(function).__call__, function), args, kwargs, trace)
-    if not _sees_nothing(function, owner):
-        trace.captures.pin((args, kwargs))
+    return _call_unseen(function, owner, args, kwargs, trace)
+
+
+def _call_unseen(function: Any, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
+    """A call of a class, or of a function that is not written in Python."""
+    _note_objects(function, owner, (args, kwargs), trace)
     module = getattr(function, "__module__", None) or ""
     if isinstance(function, type):
         return function(*args, **kwargs)
@@ -199,14 +201,31 @@ def _call_user(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tra
     return adopt(inner(*args, **kwargs), trace)
 
 
-_HARMLESS = (isinstance, issubclass, callable, len, super, type, list, tuple, dict, zip, enumerate, reversed, iter, next)
+_HARMLESS: tuple[Any, ...] = (
+    isinstance,
+    callable,
+    len,
+    super,
+    type,
+    list,
+    tuple,
+    dict,
+    zip,
+    enumerate,
+    reversed,
+    iter,
+    next,
+)
+_HARMLESS += (next, getattr, hasattr, setattr, delattr)
+_HARMLESS_METHODS = frozenset("append extend insert pop clear reverse copy items values keys".split())
 
 
-def _sees_nothing(function: Any, owner: Any) -> bool:
-    """Whether a function of Python's reads nothing of the objects that it is given."""
-    if isinstance(owner, (list, dict)):
-        return function.__name__ in ("append", "extend", "insert", "pop", "clear", "reverse", "items", "values", "keys")
-    return any(function is harmless for harmless in (*_HARMLESS, getattr, setattr, hasattr))
+def _note_objects(function: Any, owner: Any, values: Any, trace: Trace) -> None:
+    """Objects that are given to what reads them unseen are pinned; some functions of Python's read nothing of them."""
+    if isinstance(owner, (list, dict)) and function.__name__ in _HARMLESS_METHODS:
+        return
+    if not any(function is harmless for harmless in _HARMLESS):
+        trace.captures.pin(values)
 
 
 def _note_method(function: Any, owner: Any) -> None:
@@ -393,7 +412,7 @@ class Hook:
 
     def noted(self, value: Any) -> Any:
         """An operand of ``==``, which may look into objects."""
-        if (trace := active_trace()) is not None and type(value).__eq__ is not object.__eq__:
+        if (trace := active_trace()) is not None and compares_itself(value):
             trace.captures.pin(value)
         return value
 

@@ -7,8 +7,7 @@ classes count by their class; anything else is remembered and compared, so that 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +17,13 @@ from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray, TracedScalar
 from tracejit.trace.axis_order import NOTHING, ORDER, Layout, fits_layout, inverse, layout_of
+from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import PYTHON_DTYPES
 from tracejit.trace.foreign import check_array, plain_array
 from tracejit.trace.frames import LeafOf
 from tracejit.trace.generators import States, is_generator, is_shared
-from tracejit.trace.base import Tracer
+from tracejit.trace.getters import AllDifferent, ArrayOf, AttributeOf, Fixed, Getter, ItemOf, is_hashable
 from tracejit.trace.instances import Instance, is_instance, own_attributes
 from tracejit.trace.location import user_location
 from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber
@@ -33,114 +33,13 @@ from tracejit.trace.values import Dims
 if TYPE_CHECKING:
     from tracejit.trace.outside import OutsideWrites
 
-__all__ = ["GROWING", "OfType", "Capture", "CaptureTable", "freeze", "is_run_time_number", "memory_of"]
+__all__ = ["GROWING", "Capture", "CaptureTable", "OfType", "freeze", "is_run_time_number", "memory_of"]
 
-Getter = Callable[[], Any]
 _ARRAYS = (np.ndarray, np.memmap)
 _NUMBERS = (int, float, complex, str, bytes, np.generic, np.dtype, type(None), type(Ellipsis))
 _FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, type)
 GROWING = frozenset(("append", "extend"))  # methods of lists that only make them longer
 _MAX_ENTRIES = 1000
-
-
-@dataclass(frozen=True, eq=False)
-class GlobalName:
-    """Reads a name of a module."""
-
-    namespace: dict[str, Any]
-    name: str
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, GlobalName) and self.name == other.name and self.namespace is other.namespace
-
-    def __hash__(self) -> int:
-        return hash((id(self.namespace), self.name))
-
-    def __call__(self) -> Any:
-        return self.namespace[self.name]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-@dataclass(frozen=True, eq=False)
-class ClosureCell:
-    """Reads a variable of an enclosing function."""
-
-    cell: CellType
-    name: str
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ClosureCell) and self.cell is other.cell
-
-    def __hash__(self) -> int:
-        return id(self.cell)
-
-    def __call__(self) -> Any:
-        return self.cell.cell_contents
-
-    def __str__(self) -> str:
-        return self.name
-
-
-@dataclass(frozen=True, eq=False)
-class Fixed:
-    """One object, whatever happens to the names that it had."""
-
-    value: Any
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Fixed) and self.value is other.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-    def __call__(self) -> Any:
-        return self.value
-
-    def __str__(self) -> str:
-        return f"<{type(self.value).__name__}>"
-
-
-@dataclass(frozen=True)
-class AttributeOf:
-    """Reads an attribute of what another getter reads."""
-
-    parent: Getter
-    name: str
-
-    def __call__(self) -> Any:
-        return getattr(self.parent(), self.name)
-
-    def __str__(self) -> str:
-        return f"{self.parent}.{self.name}"
-
-
-@dataclass(frozen=True)
-class ItemOf:
-    """Reads an entry of the container that another getter reads."""
-
-    parent: Getter
-    key: Any
-
-    def __call__(self) -> Any:
-        return self.parent()[self.key]
-
-    def __str__(self) -> str:
-        return f"{self.parent}[{self.key!r}]"
-
-
-@dataclass(frozen=True)
-class ArrayOf:
-    """Reads the array that NumPy takes a foreign object for (see ``foreign``)."""
-
-    parent: Getter
-
-    def __call__(self) -> Any:
-        return plain_array(self.parent(), str(self.parent))
-
-    def __str__(self) -> str:
-        return str(self.parent)
 
 
 class Capture:
@@ -222,19 +121,6 @@ def number_form(value: Any) -> str:
 def is_run_time_number(value: Any) -> bool:
     """Whether an attribute of this value is read at each call; bools are remembered, as programs ask for them."""
     return number_form(value) not in ("", "bool") and getattr(value, "dtype", None) != np.bool_
-
-
-@dataclass(frozen=True)
-class AllDifferent:
-    """Tells whether several getters give different objects."""
-
-    getters: tuple[Getter, ...]
-
-    def __call__(self) -> bool:
-        return len({id(getter()) for getter in self.getters}) == len(self.getters)
-
-    def __str__(self) -> str:
-        return ", ".join(map(str, self.getters))
 
 
 def memory_of(trace: Trace, source: Any, array: np.ndarray[Any, Any], dims: Dims) -> Storage:
@@ -339,7 +225,7 @@ class CaptureTable:
     def note_alias(self, value: Any, getter: Getter) -> None:
         """Another way to what was reached before must lead to the same again."""
         path = self._paths[id(value)][1]
-        if _hashable(getter) and path != getter and ("alias", getter) not in self._seen:
+        if is_hashable(getter) and path != getter and ("alias", getter) not in self._seen:
             self._seen.add(("alias", getter))
             self.captures.append(Capture("alias", getter, other=path))
 
@@ -360,7 +246,7 @@ class CaptureTable:
         """All that an object has is part of what makes a version."""
         path = self._paths[id(value)][1]
         for name, item in own_attributes(value).items():
-            if not isinstance(item, Tracer) and _hashable(AttributeOf(path, name)):
+            if not isinstance(item, Tracer) and is_hashable(AttributeOf(path, name)):
                 self._remember(item, AttributeOf(path, name))
                 self.pin(item)
 
@@ -511,7 +397,7 @@ class CaptureTable:
             return type(value), items
         if isinstance(value, dict) and depth <= 8 and len(value) <= _MAX_ENTRIES:
             return dict, tuple((key, self._key(item, ItemOf(getter, key), depth + 1)) for key, item in value.items())
-        return self.instance(value, getter) if _hashable(getter) and is_instance(value) else freeze(value, depth)
+        return self.instance(value, getter) if is_hashable(getter) and is_instance(value) else freeze(value, depth)
 
     def _enter(self, value: Any, getter: Getter, depth: int) -> None:
         """Note how the arrays inside a container are reached."""
@@ -540,14 +426,6 @@ def freeze(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict) and depth <= 8 and len(value) <= _MAX_ENTRIES:
         return dict, tuple((key, freeze(item, depth + 1)) for key, item in value.items())
     return _Exchangeable(value) if depth == 0 and is_generator(value) else _Same(value)
-
-
-def _hashable(getter: Getter) -> bool:
-    try:
-        hash(getter)
-    except TypeError:
-        return False
-    return True
 
 
 def _symbol_name(getter: Getter) -> str:

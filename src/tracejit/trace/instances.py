@@ -19,7 +19,7 @@ from types import (
 from typing import Any, Generic
 from weakref import WeakKeyDictionary
 
-__all__ = ["Instance", "class_attribute", "is_instance", "is_plain_attribute", "own_attributes"]
+__all__ = ["Instance", "class_attribute", "compares_itself", "is_instance", "is_plain_attribute", "own_attributes"]
 
 _SEEN = frozenset(  # special methods that do not read an object unseen
     "__init__ __new__ __call__ __repr__ __str__ __post_init__ __init_subclass__ __class_getitem__ __getattr__ "
@@ -95,6 +95,11 @@ def class_attribute(kind: type, name: str) -> Any:
         if found is not None:
             return found
     return None
+
+
+def compares_itself(value: Any) -> bool:
+    """Whether ``==`` asks a value for more than which object it is."""
+    return class_attribute(type(value), "__eq__") is not vars(object)["__eq__"]
 
 
 def is_plain_attribute(owner: Any, name: str) -> bool:

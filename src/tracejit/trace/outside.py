@@ -17,18 +17,10 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import UnsupportedError
-from tracejit.trace.captures import (
-    AttributeOf,
-    CaptureTable,
-    ClosureCell,
-    Fixed,
-    GlobalName,
-    ItemOf,
-    is_run_time_number,
-    number_form,
-)
+from tracejit.trace.captures import CaptureTable, is_run_time_number, number_form
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.frames import current_frame
+from tracejit.trace.getters import AttributeOf, ClosureCell, Fixed, Getter, GlobalName, ItemOf, is_hashable
 from tracejit.trace.inputs import contains_tracer
 from tracejit.trace.instances import class_attribute, own_attributes
 from tracejit.trace.location import describe, user_location
@@ -36,8 +28,8 @@ from tracejit.trace.pytree import replace_containers
 from tracejit.trace.region import UnstageableError
 
 __all__ = [
-    "ArgumentAt",
     "MISSING",
+    "ArgumentAt",
     "Containers",
     "Loosely",
     "OutsideWrites",
@@ -55,7 +47,6 @@ __all__ = [
 _NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 _RESTORABLE = frozenset((list, dict, OrderedDict, defaultdict))
 MISSING: Any = object()
-Getter = Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -259,7 +250,7 @@ class OutsideWrites:
         }
         changed = {place.getter: before for place, before in self.before.items() if place.kind != "tail"}
         return frozenset(
-            getter for getter in remembered.values() if _hashable(getter) and _has_number(changed.get(getter, ()))
+            getter for getter in remembered.values() if is_hashable(getter) and _has_number(changed.get(getter, ()))
         )
 
 
@@ -269,14 +260,6 @@ def _leads_to(getter: Getter, inner: Getter) -> bool:
         if not isinstance(inner, ItemOf):
             return False
         inner = inner.parent
-    return True
-
-
-def _hashable(value: Any) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
     return True
 
 
@@ -300,10 +283,10 @@ def _same(value: Any, before: Any) -> bool:
 def read_outside(trace: Trace, value: Any, getter: Getter, grown: bool = False) -> Any:
     """What the program sees where it reads something outside; ``grown``: lists are read to be made longer only."""
     captures, writes = trace.captures, trace.captures.writes
-    hashable = _hashable(getter)
+    hashable = is_hashable(getter)
     if hashable and type(value) in (list, dict) and (path := captures.path_of(value)) not in (None, getter):
         captures.note_alias(value, getter)
-        getter = path  # type: ignore[assignment]
+        getter = path
     if contains_tracer(value) and not (writes is not None and hashable and getter in writes.getters):
         return value
     if writes is None or not hashable:
@@ -374,6 +357,7 @@ class ArgumentAt:
     path: tuple[Any, ...]
 
     def __call__(self) -> Any:
+        """The container."""
         value: Any = current_frame().arguments
         for step in self.path:
             value = getattr(value, step.name) if isinstance(step, _Field) else value[step]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import sysconfig
 from types import FunctionType, ModuleType
 from typing import Any
-import sys
 
 from tracejit.trace.fallback import is_library_function
 from tracejit.trace.location import is_internal
@@ -26,6 +26,7 @@ _user_packages: set[str] = set()
 
 
 def is_user_file(filename: str) -> bool:
+    """Whether a file is the user's own, or of a package whose functions are compiled by name."""
     known = _user_files.get(filename)
     if known is None:
         path = os.path.realpath(filename)
