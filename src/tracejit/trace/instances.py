@@ -19,7 +19,15 @@ from types import (
 from typing import Any, Generic
 from weakref import WeakKeyDictionary
 
-__all__ = ["Instance", "class_attribute", "compares_itself", "is_instance", "is_plain_attribute", "own_attributes"]
+__all__ = [
+    "Instance",
+    "class_attribute",
+    "compares_itself",
+    "is_instance",
+    "is_made_of_attributes",
+    "is_plain_attribute",
+    "own_attributes",
+]
 
 _SEEN = frozenset(  # special methods that do not read an object unseen
     "__init__ __new__ __call__ __repr__ __str__ __post_init__ __init_subclass__ __class_getitem__ __getattr__ "
@@ -67,6 +75,12 @@ def is_instance(value: Any) -> bool:
     if answer is None:
         answer = _answers[kind] = not issubclass(kind, _NO_INSTANCES) and all(map(_is_seen, kind.__mro__))
     return answer
+
+
+def is_made_of_attributes(value: Any) -> bool:
+    """Whether attributes are all that there is to an object: nothing of it is Python's own, as of lists."""
+    bases = type(value).__mro__
+    return not isinstance(value, _NO_INSTANCES) and all(b in _PLAIN_BASES or b.__flags__ & _HEAP_TYPE for b in bases)
 
 
 def _is_seen(base: type) -> bool:

@@ -29,6 +29,7 @@ from tracejit.trace.foreign import check_alignment, is_foreign
 from tracejit.trace.frames import running_call
 from tracejit.trace.generators import undisturbed
 from tracejit.trace.location import describe, traceback_location
+from tracejit.trace.new_objects import flatten_result
 from tracejit.trace.outside import Containers, OutsideWrites, Place, found, put_all, refer, refer_to, reference_of
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
@@ -248,7 +249,7 @@ def _trace_leaves(
         if changed:
             output = refer(output, {**writes.owners, **containers.owners})
             output = (output, [value for _, value in changed])
-        out_leaves, out_tree = flatten(output)
+        out_leaves, out_tree = flatten_result(output, captures)
         out_leaves = [refer_to(leaf, captures) for leaf in out_leaves]
         out_tree = plain_keys(out_tree)
         results, operands = describe_results(root, out_leaves, arguments, captures.captures)
