@@ -103,6 +103,15 @@ class Capture:
             return value is self.other()
         return freeze(value) == self.key  # type: ignore[no-any-return]
 
+    def remembers_number(self) -> bool:
+        """Whether only the number that is there now is another one, of the same type."""
+        if self.kind != "value" or not isinstance(self.key, tuple) or self.key[0] not in (int, float, complex):
+            return False
+        try:
+            return type(self.getter()) is self.key[0]
+        except (AttributeError, IndexError, KeyError, NameError, TypeError, ValueError):
+            return False
+
     def __repr__(self) -> str:
         return f"<capture of {self.kind} {self.getter}>"
 
@@ -158,6 +167,7 @@ class CaptureTable:
         self.warned: set[Any] = set()  # what this trace has warned of
         self.error_state: Any = None  # NumPy's modes for floating-point errors when the trace began
         self.uncompiled: Exception | None = None  # why the function must run in NumPy, if it must
+        self.reads_numbers = True  # whether attributes that are numbers are read at each call; else they are remembered
         self.seen_through = True  # whether tracing sees what the function does; else objects are pinned
         self._arrays: dict[int, tuple[Capture, TracedArray]] = {}
         self._numbers: dict[Getter, Any] = {}

@@ -305,7 +305,7 @@ def _read(trace: Trace, value: Any, getter: Getter, writes: OutsideWrites) -> An
     if getter in writes.getters:  # the function itself has put it there
         return captures.array(value) if type(value) is np.ndarray else value
     if getter not in writes.volatile:
-        if is_run_time_number(value) and _is_attribute_of_an_object(getter):
+        if captures.reads_numbers and is_run_time_number(value) and _is_attribute_of_an_object(getter):
             return captures.number(value, getter)
         return captures.read(value, getter)
     if number_form(value):

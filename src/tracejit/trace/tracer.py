@@ -14,7 +14,7 @@ import tracejit.trace.applying
 import tracejit.trace.iterators
 import tracejit.trace.library
 import tracejit.trace.numpy_api  # noqa: F401  (these two register the implementations of NumPy's functions)
-from tracejit.errors import UnsupportedError
+from tracejit.errors import ConcretizationError, UnsupportedError
 from tracejit.ir.builder import substitute_sizes
 from tracejit.ir.core import Function, Operand, Value
 from tracejit.ir.dims import Dim, evaluate
@@ -91,6 +91,18 @@ class Traced:
         if any(a.same_as is not None and leaves[a.same_as] is not leaves[k] for k, a in enumerate(self.arguments)):
             return None
         return bind_function(self.function, self.inputs(leaves), self._integers(leaves))
+
+    def fits_but_for_numbers(self, leaves: Sequence[Any]) -> bool:
+        """Whether nothing but numbers is in the way of a call: ints of guards, or such as the trace has remembered."""
+        if len(leaves) != len(self.arguments) or not all(map(_leaf_fits, self.arguments, leaves)):
+            return False
+        with running_call(_plain(leaves)):
+            return all(capture.holds() or capture.remembers_number() for capture in self.captures)
+
+    def changing_numbers(self, leaves: Sequence[Any]) -> list[Capture]:
+        """The remembered numbers that are others in a call with these leaves."""
+        with running_call(_plain(leaves)):
+            return [c for c in self.captures if c.remembers_number() and not c.holds()]
 
     def _integers(self, leaves: Sequence[Any]) -> dict[str, int]:
         found = {a.size: int(leaf) for a, leaf in zip(self.arguments, leaves, strict=True) if a.size is not None}
@@ -183,10 +195,12 @@ def trace(
     *,
     static: Iterable[int | str] = (),
     name: str | None = None,
+    volatile: frozenset[Any] = frozenset(),
 ) -> Traced:
     """Run a function once on tracers of these arguments; nothing of the caller's is changed.
 
-    static: positions and keywords of arguments that are passed as they are.
+    static: positions and keywords of arguments that are passed as they are. volatile: ways to outside numbers that are
+    read at each call.
 
     Example:
         >>> traced = trace(lambda x, y: np.sin(x) + y, (np.ones(3), 2.0))
@@ -195,20 +209,32 @@ def trace(
     """
     leaves, tree = flatten_call(args, kwargs or {}, static)
     label: str = name or getattr(fun, "__name__", None) or "function"
-    traced = _trace_all(fun, leaves, tree, label, shared=False)
+    traced = _trace_all(fun, leaves, tree, label, volatile, shared=False)
     ids = [id(leaf) for leaf in leaves]
     if any(a.written and ids.count(id(leaf)) > 1 for a, leaf in zip(traced.arguments, leaves, strict=True)):
         # One array was passed twice and is written: both arguments are one memory.
-        traced = _trace_all(fun, leaves, tree, label, shared=True)
+        traced = _trace_all(fun, leaves, tree, label, volatile, shared=True)
     return traced
 
 
-def _trace_all(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str, *, shared: bool) -> Traced:
-    """Trace again where a number outside was remembered that the function itself replaces."""
-    volatile: frozenset[Any] = frozenset()
+def _trace_all(
+    fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str, volatile: frozenset[Any], *, shared: bool
+) -> Traced:
+    """Trace again where a number outside was remembered that the function itself replaces.
+
+    Numbers are remembered, too, where tracing fails because they are known only when the program runs.
+    """
+    reads_numbers, given = True, volatile
     while True:
         writes = OutsideWrites(CaptureTable(), volatile)
-        traced = _trace_leaves(fun, leaves, tree, name, writes, shared=shared)
+        writes.captures.reads_numbers = reads_numbers
+        try:
+            traced = _trace_leaves(fun, leaves, tree, name, writes, shared=shared)
+        except (UnsupportedError, ConcretizationError, TypeError):  # the last one of what hashes a number
+            if not reads_numbers or all(capture.kind != "number" for capture in writes.captures.captures):
+                raise
+            reads_numbers, volatile = False, volatile - given
+            continue
         if writes.numbers_read() <= volatile:
             return traced
         volatile |= writes.numbers_read()
