@@ -128,7 +128,7 @@ def cast(w: Writer, k: Register, r: Register, x: Any) -> Any:
 
 def bitcast(w: Writer, k: Register, r: Register, x: Any) -> Any:
     """The same bits as an integer or float of the same size."""
-    if k.group in "su" and r.group in "su" or k.name == r.name:
+    if (k.group in "su" and r.group in "su") or k.name == r.name:
         return x
     if k.group == "h":
         return w.op(f"bitcast {k.memory_type} {half_bits(w, k, x)} to {r.type}")

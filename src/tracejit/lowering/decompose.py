@@ -56,10 +56,12 @@ def _turned_products(function: Function) -> set[Eqn]:
 
 def _products_of_windows(function: Function) -> set[Eqn]:
     """Products of a vector with windows on an array, which are never written to memory to be multiplied."""
-    makers = {eqn.results[0]: eqn for eqn in function.eqns if eqn.op.name in ("gather", "transpose")}
+    makers: dict[Operand, Eqn] = {
+        eqn.results[0]: eqn for eqn in function.eqns if eqn.op.name in ("gather", "transpose")
+    }
 
     def is_window(operand: Operand) -> bool:
-        maker = makers.get(operand)  # type: ignore[call-overload]
+        maker = makers.get(operand)
         while maker is not None and maker.op.name == "transpose":
             maker = makers.get(maker.operands[0])
         return maker is not None and operand.rank > maker.operands[0].rank
@@ -67,11 +69,10 @@ def _products_of_windows(function: Function) -> set[Eqn]:
     found: set[Eqn] = set()
     for eqn in function.eqns:
         if eqn.op.name == "dot":
-            for operand, other, (contract, batch) in zip(
-                eqn.operands, eqn.operands[::-1], [*zip(eqn.attrs["contract"], eqn.attrs["batch"])][::-1], strict=True
-            ):
-                if other.rank == len(contract) + len(batch) and is_window(operand):
-                    found.add(eqn)
+            x, y = eqn.operands
+            x_used, y_used = (len(c) + len(b) for c, b in zip(eqn.attrs["contract"], eqn.attrs["batch"], strict=True))
+            if (y.rank == y_used and is_window(x)) or (x.rank == x_used and is_window(y)):
+                found.add(eqn)
     return found
 
 

@@ -1,4 +1,4 @@
-"""``array.view(dtype)``: the bytes of an array read as elements of another dtype, in the order of little-endian memory."""
+"""``array.view(dtype)``: the bytes of an array read as elements of another dtype, the lowest byte first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["BitsView", "reinterpret", "reinterpreted_dims"]
 
 
 class BitsView(View):
-    """The same bytes as elements of another dtype; where these have another size, the last axis is longer or shorter."""
+    """The same bytes as elements of another dtype; with another size, the last axis is longer or shorter."""
 
     __slots__ = ("dtype", "source_dtype")
 
@@ -111,6 +111,9 @@ def reinterpret(x: Operand, dtype: DType) -> Operand:
         whole = _interleaved([cast(part, _unsigned(dtype)) for part in parts])
     else:
         pieces = [cast(part, wide) for part in _taken_apart(bits, len(shifts))]
-        pieces = [emit("shift_left", piece, shift) if k else piece for k, (piece, shift) in enumerate(zip(pieces, shifts, strict=True))]
+        pieces = [
+            emit("shift_left", piece, shift) if k else piece
+            for k, (piece, shift) in enumerate(zip(pieces, shifts, strict=True))
+        ]
         whole = functools.reduce(lambda a, b: emit("bitwise_or", a, b), pieces)
     return whole if whole.type.dtype == dtype else emit("bitcast", whole, dtype=dtype)

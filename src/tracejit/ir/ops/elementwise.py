@@ -195,7 +195,7 @@ cast: Primitive = elementwise(
 
 
 def _bitcast_infer(x: ArrayType, *, dtype: np.dtype[Any]) -> ArrayType:
-    if x.dtype.itemsize != dtype.itemsize or not {x.dtype.kind, dtype.kind} <= set("iuf"):
+    if x.dtype.itemsize != dtype.itemsize or not {x.dtype.kind, dtype.kind} <= set("iufV"):
         raise TypeError(f"bitcast: {x} and {dtype_name(dtype)} are not integers or floats of one size")
     return ArrayType(dtype, x.dims)
 

@@ -12,7 +12,7 @@ from tracejit.trace.array import TracedArray, TracedScalar
 from tracejit.trace.bit_views import BitsView, reinterpret, reinterpreted_dims
 from tracejit.trace.context import current_trace
 from tracejit.trace.creation import as_dtype
-from tracejit.trace.inputs import as_array
+from tracejit.trace.inputs import as_array, raise_as_numpy
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.numpy_api.common import axis_index
 from tracejit.trace.registry import implements
@@ -23,6 +23,7 @@ from tracejit.trace.values import resolve_dims
 
 __all__: list[str] = []
 
+_numpys_view = np.lib.stride_tricks.sliding_window_view
 _CLASS = type  # `type` is a parameter below
 
 
@@ -48,7 +49,6 @@ def view(x: Any, dtype: Any = None, type: Any = None) -> Any:
     return TracedArray(result.storage, result.views, target)
 
 
-
 def _ends_without_gaps(x: TracedArray) -> bool:
     strides = x.memory_strides()
     return strides is None or x.hint_shape()[-1] == 1 or strides[-1] == 1
@@ -67,22 +67,11 @@ def sliding_window_view(
     array = as_array(x)
     sizes = current_trace().sizes
     windows = _integers(window_shape)
-    if any(not sizes.decide(size, ">= 0") for size in windows):
-        raise ValueError("`window_shape` cannot contain negative values")
-    if axis is None:
-        axes = tuple(range(array.ndim))
-        if len(windows) != len(axes):
-            raise ValueError(
-                f"Since axis is None, must provide window_shape for all dimensions of `x`; got {len(windows)} "
-                f"window_shape elements and `x.ndim` is {array.ndim}."
-            )
-    else:
+    axes = tuple(range(array.ndim))
+    if axis is not None:
         axes = tuple(axis_index(k, array.ndim) for k in (axis if isinstance(axis, Iterable) else (axis,)))
-        if len(windows) != len(axes):
-            raise ValueError(
-                f"Must provide matching length window_shape and axis; got {len(windows)} window_shape elements and "
-                f"{len(axes)} axes elements."
-            )
+    if len(windows) != len(axes) or any(not sizes.decide(size, ">= 0") for size in windows):
+        raise_as_numpy(lambda value: _numpys_view(value, tuple(map(sizes.hint, windows)), axis), array)
     source = resolve_dims(array.dims)
     outer = list(source)
     rows = [[int(k == row) for k in range(len(source))] for row in range(len(source))]
@@ -90,7 +79,7 @@ def sliding_window_view(
         own.extend(int(k == row) for k in axes)
     for k, size in zip(axes, windows, strict=True):
         if not sizes.decide(outer[k] - size, ">= 0"):
-            raise ValueError("window shape cannot be larger than input array shape")
+            raise_as_numpy(lambda value: _numpys_view(value, tuple(map(sizes.hint, windows)), axis), array)
         outer[k] = outer[k] - size + 1
     dims = (*outer, *windows)
     factors = tuple(map(tuple, rows))
