@@ -144,6 +144,17 @@ def _casts() -> list[Sample]:
     return found
 
 
+def _bitcasts() -> list[Sample]:
+    numbers = [dtype for dtype in ALL if dtype.kind in "iuf"]
+    return [
+        Sample((regular("bitcast", source, shape),), {"dtype": target}, smooth=False)
+        for source in numbers
+        for target in numbers
+        for shape in [(), (2, 3)]
+        if source.itemsize == target.itemsize
+    ]
+
+
 def _wrap_index() -> list[Sample]:
     indices = np.array([-3, -1, 0, 2])
     return [Sample((indices, np.array(3))), Sample((np.array(-1), np.array(4))), Sample((indices[:0], np.array(0)))]
@@ -439,6 +450,7 @@ def _selecting(*, spread: bool) -> list[Sample]:
 
 
 TABLE: dict[str, Callable[[], list[Sample]]] = {
+    "bitcast": _bitcasts,
     "cast": _casts,
     "wrap_index": _wrap_index,
     "broadcast": _broadcast,

@@ -13,7 +13,9 @@ import numpy as np
 import tracejit.trace.applying
 import tracejit.trace.iterators
 import tracejit.trace.library
-import tracejit.trace.numpy_api  # noqa: F401  (these two register the implementations of NumPy's functions)
+import tracejit.trace.math_functions
+import tracejit.trace.numpy_api
+import tracejit.trace.python_loops  # noqa: F401  (these register what stands for functions of NumPy and Python)
 from tracejit.errors import UnsupportedError
 from tracejit.ir.builder import substitute_sizes
 from tracejit.ir.core import Function, Operand, Value
