@@ -252,10 +252,18 @@ def _callback(lowering: Lowering, eqn: Eqn) -> None:
             lowering.reader.know(result, (), Reader.load(buffer, ()))
 
 
-def _random_bits(lowering: Lowering, eqn: Eqn) -> None:
-    addresses = tuple(lowering.reader.read(operand, ()) for operand in eqn.operands)
-    (drawn,) = current_builder().emit(eqn.op, addresses, eqn.attrs, (), eqn.loc)
+def _random_number(lowering: Lowering, eqn: Eqn) -> None:
+    operands = tuple(lowering.reader.read(operand, ()) for operand in eqn.operands)
+    (drawn,) = current_builder().emit(eqn.op, operands, eqn.attrs, (), eqn.loc)
     lowering.reader.know(eqn.results[0], (), drawn)
+
+
+def _random_array(lowering: Lowering, eqn: Eqn) -> None:
+    buffer = lowering.result_buffer(eqn.results[0])
+    numbers = tuple(lowering.reader.read(operand, ()) for operand in eqn.operands)
+    attrs = {"function": eqn.attrs["function"]}
+    current_builder().emit(PRIMITIVES["random_line"], (buffer, *numbers), attrs, (), eqn.loc)
+    lowering.place(eqn.results[0], buffer)
 
 
 def _check(lowering: Lowering, eqn: Eqn) -> None:
@@ -281,6 +289,8 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "dot": _dot,
     "callback": _callback,
     "pure_callback": _callback,
-    "random_bits": _random_bits,
+    "random_bits": _random_number,
+    "random_number": _random_number,
+    "random_array": _random_array,
     **REGIONS,
 }

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from tracejit.codegen_llvm.buffers import Context
 from tracejit.ir.ops.callbacks import call_checked
 from tracejit.ir.types import ArrayType, dtype_numbered
 
-__all__ = ["RAISED", "serve"]
+__all__ = ["RAISED", "Serving"]
 
 RAISED = -1
 """What a kernel returns after a callback has raised."""
@@ -31,10 +30,10 @@ class _Call:
 
     __slots__ = ("error", "functions", "known")
 
-    def __init__(self, functions: Sequence[Callable[..., Any]]) -> None:
+    def __init__(self, functions: Sequence[Callable[..., Any]], known: dict[int, Any]) -> None:
         self.functions = functions
         self.error: BaseException | None = None
-        self.known: dict[int, tuple[bytes, list[ArrayType], list[ArrayType]]] = {}
+        self.known: dict[int, tuple[bytes, list[ArrayType], list[ArrayType]]] = known
 
     def answer(self, number: int, data: int, shapes: int) -> None:
         """Call a function on the operands in ``data``, and write its results there."""
@@ -117,21 +116,28 @@ _c_call_python = _C_FUNCTION(_call_python)
 _address = ctypes.cast(_c_call_python, ctypes.c_void_p).value
 
 
-@contextmanager
-def serve(functions: Sequence[Callable[..., Any]], address: int, context: Context) -> Iterator[Callable[[], None]]:
+class Serving:
     """While a kernel runs with this context, answer it by these functions.
 
-    Gives a function that raises what a callback raised.
+    known: what an earlier call has learned of their types. Gives a function that raises what a callback raised.
     """
-    call = _running[address] = _Call(functions)
-    context.call_python = _address
 
-    def reraise() -> None:
-        if call.error is not None:
-            raise call.error
+    __slots__ = ("_address", "_call")
 
-    try:
-        yield reraise
-    finally:
-        del _running[address]
-        call.error = None  # its traceback refers to this frame
+    def __init__(
+        self, functions: Sequence[Callable[..., Any]], address: int, context: Context, known: dict[int, Any]
+    ) -> None:
+        self._call = _running[address] = _Call(functions, known)
+        self._address = address
+        context.call_python = _address
+
+    def __enter__(self) -> Callable[[], None]:
+        return self._reraise
+
+    def _reraise(self) -> None:
+        if self._call.error is not None:
+            raise self._call.error
+
+    def __exit__(self, *_: object) -> None:
+        del _running[self._address]
+        self._call.error = None  # its traceback refers to this frame

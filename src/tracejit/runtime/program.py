@@ -176,9 +176,10 @@ class Program:
     ``"always"``, for kernels whose work is not bounded by the memory that they touch.
 
     What is left belongs to this process: the ``address`` of the kernel and ``keepalive``, whatever owns its code; the
-    ``callbacks``, Python functions that the kernel calls by number (which only ``wrapper.py`` can answer); by argument
-    number the ``objects`` that static ones must be, and the types of others; by result number the
-    ``constants``; by lookup number the ``roots``; and the ``types`` of the namedtuples among the arguments, in order.
+    ``callbacks``, Python functions that the kernel calls by number (which only ``wrapper.py`` can answer), and the
+    ``call_types`` that they were called with last; by argument number the ``objects`` that static ones must be, and the
+    types of others; by result number the ``constants``; by lookup number the ``roots``; and the ``types`` of the
+    namedtuples among the arguments, in order.
     """
 
     name: str
@@ -197,6 +198,7 @@ class Program:
     address: int = 0
     keepalive: object = None
     callbacks: tuple[Callable[..., Any], ...] = ()
+    call_types: dict[int, Any] = field(default_factory=dict)
     objects: Mapping[int, Any] = field(default_factory=dict)
     constants: Mapping[int, Any] = field(default_factory=dict)
     roots: Mapping[int, Any] = field(default_factory=dict)

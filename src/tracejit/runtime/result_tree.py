@@ -24,6 +24,7 @@ from tracejit.trace.getters import Fixed
 from tracejit.trace.outside import MISSING, reference_of
 from tracejit.trace.pytree import LEAF, Tree, unflatten
 from tracejit.trace.results import Result
+from tracejit.trace.strided_views import strided_view
 from tracejit.trace.tracer import Traced
 
 __all__ = ["Results", "describe_results"]
@@ -59,7 +60,7 @@ class _Describer:
         self._sources = {"argument": arguments, "capture": captures}
         self._specs: list[ResultSpec] = []
         self._constants: dict[int, Any] = {}
-        self._names: dict[str, Any] = {"slice_of": _slice_of, "broadcast_to": np.broadcast_to}
+        self._names: dict[str, Any] = dict(_FUNCTIONS)
         self._leaves: list[str] = []  # an expression for each leaf
         self._lines: list[str] = []
         self._late: dict[DimLike, str] = {}  # an expression for each size in views that the kernel computes
@@ -165,6 +166,8 @@ class _Describer:
         """An operand of a step of a view, with dims as expressions."""
         if isinstance(value, tuple):
             return _Expressions(self._operand(item, result) for item in value)
+        if isinstance(value, str):
+            return repr(value)
         if value in self._late:
             return self._late[value]
         if isinstance(value, Dim):
@@ -239,6 +242,9 @@ def _slice_step(array: str, starts: Any, sizes: Any, steps: Any, dropped: Any) -
     return f"{array}[{', '.join([*parts, '...'])}]"
 
 
+_FUNCTIONS = {"slice_of": _slice_of, "broadcast_to": np.broadcast_to, "strided_view": strided_view}
+"""What the steps call."""
+
 _STEPS: dict[str, Callable[..., str]] = {
     "slice": _slice_step,
     "reshape": lambda array, dims: f"{array}.reshape({dims})",
@@ -247,4 +253,6 @@ _STEPS: dict[str, Callable[..., str]] = {
     "imag": lambda array: f"{array}.imag",
     "broadcast": lambda array, dims: f"broadcast_to({array}, {dims})",
     "diagonal": lambda array, offset, axes: f"{array}.diagonal({offset}, *{axes})",
+    "view": lambda array, dtype: f"{array}.view({dtype})",
+    "strided": lambda array, *operands: f"strided_view({array}, {', '.join(map(str, operands))})",
 }

@@ -268,7 +268,8 @@ def _run(program: Program, arrays: Iterable[np.ndarray[Any, Any]], sizes: Sequen
     data = packed("Q", map(memory.address_of, arrays))
     symbols = packed("q", sizes)
     address, context = memory.new_context()
-    with callbacks.serve(program.callbacks, address, context) if program.callbacks else nullcontext() as reraise:
+    functions, known = program.callbacks, program.call_types
+    with callbacks.Serving(functions, address, context, known) if functions else nullcontext() as reraise:
         code = _kernel(program.address)(data.buffer_info()[0], symbols.buffer_info()[0], address)
         if code == callbacks.RAISED and reraise is not None:
             reraise()

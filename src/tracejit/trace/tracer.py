@@ -13,7 +13,9 @@ import numpy as np
 import tracejit.trace.applying
 import tracejit.trace.iterators
 import tracejit.trace.library
-import tracejit.trace.numpy_api  # noqa: F401  (these two register the implementations of NumPy's functions)
+import tracejit.trace.math_functions
+import tracejit.trace.numpy_api
+import tracejit.trace.python_loops  # noqa: F401  (these register what stands for functions of NumPy and Python)
 from tracejit.errors import ConcretizationError, UnsupportedError
 from tracejit.ir.builder import substitute_sizes
 from tracejit.ir.core import Function, Operand, Value
@@ -90,7 +92,7 @@ class Traced:
             return None
         if any(a.same_as is not None and leaves[a.same_as] is not leaves[k] for k, a in enumerate(self.arguments)):
             return None
-        return bind_function(self.function, self.inputs(leaves), self._integers(leaves))
+        return bind_function(self.function, self.inputs(leaves), self.integers(leaves))
 
     def fits_but_for_numbers(self, leaves: Sequence[Any]) -> bool:
         """Whether nothing but numbers is in the way of a call: ints of guards, or such as the trace has remembered."""
@@ -104,7 +106,8 @@ class Traced:
         with running_call(_plain(leaves)):
             return [c for c in self.captures if c.remembers_number() and not c.holds()]
 
-    def _integers(self, leaves: Sequence[Any]) -> dict[str, int]:
+    def integers(self, leaves: Sequence[Any]) -> dict[str, int]:
+        """The value of each size symbol that is an int or bool of the call, in a running call."""
         found = {a.size: int(leaf) for a, leaf in zip(self.arguments, leaves, strict=True) if a.size is not None}
         return found | {c.size: int(c.getter()) for c in self.captures if c.size is not None}
 
@@ -146,13 +149,19 @@ def _leaf_fits(argument: Argument, leaf: Any) -> bool:
     return fits_layout(argument, leaf) and (leaf.flags.writeable or not argument.written)
 
 
-def bind_function(function: Function, inputs: Sequence[Any], integers: dict[str, int]) -> dict[str, int] | None:
-    """The value of each size symbol, or None when the dims of the params or the guards do not hold."""
+def size_values(function: Function, inputs: Sequence[Any], integers: dict[str, int]) -> dict[str, int]:
+    """The value of each size symbol where it occurs first, whatever the other dims are."""
     sizes = dict(integers)
     for param, value in zip(function.params, inputs, strict=True):
         for dim, size in zip(param.type.dims, np.shape(value), strict=True):
             if isinstance(dim, Dim) and (name := dim.as_symbol) is not None:
                 sizes.setdefault(name, size)
+    return sizes
+
+
+def bind_function(function: Function, inputs: Sequence[Any], integers: dict[str, int]) -> dict[str, int] | None:
+    """The value of each size symbol, or None when the dims of the params or the guards do not hold."""
+    sizes = size_values(function, inputs, integers)
     for param, value in zip(function.params, inputs, strict=True):
         for dim, size in zip(param.type.dims, np.shape(value), strict=True):
             if evaluate(dim, sizes) != size:

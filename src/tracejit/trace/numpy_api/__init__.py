@@ -7,6 +7,7 @@ from tracejit.trace.numpy_api import (  # noqa: F401
     editing,
     grids,
     joining,
+    memory_views,
     methods,
     quantiles,
     reductions,
