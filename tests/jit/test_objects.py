@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -310,3 +312,37 @@ def test_a_number_outside_that_changes_is_read_at_each_call(caplog: pytest.LogCa
         np.testing.assert_array_equal(function(X), X[:count] * rate)
     assert function.cache_info().entries <= 3
     assert sum("read at each call" in record.getMessage() for record in caplog.records) == 2
+
+
+def test_lists_of_numbers_are_constants(caplog: pytest.LogCaptureFixture) -> None:
+    def function(layer: Any, x: Any) -> Any:
+        return x * layer.numbers[0] + len(layer.label)
+
+    jitted = tj.jit(function)
+    caplog.set_level("INFO", "tracejit.guards")
+    for k in range(40):
+        own = Layer(numbers=[k, 2.0], label=str(k))
+        np.testing.assert_array_equal(jitted(own, X), function(own, X))
+    assert jitted.cache_info().entries == 32
+    assert sum("run uncompiled" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_static_objects_are_constants() -> None:
+    jitted = tj.jit(lambda x, layer: x**layer.k, static_argnums=1)
+    layer = Layer(3, 2.0)
+    for k in (2.0, 3.0, 2.0):
+        layer.k = k
+        np.testing.assert_array_equal(jitted(X, layer), X**k)
+    assert jitted.cache_info().entries == 2
+    assert "pow" not in jitted.ir(X, layer)
+
+
+def test_objects_are_not_kept() -> None:
+    jitted = tj.jit(step)
+    layer = Layer()
+    jitted(layer, X)
+    jitted(layer, X)
+    gone = weakref.ref(layer)
+    del layer
+    gc.collect()
+    assert gone() is None

@@ -124,10 +124,16 @@ class _SplitWriter:
 
 def static_objects(traced: Traced, leaves: Sequence[Any]) -> dict[str, Any]:
     """What the program was made for and a call must have again, by name: static leaves, and values from outside."""
-    found = {f"leaf{k}": leaves[k] for k, argument in enumerate(traced.arguments) if argument.kind == "static"}
+    found = {f"leaf{k}": leaves[k] for k, own in enumerate(traced.arguments) if _is_kept(own)}
     with running_call(leaves):
-        outside = {f"capture{k}": c.getter() for k, c in enumerate(traced.captures) if c.kind == "value"}
+        outside = {f"capture{k}": capture.getter() for k, capture in enumerate(traced.captures) if _is_kept(capture)}
     return {name: value for name, value in (found | outside).items() if is_fixed(value)}
+
+
+def _is_kept(source: Argument | Capture) -> bool:
+    """Whether a call must have an object again, and not only another one of its class."""
+    by_class = isinstance(source.key, Instance) and not source.key.pinned
+    return source.kind in ("static", "value") and not by_class
 
 
 def make_bind(

@@ -233,12 +233,12 @@ class CompiledFunction(CompiledCallable):
         versions = self._versions.get(tree, ())
         if len(versions) < _MOST_FOR_NUMBERS:
             return False
-        if sum(version.traced.fits_but_for_numbers(leaves) for version in versions) < _MOST_FOR_NUMBERS:
+        if sum(version.traced.fits_but_for_constants(leaves) for version in versions) < _MOST_FOR_NUMBERS:
             return False
         if not self._has_enough:
             self._has_enough = True
             _guards_log.info(
-                "%s: %d versions differ only in the values of numbers that it uses as constants; calls with other "
+                "%s: %d versions differ only in numbers (or strings) that they have as constants; calls with other "
                 "values run uncompiled",
                 self._name,
                 _MOST_FOR_NUMBERS,

@@ -104,11 +104,15 @@ class Capture:
         return freeze(value) == self.key  # type: ignore[no-any-return]
 
     def remembers_number(self) -> bool:
-        """Whether only the number that is there now is another one, of the same type."""
-        if self.kind != "value" or not isinstance(self.key, tuple) or self.key[0] not in (int, float, complex):
-            return False
+        """Whether what it remembers is a number, which a program could be given instead."""
+        return self.kind == "value" and isinstance(self.key, tuple) and self.key[0] in (int, float, complex)
+
+    def holds_but_for_constants(self) -> bool:
+        """Whether the outside differs at most in numbers and strings that the trace has remembered."""
+        if self.kind != "value" or self.holds():
+            return self.holds()
         try:
-            return type(self.getter()) is self.key[0]
+            return bool(loosened(freeze(self.getter())) == loosened(self.key))
         except (AttributeError, IndexError, KeyError, NameError, TypeError, ValueError):
             return False
 
@@ -168,6 +172,7 @@ class CaptureTable:
         self.error_state: Any = None  # NumPy's modes for floating-point errors when the trace began
         self.uncompiled: Exception | None = None  # why the function must run in NumPy, if it must
         self.reads_numbers = True  # whether attributes that are numbers are read at each call; else they are remembered
+        self.static: list[Getter] = []  # ways to objects that the caller declared static: all of them is constant
         self.seen_through = True  # whether tracing sees what the function does; else objects are pinned
         self._arrays: dict[int, tuple[Capture, TracedArray]] = {}
         self._numbers: dict[Getter, Any] = {}
@@ -209,15 +214,17 @@ class CaptureTable:
         found = self._paths.get(id(value))
         return None if found is None else found[1]
 
-    def know(self, value: Any, argument: Any = None, number: int = -1) -> None:
+    def know(self, value: Any, argument: Any = None, number: int = -1, static: bool = False) -> None:
         """Note a static argument (leaf ``number`` of the call), whose attributes the program may read."""
         if is_generator(value) and argument is not None:
             self._exchange(value, LeafOf(number), argument)
-        elif argument is not None and self.seen_through and is_instance(value):
+        elif argument is not None and not static and self.seen_through and is_instance(value):
             argument.key = self.instance(value, LeafOf(number))
         elif not isinstance(value, (*_NUMBERS, *_FUNCTIONS)):
             self._paths.setdefault(id(value), (value, Fixed(value)))
             self._enter_attributes(value)
+            if static:
+                self.static.append(Fixed(value))
 
     # ----------------------------------------------------------------------------------------- objects of classes
 
@@ -440,6 +447,15 @@ def freeze(value: Any, depth: int = 0) -> Any:
 
 def _symbol_name(getter: Getter) -> str:
     return "".join(c if c.isalnum() else "_" for c in str(getter)).lstrip("_0123456789") or "outside"
+
+
+def loosened(key: Any) -> Any:
+    """A key without the numbers and strings that are in it: with their types."""
+    if not isinstance(key, tuple):
+        return key
+    if len(key) == 2 and isinstance(key[0], type) and issubclass(key[0], (bool, int, float, complex, str, np.generic)):
+        return key[:1]
+    return tuple(map(loosened, key))
 
 
 class OfType:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import UnsupportedError
-from tracejit.trace.captures import CaptureTable, is_run_time_number, number_form
+from tracejit.trace.captures import CaptureTable, is_run_time_number, loosened, number_form
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.frames import current_frame
 from tracejit.trace.getters import AttributeOf, ClosureCell, Fixed, Getter, GlobalName, ItemOf, is_hashable
@@ -305,7 +305,7 @@ def _read(trace: Trace, value: Any, getter: Getter, writes: OutsideWrites) -> An
     if getter in writes.getters:  # the function itself has put it there
         return captures.array(value) if type(value) is np.ndarray else value
     if getter not in writes.volatile:
-        if captures.reads_numbers and is_run_time_number(value) and _is_attribute_of_an_object(getter):
+        if captures.reads_numbers and is_run_time_number(value) and _is_attribute_of_an_object(getter, captures):
             return captures.number(value, getter)
         return captures.read(value, getter)
     if number_form(value):
@@ -320,9 +320,9 @@ def _read(trace: Trace, value: Any, getter: Getter, writes: OutsideWrites) -> An
     return value
 
 
-def _is_attribute_of_an_object(getter: Getter) -> bool:
-    """Whether a getter reads an attribute of what is neither a module nor a class, which have constants."""
-    if not isinstance(getter, AttributeOf):
+def _is_attribute_of_an_object(getter: Getter, captures: CaptureTable) -> bool:
+    """Whether a getter reads an attribute of what is neither a module, a class nor static, which have constants."""
+    if not isinstance(getter, AttributeOf) or getter.parent in captures.static:
         return False
     return not (isinstance(getter.parent, Fixed) and isinstance(getter.parent.value, (ModuleType, type)))
 
@@ -331,20 +331,12 @@ class Loosely:
     """Equal to keys (``freeze``) of the same structure and types, whatever the numbers in them."""
 
     def __init__(self, key: Any) -> None:
-        self.key = _loosened(key)
+        self.key = loosened(key)
 
     def __eq__(self, other: object) -> bool:
-        return bool(_loosened(other) == self.key)
+        return bool(loosened(other) == self.key)
 
     __hash__ = None  # type: ignore[assignment]
-
-
-def _loosened(key: Any) -> Any:
-    if not isinstance(key, tuple):
-        return key
-    if len(key) == 2 and isinstance(key[0], type) and issubclass(key[0], _NUMBERS):
-        return key[:1]
-    return tuple(map(_loosened, key))
 
 
 # ----------------------------------------------------------------------------------------------- containers of the call

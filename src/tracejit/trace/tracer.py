@@ -94,17 +94,17 @@ class Traced:
             return None
         return bind_function(self.function, self.inputs(leaves), self.integers(leaves))
 
-    def fits_but_for_numbers(self, leaves: Sequence[Any]) -> bool:
-        """Whether nothing but numbers is in the way of a call: ints of guards, or such as the trace has remembered."""
+    def fits_but_for_constants(self, leaves: Sequence[Any]) -> bool:
+        """Whether only numbers and strings are in the way of a call: sizes, or such as the trace has remembered."""
         if len(leaves) != len(self.arguments) or not all(map(_leaf_fits, self.arguments, leaves)):
             return False
         with running_call(_plain(leaves)):
-            return all(capture.holds() or capture.remembers_number() for capture in self.captures)
+            return all(capture.holds_but_for_constants() for capture in self.captures)
 
     def changing_numbers(self, leaves: Sequence[Any]) -> list[Capture]:
         """The remembered numbers that are others in a call with these leaves."""
         with running_call(_plain(leaves)):
-            return [c for c in self.captures if c.remembers_number() and not c.holds()]
+            return [c for c in self.captures if c.remembers_number() and c.holds_but_for_constants() and not c.holds()]
 
     def integers(self, leaves: Sequence[Any]) -> dict[str, int]:
         """The value of each size symbol that is an int or bool of the call, in a running call."""
