@@ -1,23 +1,25 @@
 """Answers kernels that call Python: finds the function, makes arrays of the kernel's memory, keeps exceptions.
 
-One C function serves the whole process. It knows the call that it is asked for by the address of the call's context,
-so threads, and callbacks that call compiled functions, do not meet. See docs/architecture.md, section 3.
+One C function serves the whole process. The word behind a call's context is the address of the program's
+:class:`Server`, so programs do not meet; what a callback raises is kept for its thread. See docs/architecture.md,
+section 3.
 """
 
 from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
-from tracejit.codegen_llvm.buffers import Context
+from tracejit.codegen_llvm.buffers import CONTEXT_BYTES
 from tracejit.ir.ops.callbacks import call_checked
 from tracejit.ir.types import ArrayType, dtype_numbered
 
-__all__ = ["RAISED", "Serving"]
+__all__ = ["ADDRESS", "RAISED", "SERVER_OFFSET", "Server", "needs_call", "reraise"]
 
 RAISED = -1
 """What a kernel returns after a callback has raised."""
@@ -25,15 +27,14 @@ RAISED = -1
 _Numbers = Iterator[int]
 
 
-class _Call:
-    """The callbacks of one running kernel, and what one of them raised."""
+class Server:
+    """The callbacks of a program, and the types that they were called with last."""
 
-    __slots__ = ("error", "functions", "known")
+    __slots__ = ("functions", "known")
 
-    def __init__(self, functions: Sequence[Callable[..., Any]], known: dict[int, Any]) -> None:
+    def __init__(self, functions: Sequence[Callable[..., Any]]) -> None:
         self.functions = functions
-        self.error: BaseException | None = None
-        self.known: dict[int, tuple[bytes, list[ArrayType], list[ArrayType]]] = known
+        self.known: dict[int, tuple[bytes, list[ArrayType], list[ArrayType]]] = {}
 
     def answer(self, number: int, data: int, shapes: int) -> None:
         """Call a function on the operands in ``data``, and write its results there."""
@@ -98,46 +99,38 @@ def _shown(type: ArrayType, pointer: int | None) -> np.ndarray[Any, Any]:
     return array
 
 
-_running: dict[int, _Call] = {}
+class _Raised(threading.local):
+    error: BaseException | None = None
+
+
+_raised = _Raised()  # by the last callback of this thread that failed
+SERVER_OFFSET = CONTEXT_BYTES
+"""Where a call's context has the address of a :class:`Server`."""
 
 
 def _call_python(context: int, number: int, data: int, shapes: int) -> int:
-    call = _running[context]
+    server: Server = ctypes.py_object.from_address(context + SERVER_OFFSET).value
     try:
-        call.answer(number, data, shapes)
-    except BaseException as error:  # machine code cannot pass it on; the wrapper raises it again
-        call.error = error
+        server.answer(number, data, shapes)
+    except BaseException as error:  # machine code cannot pass it on; the caller raises it again
+        _raised.error = error
         return 1
     return 0
 
 
 _C_FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
 _c_call_python = _C_FUNCTION(_call_python)
-_address = ctypes.cast(_c_call_python, ctypes.c_void_p).value
+ADDRESS: int = ctypes.cast(_c_call_python, ctypes.c_void_p).value or 0
+"""Of the function that answers kernels."""
 
 
-class Serving:
-    """While a kernel runs with this context, answer it by these functions.
+def reraise() -> NoReturn:
+    """Raise what a callback of this thread has raised."""
+    error, _raised.error = _raised.error, None  # its traceback refers to frames
+    assert error is not None
+    raise error
 
-    known: what an earlier call has learned of their types. Gives a function that raises what a callback raised.
-    """
 
-    __slots__ = ("_address", "_call")
-
-    def __init__(
-        self, functions: Sequence[Callable[..., Any]], address: int, context: Context, known: dict[int, Any]
-    ) -> None:
-        self._call = _running[address] = _Call(functions, known)
-        self._address = address
-        context.call_python = _address
-
-    def __enter__(self) -> Callable[[], None]:
-        return self._reraise
-
-    def _reraise(self) -> None:
-        if self._call.error is not None:
-            raise self._call.error
-
-    def __exit__(self, *_: object) -> None:
-        del _running[self._address]
-        self._call.error = None  # its traceback refers to this frame
+def needs_call(functions: Iterable[Callable[..., Any]]) -> bool:
+    """Whether callbacks look for objects of the call that is running (``trace.frames``)."""
+    return any(getattr(function, "needs_call", True) for function in functions)

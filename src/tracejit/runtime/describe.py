@@ -17,6 +17,7 @@ import numpy as np
 from tracejit.ir.core import walk
 from tracejit.ir.dims import Dim
 from tracejit.runtime.binding import is_fixed
+from tracejit.runtime.callbacks import needs_call
 from tracejit.runtime.compile import Kernel
 from tracejit.runtime.program import ArgumentSpec, Program, comparison_of
 from tracejit.runtime.result_tree import describe_results
@@ -68,7 +69,7 @@ def owners(traced: Traced) -> list[Getter]:
 
 def direct_program(traced: Traced, kernel: Kernel, leaves: Sequence[Any]) -> Program | None:
     """The program for whole calls, made for a call with these leaves (static ones as they are), if there is one."""
-    if kernel.callbacks:
+    if needs_call(kernel.callbacks):
         return None
     try:
         with running_call(leaves, unflatten(traced.in_tree, leaves)):

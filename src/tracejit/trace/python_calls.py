@@ -122,6 +122,7 @@ class PythonFunction:
         self.outcome = outcome
         self.mutated = tuple(mutated)
         self.borrows = borrows
+        self.needs_call = any(part.kind == "object" for part in (*arguments[1], *outcome.parts))
         self.gives_positions = not mutated and all(array.dtype.kind in "biu" for array in outcome.arrays)
         self.gives_positions &= all(part.kind != "object" for part in outcome.parts)
         self.positional = all(child is LEAF for child in arguments[0].children[0].children) and not (
@@ -179,6 +180,7 @@ class _Start:
         self.__qualname__ = function.__qualname__
         self.announced = announced
         self.borrows = function.borrows
+        self.needs_call = function.needs_call
         self.gives_positions = function.gives_positions
 
     def __repr__(self) -> str:
@@ -198,6 +200,7 @@ class _HandOver:
     """Gives the results of a ticket."""
 
     borrows = True
+    needs_call = False
 
     def __init__(self, function: PythonFunction) -> None:
         self.function = function
