@@ -10,21 +10,20 @@ from __future__ import annotations
 import ctypes
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
 from tracejit.codegen_llvm.buffers import CONTEXT_BYTES
 from tracejit.ir.ops.callbacks import call_checked
 from tracejit.ir.types import ArrayType, dtype_numbered
+from tracejit.runtime.memory import address_of
 
 __all__ = ["ADDRESS", "RAISED", "SERVER_OFFSET", "Server", "needs_call", "reraise"]
 
 RAISED = -1
 """What a kernel returns after a callback has raised."""
-
-_Numbers = Iterator[int]
 
 
 class Server:
@@ -34,35 +33,45 @@ class Server:
 
     def __init__(self, functions: Sequence[Callable[..., Any]]) -> None:
         self.functions = functions
-        self.known: dict[int, tuple[bytes, list[ArrayType], list[ArrayType]]] = {}
+        self.known: dict[int, _Signature] = {}
 
     def answer(self, number: int, data: int, shapes: int) -> None:
         """Call a function on the operands in ``data``, and write its results there."""
         function = self.functions[number]
-        operands, results = self._types(number, shapes)
-        pointers = (ctypes.c_void_p * (len(operands) + len(results))).from_address(data)
-        array = _shown if getattr(function, "borrows", False) else _copied
-        arrays = [array(type, pointer) for type, pointer in zip(operands, pointers, strict=False)]
-        for position, result in enumerate(call_checked(function, arrays, results), len(operands)):
-            pointer = pointers[position]
-            if result.size and pointer:
-                result = np.asarray(result, result.dtype.newbyteorder("="), order="C")
-                source = result.tobytes() if result.nbytes <= _SMALL else result.ctypes.data
-                ctypes.memmove(pointer, source, result.nbytes)
-
-    def _types(self, number: int, shapes: int) -> tuple[list[ArrayType], list[ArrayType]]:
-        """Those of operands and results: mostly the same as last time."""
         known = self.known.get(number)
-        if known is None or ctypes.string_at(shapes, len(known[0])) != known[0]:
-            operands, results = (ctypes.c_int64 * 2).from_address(shapes)
-            end, types = _types(shapes + 16, operands + results)
-            known = ctypes.string_at(shapes, end - shapes), types[:operands], types[operands:]
-            self.known[number] = known
-        return known[1:]
+        if known is None or ctypes.string_at(shapes, len(known.text)) != known.text:
+            known = self.known[number] = _Signature(shapes, getattr(function, "borrows", False))
+        pointers = known.pointers.from_address(data)
+        arrays = [show(pointer) for show, pointer in zip(known.operands, pointers, strict=False)]
+        for position, result in enumerate(call_checked(function, arrays, known.results), len(arrays)):
+            pointer = pointers[position]
+            size = result.nbytes
+            if not size or not pointer:
+                continue
+            if not result.dtype.isnative or not result.flags.c_contiguous:
+                result = np.asarray(result, result.dtype.newbyteorder("="), order="C")
+            ctypes.memmove(pointer, result.tobytes() if size <= _SMALL else address_of(result), size)
 
 
 _SMALL = 512
-"""Bytes up to which a copy as ``bytes`` is faster than asking NumPy for an address."""
+"""Bytes up to which a copy as ``bytes`` is faster than asking for an address."""
+
+
+class _Signature:
+    """The types of operands and results of one callback, as a kernel writes them down.
+
+    text: what it has written. pointers: a C array of so many. operands: for each of them, what makes an array.
+    """
+
+    __slots__ = ("operands", "pointers", "results", "text")
+
+    def __init__(self, place: int, borrows: bool) -> None:
+        operands, results = (ctypes.c_int64 * 2).from_address(place)
+        end, types = _types(place + 16, operands + results)
+        self.text = ctypes.string_at(place, end - place)
+        self.pointers = ctypes.c_void_p * (operands + results)
+        self.operands = [_shower(type) if borrows else _copier(type) for type in types[:operands]]
+        self.results = types[operands:]
 
 
 def _types(place: int, count: int) -> tuple[int, list[ArrayType]]:
@@ -75,28 +84,40 @@ def _types(place: int, count: int) -> tuple[int, list[ArrayType]]:
     return place, types
 
 
-def _copied(type: ArrayType, pointer: int | None) -> np.ndarray[Any, Any]:
-    """An array of its own: the function may keep it or write to it."""
-    shape: Any = type.dims
-    size: int = math.prod(shape) * type.dtype.itemsize
-    if size <= _SMALL and size and pointer:
-        return np.ndarray(shape, type.dtype, bytearray(ctypes.string_at(pointer, size)))
-    array: np.ndarray[Any, Any] = np.empty(shape, type.dtype)
-    if size and pointer:
-        ctypes.memmove(array.ctypes.data, pointer, size)
-    return array
+_Maker: TypeAlias = "Callable[[int | None], np.ndarray[Any, Any]]"
 
 
-def _shown(type: ArrayType, pointer: int | None) -> np.ndarray[Any, Any]:
-    """The kernel's own memory, for a function that keeps and changes nothing."""
+def _copier(type: ArrayType) -> _Maker:
+    """Makes arrays of their own: the function may keep them or write to them."""
     shape: Any = type.dims
-    size: int = math.prod(shape) * type.dtype.itemsize
-    if not size or not pointer:
-        return _copied(type, None)
-    memory: Any = (ctypes.c_char * size).from_address(pointer)
-    array: np.ndarray[Any, Any] = np.ndarray(shape, type.dtype, memory)
-    array.flags.writeable = False
-    return array
+    dtype, size = type.dtype, math.prod(shape) * type.dtype.itemsize
+
+    def copy(pointer: int | None) -> np.ndarray[Any, Any]:
+        if not size or not pointer:
+            return np.empty(shape, dtype)
+        if size <= _SMALL:
+            return np.ndarray(shape, dtype, bytearray(ctypes.string_at(pointer, size)))
+        array: np.ndarray[Any, Any] = np.empty(shape, dtype)
+        ctypes.memmove(address_of(array), pointer, size)
+        return array
+
+    return copy
+
+
+def _shower(type: ArrayType) -> _Maker:
+    """Shows the kernel's own memory, to a function that keeps and changes nothing."""
+    shape: Any = type.dims
+    dtype, size = type.dtype, math.prod(shape) * type.dtype.itemsize
+    memory = ctypes.c_char * size
+
+    def show(pointer: int | None) -> np.ndarray[Any, Any]:
+        if not size or not pointer:
+            return np.empty(shape, dtype)
+        array: np.ndarray[Any, Any] = np.ndarray(shape, dtype, memory.from_address(pointer))
+        array.setflags(write=False)
+        return array
+
+    return show
 
 
 class _Raised(threading.local):
