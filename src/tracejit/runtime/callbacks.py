@@ -130,7 +130,7 @@ SERVER_OFFSET = CONTEXT_BYTES
 
 
 def _call_python(context: int, number: int, data: int, shapes: int) -> int:
-    server: Server = ctypes.py_object.from_address(context + SERVER_OFFSET).value
+    server: Any = ctypes.py_object.from_address(context + SERVER_OFFSET).value
     try:
         server.answer(number, data, shapes)
     except BaseException as error:  # machine code cannot pass it on; the caller raises it again
