@@ -24,7 +24,7 @@ from tracejit.trace.foreign import check_array, plain_array
 from tracejit.trace.frames import LeafOf
 from tracejit.trace.generators import States, is_generator, is_shared
 from tracejit.trace.getters import AllDifferent, ArrayOf, AttributeOf, Fixed, Getter, ItemOf, is_hashable
-from tracejit.trace.instances import Instance, is_instance, own_attributes
+from tracejit.trace.instances import Instance, has_operators, is_instance, own_attributes
 from tracejit.trace.location import user_location
 from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber
 from tracejit.trace.storage import Storage
@@ -172,6 +172,8 @@ class CaptureTable:
         self.error_state: Any = None  # NumPy's modes for floating-point errors when the trace began
         self.uncompiled: Exception | None = None  # why the function must run in NumPy, if it must
         self.reads_numbers = True  # whether attributes that are numbers are read at each call; else they are remembered
+        self._opened: set[int] = set()
+        self._unopened: list[Any] = []
         self.static: list[Getter] = []  # ways to objects that the caller declared static: all of them is constant
         self.seen_through = True  # whether tracing sees what the function does; else objects are pinned
         self._arrays: dict[int, tuple[Capture, TracedArray]] = {}
@@ -225,6 +227,13 @@ class CaptureTable:
             self._enter_attributes(value)
             if static:
                 self.static.append(Fixed(value))
+            else:
+                self._unopened.append(value)
+
+    def open_operands(self) -> None:
+        """All arguments have become params: captured arrays and numbers may follow."""
+        for value in self._unopened:
+            self._open_operand(value)
 
     # ----------------------------------------------------------------------------------------- objects of classes
 
@@ -246,26 +255,41 @@ class CaptureTable:
             self._seen.add(("alias", getter))
             self.captures.append(Capture("alias", getter, other=path))
 
-    def pin(self, value: Any) -> None:
-        """Something reads an object, or those in a container, unseen: the program is for this very one, as it is."""
+    def pin(self, value: Any, text: bool = False) -> None:
+        """Something reads an object, or those in a container, unseen: the program is for this very one.
+
+        text: it reads constants, to make a text of them; elsewhere it may read tracers.
+        """
         if isinstance(value, (list, tuple)):
             for item in value:
-                self.pin(item)
+                self.pin(item, text)
         elif isinstance(value, dict):
-            self.pin([*value, *value.values()])
+            self.pin([*value, *value.values()], text)
         elif isinstance(value, MethodType):
-            self.pin(value.__self__)
+            self.pin(value.__self__, text)
         elif (known := self._instances.get(id(value))) is not None and not known.pinned:
             known.pinned = True
-            self._remember_attributes(value)
+            self._open(value, text)
 
-    def _remember_attributes(self, value: Any) -> None:
-        """All that an object has is part of what makes a version."""
+    def _open(self, value: Any, text: bool = False) -> None:
+        """All that an object has is part of what makes a version; arrays and numbers are tracers while tracing."""
         path = self._paths[id(value)][1]
         for name, item in own_attributes(value).items():
-            if not isinstance(item, Tracer) and is_hashable(AttributeOf(path, name)):
-                self._remember(item, AttributeOf(path, name))
-                self.pin(item)
+            getter = AttributeOf(path, name)
+            if isinstance(item, Tracer) or not is_hashable(getter):
+                continue
+            tracer = None if text or self.writes is None else self._tracer_of(item, getter)
+            if tracer is None:
+                self._remember(item, getter)
+                self.pin(item, text)
+            else:
+                self.writes.show(value, path, name, tracer)
+
+    def _tracer_of(self, item: Any, getter: Getter) -> Any:
+        """What the program sees of a value that it is given at each call; None of others."""
+        if type(item) in _ARRAYS and item.dtype.kind in "biufc":
+            return self.array(item, getter)
+        return self.number(item, getter) if self.reads_numbers and is_run_time_number(item) else None
 
     def is_known(self, value: Any) -> bool:
         """Whether a value is an outside object that counts by its class."""
@@ -289,6 +313,12 @@ class CaptureTable:
         if len(values) > 1:
             getters = tuple(self._paths[id(value)][1] for value in values)
             self.captures.append(Capture("distinct", AllDifferent(getters)))
+
+    def _open_operand(self, value: Any) -> None:
+        """An object of a class whose operators Python runs unseen."""
+        if has_operators(value) and id(value) not in self._opened:
+            self._opened.add(id(value))
+            self._open(value)
 
     def _enter_attributes(self, value: Any) -> None:
         """Note how the arrays of an object are reached, for what reads them unseen."""
@@ -379,6 +409,7 @@ class CaptureTable:
         else:
             self._remember(value, getter)
             self._paths.setdefault(id(value), (value, getter))
+            self._open_operand(value)
         return value
 
     def remember_loosely(self, value: Any, getter: Getter, loosened: Callable[[Any], Any]) -> None:

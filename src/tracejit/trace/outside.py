@@ -188,6 +188,7 @@ class OutsideWrites:
         self.before: dict[Place, Any] = {}
         self.getters: set[Getter] = set()
         self.owners: dict[int, Getter] = {}  # the objects that have changed in the end
+        self.shown: dict[Place, Any] = {}  # tracers in the place of what Python reads unseen
         self.growing: set[Getter] = set()  # ways to lists whose contents the function has not looked at
 
     def note(self, place: Place, trace: Trace) -> None:
@@ -202,6 +203,15 @@ class OutsideWrites:
         if place not in self.before:
             self.before[place] = place.get()
             self.getters.add(place.getter)
+
+    def show(self, owner: Any, path: Getter, name: str, tracer: Any) -> None:
+        """While tracing, an object has a tracer where it has an array or a number: Python reads it unseen."""
+        place = Place("attribute", path, name)
+        if place not in self.before:
+            self.before[place] = own_attribute(owner, name)
+            self.getters.add(place.getter)
+            self.shown[place] = tracer
+            object.__setattr__(owner, name, tracer)
 
     @contextmanager
     def looking(self, getter: Getter) -> Iterator[None]:
@@ -223,7 +233,11 @@ class OutsideWrites:
     def finals(self) -> list[tuple[Place, Any]]:
         """The places that have changed, and what is there now."""
         found = [(place, place.get()) for place in self.before]
-        changed = [(place, value) for place, value in found if not _same(value, self.before[place])]
+        changed = [
+            (place, value)
+            for place, value in found
+            if not _same(value, self.before[place]) and value is not self.shown.get(place, MISSING)
+        ]
         self.owners = {id(place.find()): place.find for place, _ in changed}
         self.captures.demand_different_containers(
             {id(place.find()) for place, _ in changed if place.kind in ("contents", "tail")}
@@ -241,6 +255,9 @@ class OutsideWrites:
     def take_back(self) -> None:
         """Put back what was there before."""
         for place, value in self.before.items():
+            if place in self.shown:
+                object.__setattr__(place.find(), place.key, value)
+                continue
             (Place("contents", place.find) if place.kind == "tail" else place).put(value)
 
     def numbers_read(self) -> frozenset[Getter]:

@@ -262,6 +262,7 @@ def _trace_leaves(
         entered = enter_callable(fun, root)
         tracers, arguments = enter(root, leaves, argument_names(fun, tree), shared)
         args, kwargs = frame.arguments = unflatten(tree, tracers)
+        captures.open_operands()
         containers = Containers(args, kwargs)
         try:
             output = entered(*args, **kwargs)
