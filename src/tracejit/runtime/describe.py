@@ -25,11 +25,11 @@ from tracejit.runtime.structure import LEAF, CallShape, Lookup, Node
 from tracejit.runtime.wrapper import MISSING
 from tracejit.trace.arguments import Argument
 from tracejit.trace.axis_order import NOTHING, ORDER, ROWS, columns, inverse
-from tracejit.trace.captures import Capture, OfType, number_form
+from tracejit.trace.captures import Capture, Loosely, OfType, number_form
 from tracejit.trace.frames import LeafOf, running_call
 from tracejit.trace.getters import AttributeOf, ClosureCell, Fixed, Getter, GlobalName, ItemOf
 from tracejit.trace.instances import Instance
-from tracejit.trace.outside import ArgumentAt, Loosely
+from tracejit.trace.outside import ArgumentAt
 from tracejit.trace.pytree import Tree, unflatten
 from tracejit.trace.tracer import Traced
 

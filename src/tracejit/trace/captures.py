@@ -24,7 +24,7 @@ from tracejit.trace.foreign import check_array, plain_array
 from tracejit.trace.frames import LeafOf
 from tracejit.trace.generators import States, is_generator, is_shared
 from tracejit.trace.getters import AllDifferent, ArrayOf, AttributeOf, Fixed, Getter, ItemOf, is_hashable
-from tracejit.trace.instances import Instance, has_operators, is_instance, own_attributes
+from tracejit.trace.instances import Instance, counts_by_class, has_operators, own_attributes
 from tracejit.trace.location import user_location
 from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber
 from tracejit.trace.storage import Storage
@@ -220,8 +220,9 @@ class CaptureTable:
         """Note a static argument (leaf ``number`` of the call), whose attributes the program may read."""
         if is_generator(value) and argument is not None:
             self._exchange(value, LeafOf(number), argument)
-        elif argument is not None and not static and self.seen_through and is_instance(value):
-            argument.key = self.instance(value, LeafOf(number))
+        elif argument is not None and not static and self.seen_through and counts_by_class(value):
+            argument.key = self.instance(value, LeafOf(number), opened=False)
+            self._unopened.append(value)
         elif not isinstance(value, (*_NUMBERS, *_FUNCTIONS)):
             self._paths.setdefault(id(value), (value, Fixed(value)))
             self._enter_attributes(value)
@@ -237,7 +238,7 @@ class CaptureTable:
 
     # ----------------------------------------------------------------------------------------- objects of classes
 
-    def instance(self, value: Any, getter: Getter) -> Instance:
+    def instance(self, value: Any, getter: Getter, opened: bool = True) -> Instance:
         """The key of an object that counts by its class, which was reached in this way."""
         known = self._instances.get(id(value))
         if known is None:
@@ -245,6 +246,8 @@ class CaptureTable:
             known.pinned = not self.seen_through
             self._paths.setdefault(id(value), (value, getter))
             self._enter_attributes(value)
+            if opened:
+                self._open_operand(value)
         self.note_alias(value, getter)
         return known
 
@@ -274,16 +277,19 @@ class CaptureTable:
     def _open(self, value: Any, text: bool = False) -> None:
         """All that an object has is part of what makes a version; arrays and numbers are tracers while tracing."""
         path = self._paths[id(value)][1]
+        tracers: dict[str, Any] = {}
         for name, item in own_attributes(value).items():
             getter = AttributeOf(path, name)
             if isinstance(item, Tracer) or not is_hashable(getter):
                 continue
             tracer = None if text or self.writes is None else self._tracer_of(item, getter)
-            if tracer is None:
-                self._remember(item, getter)
-                self.pin(item, text)
-            else:
-                self.writes.show(value, path, name, tracer)
+            if tracer is not None:
+                tracers[name] = tracer
+                continue
+            self._remember(item, getter)
+            self.pin(item, text)
+        if self.writes is not None and not text:
+            self.writes.open(value, path, tracers)
 
     def _tracer_of(self, item: Any, getter: Getter) -> Any:
         """What the program sees of a value that it is given at each call; None of others."""
@@ -318,6 +324,8 @@ class CaptureTable:
         """An object of a class whose operators Python runs unseen."""
         if has_operators(value) and id(value) not in self._opened:
             self._opened.add(id(value))
+            if hasattr(value, "__dict__"):
+                self.remember_loosely(vars(value), AttributeOf(self._paths[id(value)][1], "__dict__"), Loosely)
             self._open(value)
 
     def _enter_attributes(self, value: Any) -> None:
@@ -445,7 +453,7 @@ class CaptureTable:
             return type(value), items
         if isinstance(value, dict) and depth <= 8 and len(value) <= _MAX_ENTRIES:
             return dict, tuple((key, self._key(item, ItemOf(getter, key), depth + 1)) for key, item in value.items())
-        return self.instance(value, getter) if is_hashable(getter) and is_instance(value) else freeze(value, depth)
+        return self.instance(value, getter) if is_hashable(getter) and counts_by_class(value) else freeze(value, depth)
 
     def _enter(self, value: Any, getter: Getter, depth: int) -> None:
         """Note how the arrays inside a container are reached."""
@@ -487,6 +495,18 @@ def loosened(key: Any) -> Any:
     if len(key) == 2 and isinstance(key[0], type) and issubclass(key[0], (bool, int, float, complex, str, np.generic)):
         return key[:1]
     return tuple(map(loosened, key))
+
+
+class Loosely:
+    """Equal to keys (``freeze``) of the same structure and types, whatever the numbers in them."""
+
+    def __init__(self, key: Any) -> None:
+        self.key = loosened(key)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(loosened(other) == self.key)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class OfType:

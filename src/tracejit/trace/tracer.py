@@ -262,9 +262,9 @@ def _trace_leaves(
         entered = enter_callable(fun, root)
         tracers, arguments = enter(root, leaves, argument_names(fun, tree), shared)
         args, kwargs = frame.arguments = unflatten(tree, tracers)
-        captures.open_operands()
         containers = Containers(args, kwargs)
         try:
+            captures.open_operands()
             output = entered(*args, **kwargs)
             if captures.uncompiled is not None:
                 raise captures.uncompiled
