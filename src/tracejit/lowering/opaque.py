@@ -118,8 +118,25 @@ def _scatter(lowering: Lowering, eqn: Eqn) -> None:
             found = PRIMITIVES["add"](Reader.load(buffer, place), found)
         store(found, buffer, place)
 
-    ordered_loops(reader, value.dims, element, shared=rank)
+    shared = rank - 1 if rank and len(indices) and _differ_along_last(lowering, indices) else rank
+    ordered_loops(reader, value.dims, element, shared=shared)
     lowering.place(eqn.results[0], buffer)
+
+
+def _differ_along_last(lowering: Lowering, indices: list[Operand]) -> bool:
+    """Whether all places along the last axis of the indices differ, as one index counts along it."""
+
+    def counts(value: Operand) -> bool:
+        eqn = lowering.program.definition.get(value) if isinstance(value, Value) else None
+        if eqn is None:
+            return False
+        if eqn.op.name == "iota":
+            return bool(eqn.attrs["axis"] == value.rank - 1)
+        others = [operand for operand in eqn.operands if operand.type.rank]
+        scaled = eqn.op.name == "mul" and any(isinstance(o, Literal) and o.value != 0 for o in eqn.operands)
+        return (scaled or eqn.op.name == "add") and len(others) == 1 and counts(others[0])
+
+    return any(map(counts, indices))
 
 
 def _spread(lowering: Lowering, eqn: Eqn) -> None:
