@@ -30,12 +30,6 @@ _NAMES = {
     "a list as a stack in a loop": """
         simplify_line convex_hull
     """,
-    "new attributes of an object that was given": """
-        train_layers
-    """,
-    "an object of a class is known by identity: one version for each": """
-        run_shallow_water
-    """,
     "a version for an even and one for an odd count: the result is the argument or not": """
         jacobi_2d
     """,

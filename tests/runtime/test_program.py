@@ -52,7 +52,7 @@ def test_programs_survive_as_text():
     assert (q.address, q.keepalive, q.objects, q.result_tree) == (1, 2, {2: "y"}, tuple)
     with pytest.raises(ValueError, match="build its result"):
         from_json(text)
-    for bad in ("", "[]", "{}", text.replace('"format":2', '"format":0'), text.replace("LinAlgError", "SystemExit")):
+    for bad in ("", "[]", "{}", text.replace('"format":3', '"format":0'), text.replace("LinAlgError", "SystemExit")):
         with pytest.raises(ValueError):
             from_json(bad, result_tree=tuple)
 

@@ -22,6 +22,7 @@ from tracejit.runtime.version import Version, plain_leaves
 from tracejit.trace.calls import rewritten
 from tracejit.trace.context import active_trace
 from tracejit.trace.floating_errors import FloatingErrorsAskedError, asked_for
+from tracejit.trace.getters import is_hashable
 from tracejit.trace.pytree import Tree
 from tracejit.trace.tracer import Traced, flatten_call, trace
 
@@ -41,6 +42,9 @@ def _follow_disable_jit(disabled: bool) -> None:
 
 
 watch_disable_jit(_follow_disable_jit)
+
+
+_MOST_FOR_NUMBERS = 32  # versions that differ only in numbers
 
 
 class CacheInfo(NamedTuple):
@@ -86,6 +90,8 @@ class CompiledFunction(CompiledCallable):
         self.only_traced = False  # a derivative, which is nothing that NumPy could run
         self._asks = False  # for floating-point errors, by itself
         self._announced = False
+        self._volatile: frozenset[Any] = frozenset()  # ways to outside numbers that were seen to change
+        self._has_enough = False
         _functions.add(self)
 
     @property
@@ -139,6 +145,8 @@ class CompiledFunction(CompiledCallable):
         if found is None:
             with self._lock:
                 found = self._find(tree, leaves)  # another thread may have made it
+                if found is None and self._is_enough(tree, leaves):
+                    return self._fun(*args, **kwargs)
                 made = None if found is not None else self._make(args, kwargs, leaves, tree)
             if made is not None:
                 return made[0].run_first(leaves, made[1], (args, kwargs))
@@ -164,7 +172,7 @@ class CompiledFunction(CompiledCallable):
 
     def _make(self, args: Any, kwargs: Any, leaves: Sequence[Any], tree: Tree) -> tuple[Version, dict[str, int]]:
         started = time.perf_counter()
-        traced = self._trace(args, kwargs)
+        traced = self._trace(args, kwargs, self._changing(leaves, tree))
         sizes = traced.bind(leaves)
         if sizes is None:
             raise self._misfit(traced)
@@ -205,9 +213,37 @@ class CompiledFunction(CompiledCallable):
             "writing into arrays; return the value, or write into an array with [...] ="
         )
 
-    def _trace(self, args: Any, kwargs: Any) -> Traced:
+    def _trace(self, args: Any, kwargs: Any, volatile: frozenset[Any] = frozenset()) -> Traced:
         with suspended():  # a compiled function that is called meanwhile becomes a part of the trace
-            return trace(self._fun, args, kwargs, static=self._static_keys(args), name=self._name)
+            return trace(self._fun, args, kwargs, static=self._static_keys(args), name=self._name, volatile=volatile)
+
+    # ------------------------------------------------------------------------------------ numbers that change
+
+    def _changing(self, leaves: Sequence[Any], tree: Tree) -> frozenset[Any]:
+        """Ways to numbers outside that were remembered and are others now: from now on they are read at each call."""
+        for version in self._versions.get(tree, ()):
+            for capture in version.traced.changing_numbers(leaves):
+                if is_hashable(capture.getter) and capture.getter not in self._volatile:
+                    self._volatile |= {capture.getter}
+                    _guards_log.info("%s: %s changes, and is read at each call", self._name, capture.getter)
+        return self._volatile
+
+    def _is_enough(self, tree: Tree, leaves: Sequence[Any]) -> bool:
+        """Whether there are so many versions that differ in numbers alone that NumPy should run the others."""
+        versions = self._versions.get(tree, ())
+        if len(versions) < _MOST_FOR_NUMBERS:
+            return False
+        if sum(version.traced.fits_but_for_constants(leaves) for version in versions) < _MOST_FOR_NUMBERS:
+            return False
+        if not self._has_enough:
+            self._has_enough = True
+            _guards_log.info(
+                "%s: %d versions differ only in numbers (or strings) that they have as constants; calls with other "
+                "values run uncompiled",
+                self._name,
+                _MOST_FOR_NUMBERS,
+            )
+        return True
 
     # -------------------------------------------------------------------------------------------------- looking
 

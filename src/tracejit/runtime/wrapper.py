@@ -47,7 +47,7 @@ def values_of(program: Program, args: Sequence[Any], kwargs: Mapping[str, Any]) 
     if own is None or not program.outside:
         return own
     try:
-        found = find(program.lookups, program.roots)
+        found = find(program.lookups, program.roots, [*args, *kwargs.values()])
     except MISSING:
         return None
     types = list(program.types[sum(node.kind == "named" for t in program.call_shape.trees() for node in t.walk()) :])
@@ -73,6 +73,9 @@ def mismatch(program: Program, values: Sequence[object]) -> str | None:
         reason = _argument_mismatch(program, k, spec, value, values)
         if reason is not None:
             return f"argument {k} {reason}"
+    for group in program.distinct:
+        if len({id(values[k]) for k in group}) != len(group):
+            return f"arguments {group} are not different objects"
     return _size_mismatch(program, values)
 
 
@@ -81,6 +84,8 @@ def _argument_mismatch(
 ) -> str | None:
     if spec.kind == "static":
         return None if _same_static(value, program.objects[k]) else f"is {value!r}, not {program.objects[k]!r}"
+    if spec.kind == "object":
+        return None if type(value) is program.objects[k] else f"is a {type(value).__name__}, not {program.objects[k]!r}"
     if spec.kind == "same":
         return None if value is values[spec.same_as] else f"is not the object that argument {spec.same_as} is"
     kind = "scalar" if isinstance(value, np.generic) else _KINDS.get(type(value), type(value).__name__)

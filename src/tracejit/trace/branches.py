@@ -21,6 +21,7 @@ from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, active_trace, current_trace
 from tracejit.trace.inputs import contains_tracer, operand_of, stand_in
+from tracejit.trace.instances import compares_itself
 from tracejit.trace.jumps import RETURNED, VALUE
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import flatten, unflatten
@@ -409,6 +410,8 @@ def opposite(value: Any) -> Any:
 
 def contained(item: Any, container: Any) -> Any:
     """``item in container``: of arrays any equal element, of lists and tuples one comparison after the other."""
+    if (trace := active_trace()) is not None and compares_itself(item):
+        trace.captures.pin((item, container))
     if isinstance(container, TracedArray):
         return truth_of(call(np.any, container == item))
     if type(container) not in (list, tuple) or not contains_tracer((item, container)):

@@ -25,7 +25,6 @@ from tracejit.trace.inputs import (
     stand_in,
 )
 from tracejit.trace.numpy_api.common import ufunc
-from tracejit.trace.outside import set_attribute
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import (
     PythonNumber,
@@ -241,11 +240,6 @@ def _round(value: Any, ndigits: Any = None) -> Any:
 
 
 BUILTINS[round] = _round
-
-
-@replaces(setattr)
-def _setattr(owner: Any, name: str, value: Any) -> None:
-    set_attribute(owner, name, value)
 
 
 def _text_maker(function: Any) -> None:

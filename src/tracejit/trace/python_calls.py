@@ -243,7 +243,7 @@ def _holds_values(value: Any) -> bool:
 def _argument(leaf: Any, operands: list[Operand]) -> Part:
     if isinstance(leaf, np.ndarray) and type(leaf) is np.ndarray and leaf.dtype.kind in "biufc":
         leaf = as_array(leaf)
-    if is_generator(leaf):
+    if is_generator(leaf) or current_trace().captures.is_known(leaf):
         return Part("object", value=current_trace().captures.finder(leaf))
     if not isinstance(leaf, Tracer):
         if contains_tracer(leaf):
