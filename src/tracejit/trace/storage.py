@@ -124,9 +124,10 @@ class Storage:
         rest = list(views)
         while rest:
             view = rest.pop()
-            if isinstance(view, IndexView) and rest and isinstance(rest[-1], SliceView):
+            if isinstance(view, IndexView) and rest and isinstance(within := rest[-1], SliceView):
                 values.pop()  # what is written goes from its place in the slice to that in the whole
-                part = scatter_into("scatter", values.pop(), rest.pop(), part, view.axes, view.lifted())
+                rest.pop()
+                part = scatter_into("scatter", values.pop(), within, part, view.axes, view.lifted())
             else:
                 part = view.write(values.pop(), part)
         trace.set_value(self, part)
