@@ -6,6 +6,7 @@ from tracejit.trace.numpy_api import (  # noqa: F401
     contraction,
     editing,
     grids,
+    histograms,
     joining,
     memory_views,
     methods,
