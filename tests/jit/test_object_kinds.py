@@ -115,9 +115,51 @@ def test_private_names() -> None:
 
 
 def test_operators_of_classes_see_the_object_of_the_call() -> None:
-    vectors = [X, X * 5, np.ones(3)]
-    check_objects(lambda v, x: v * x, [lambda d=d: (Vector(d), X) for d in vectors])  # type: ignore[misc]
-    check_objects(lambda v, x: v + Vector(x), [lambda d=d: (Vector(d), X) for d in vectors])  # type: ignore[misc]
+    vectors = [X, X * 5, np.ones(4)[:3]]
+    check_objects(lambda v, x: v * x, [lambda d=d: (Vector(d), X) for d in vectors], 1)  # type: ignore[misc]
+    check_objects(lambda v, x: v + Vector(x), [lambda d=d: (Vector(d), X) for d in vectors], 1)  # type: ignore[misc]
+    check_objects(lambda v, x: (v + v).data * x, [lambda d=d: (Vector(d), X) for d in vectors], 1)  # type: ignore[misc]
+
+
+def test_operators_see_what_changes() -> None:
+    one, other = Vector(X.copy()), Vector(X * 2)
+    jitted = tj.jit(lambda: one + other, exact=True)
+    for k in range(3):
+        one.data[0] = k
+        assert same(jitted(), one + other)
+        one.data = np.ones(3) * k
+        assert same(jitted(), one + other)
+    one = Vector(X * 7)
+    assert same(jitted(), one + other)
+    assert jitted.cache_info().entries == 1
+
+
+class Dual:
+    def __init__(self, v: Any, e: Any) -> None:
+        self.v, self.e = v, e
+
+    def __mul__(self, other: Any) -> Any:
+        return Dual(self.v * other.v, self.v * other.e + self.e * other.v)
+
+    def __iadd__(self, other: Any) -> Any:
+        self.v = self.v + other.v
+        self.e += other.e
+        self.count = getattr(self, "count", 0) + 1
+        return self
+
+
+def test_operators_on_numbers_and_in_place() -> None:
+    def function(a: Any, b: Any, x: Any) -> Any:
+        a += b
+        return a * b, a.count + x
+
+    made = [lambda k=k: (Dual(k * 1.0, 2.0), Dual(3.0, k + 0.5), X) for k in range(4)]
+    check_objects(function, made, 1)  # type: ignore[arg-type]
+    counted = Dual(1.0, 2.0)
+    counted.count = 5
+    jitted = tj.jit(function)
+    jitted(Dual(1.0, 2.0), Dual(1.0, 2.0), X)
+    assert jitted(counted, Dual(1.0, 2.0), X)[1][0] == 7 and counted.count == 6
 
 
 def test_computed_attributes() -> None:
@@ -183,6 +225,7 @@ def test_what_tracing_does_not_see(function: Any) -> None:
     layer, jitted = Layer(), tj.jit(function, exact=True)
     for k in (1.0, 4.0, 1.0):
         layer.k = k
+        layer.w[0] = k + 1
         assert same(jitted(layer, X), function(layer, X))
 
 

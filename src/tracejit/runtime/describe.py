@@ -17,6 +17,7 @@ import numpy as np
 from tracejit.ir.core import walk
 from tracejit.ir.dims import Dim
 from tracejit.runtime.binding import is_fixed
+from tracejit.runtime.callbacks import needs_call
 from tracejit.runtime.compile import Kernel
 from tracejit.runtime.program import ArgumentSpec, Program, comparison_of
 from tracejit.runtime.result_tree import describe_results
@@ -24,11 +25,11 @@ from tracejit.runtime.structure import LEAF, CallShape, Lookup, Node
 from tracejit.runtime.wrapper import MISSING
 from tracejit.trace.arguments import Argument
 from tracejit.trace.axis_order import NOTHING, ORDER, ROWS, columns, inverse
-from tracejit.trace.captures import Capture, OfType, number_form
+from tracejit.trace.captures import Capture, Loosely, OfType, number_form
 from tracejit.trace.frames import LeafOf, running_call
 from tracejit.trace.getters import AttributeOf, ClosureCell, Fixed, Getter, GlobalName, ItemOf
 from tracejit.trace.instances import Instance
-from tracejit.trace.outside import ArgumentAt, Loosely
+from tracejit.trace.outside import ArgumentAt
 from tracejit.trace.pytree import Tree, unflatten
 from tracejit.trace.tracer import Traced
 
@@ -68,7 +69,7 @@ def owners(traced: Traced) -> list[Getter]:
 
 def direct_program(traced: Traced, kernel: Kernel, leaves: Sequence[Any]) -> Program | None:
     """The program for whole calls, made for a call with these leaves (static ones as they are), if there is one."""
-    if kernel.callbacks:
+    if needs_call(kernel.callbacks):
         return None
     try:
         with running_call(leaves, unflatten(traced.in_tree, leaves)):

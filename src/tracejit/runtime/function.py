@@ -22,6 +22,7 @@ from tracejit.runtime.version import Version, plain_leaves
 from tracejit.trace.calls import rewritten
 from tracejit.trace.context import active_trace
 from tracejit.trace.floating_errors import FloatingErrorsAskedError, asked_for
+from tracejit.trace.frames import running_call
 from tracejit.trace.getters import is_hashable
 from tracejit.trace.pytree import Tree
 from tracejit.trace.tracer import Traced, flatten_call, trace
@@ -175,7 +176,7 @@ class CompiledFunction(CompiledCallable):
         traced = self._trace(args, kwargs, self._changing(leaves, tree))
         sizes = traced.bind(leaves)
         if sizes is None:
-            raise self._misfit(traced)
+            raise self._misfit(traced, leaves)
         version = Version(traced, leaves, sizes, self._options)
         self._counts["traces"] += 1
         self._counts["misses"] += 1
@@ -201,9 +202,10 @@ class CompiledFunction(CompiledCallable):
                 programs[position : position + 1] = [] if renewed is None else [renewed]
                 self._install(programs)
 
-    def _misfit(self, traced: Traced) -> Exception:
+    def _misfit(self, traced: Traced, leaves: Sequence[Any]) -> Exception:
         """Why a trace does not fit the call that it was made for."""
-        changed = ", ".join(str(capture.getter) for capture in traced.captures if not capture.holds())
+        with running_call(leaves):
+            changed = ", ".join(str(capture.getter) for capture in traced.captures if not capture.holds())
         if not changed:
             return RuntimeError(f"{self._name}: a fresh trace does not fit the call that it was made for")
         code = getattr(self._fun, "__code__", None)

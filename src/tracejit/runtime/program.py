@@ -15,6 +15,7 @@ import numpy as np
 
 from tracejit.errors import exception_named
 from tracejit.ir.dims import Dim, DimLike
+from tracejit.runtime.callbacks import Server
 from tracejit.runtime.structure import CallShape, Lookup, Node, flat_shape, leaf_count
 
 __all__ = [
@@ -176,10 +177,9 @@ class Program:
     ``"always"``, for kernels whose work is not bounded by the memory that they touch.
 
     What is left belongs to this process: the ``address`` of the kernel and ``keepalive``, whatever owns its code; the
-    ``callbacks``, Python functions that the kernel calls by number (which only ``wrapper.py`` can answer), and the
-    ``call_types`` that they were called with last; by argument number the ``objects`` that static ones must be, and the
-    types of others; by result number the ``constants``; by lookup number the ``roots``; and the ``types`` of the
-    namedtuples among the arguments, in order.
+    ``callbacks``, Python functions that the kernel calls by number, and the ``server`` that answers for them; by
+    argument number the ``objects`` that static ones must be, and the types of others; by result number the
+    ``constants``; by lookup number the ``roots``; and the ``types`` of the namedtuples among the arguments, in order.
     """
 
     name: str
@@ -198,12 +198,12 @@ class Program:
     address: int = 0
     keepalive: object = None
     callbacks: tuple[Callable[..., Any], ...] = ()
-    call_types: dict[int, Any] = field(default_factory=dict)
     objects: Mapping[int, Any] = field(default_factory=dict)
     constants: Mapping[int, Any] = field(default_factory=dict)
     roots: Mapping[int, Any] = field(default_factory=dict)
     types: tuple[type, ...] = ()
 
+    server: Server | None = field(init=False)
     in_call: int = field(init=False)
     """How many of the arguments are leaves of the call; the others come from outside."""
     requirements: tuple[tuple[int, int, DimLike], ...] = field(init=False)
@@ -224,6 +224,7 @@ class Program:
         if leaf_count(self.call_shape.trees()) != in_call:
             raise ValueError(f"{len(self.arguments)} arguments where {self.shape} and {self.outside} have others")
         object.__setattr__(self, "in_call", in_call)
+        object.__setattr__(self, "server", Server(self.callbacks) if self.callbacks else None)
         object.__setattr__(self, "requirements", tuple(self._requirements()))
 
     @property

@@ -11,6 +11,7 @@ from typing import Any, cast
 from tracejit.errors import PerformanceWarning, UnsupportedError
 from tracejit.runtime import wrapper
 from tracejit.runtime.binding import is_fixed, make_bind, make_split, static_objects
+from tracejit.runtime.callbacks import needs_call
 from tracejit.runtime.compile import CompileOptions, Kernel, compile_kernel
 from tracejit.runtime.describe import direct_program, flat_program, owners, passed_leaves
 from tracejit.runtime.entry import CompiledCallable, FastCallable
@@ -74,8 +75,9 @@ class Version:
         """Answer a call with these leaves; raises OverlapError where written memory is shared."""
         if self.kernel is None:
             return run_leaves(self.traced, bound[0], bound[1], arguments)
-        if self.kernel.callbacks or self._owners:
-            return self._answer(self.kernel, leaves, bound, arguments)
+        needs = needs_call(self.kernel.callbacks)
+        if needs or self._owners:
+            return self._answer(needs, leaves, bound, arguments)
         return self._native(*bound)
 
     def run_first(self, leaves: Sequence[Any], sizes: dict[str, int], arguments: tuple[Any, Any]) -> Any:
@@ -87,10 +89,10 @@ class Version:
             own = [getter() for getter in self._owners]
             return _answer(self._flat, [*(leaves[k] for k in passed_leaves(self.traced)), *captured, *own])
 
-    def _answer(self, kernel: Kernel, leaves: Sequence[Any], bound: Bound, arguments: tuple[Any, Any]) -> Any:
+    def _answer(self, python: bool, leaves: Sequence[Any], bound: Bound, arguments: tuple[Any, Any]) -> Any:
         with running_call(leaves, arguments):
             values = [*bound, *(getter() for getter in self._owners)]
-            return _answer(self._flat, values) if kernel.callbacks else self._native(*values)
+            return _answer(self._flat, values) if python else self._native(*values)
 
     @functools.cached_property
     def _owners(self) -> list[Callable[[], Any]]:

@@ -10,7 +10,6 @@ import ctypes
 import functools
 from array import array as packed
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -268,17 +267,17 @@ def _run(program: Program, arrays: Iterable[np.ndarray[Any, Any]], sizes: Sequen
     data = packed("Q", map(memory.address_of, arrays))
     symbols = packed("q", sizes)
     address, context = memory.new_context()
-    functions, known = program.callbacks, program.call_types
-    with callbacks.Serving(functions, address, context, known) if functions else nullcontext() as reraise:
-        code = _kernel(program.address)(data.buffer_info()[0], symbols.buffer_info()[0], address)
-        if code == callbacks.RAISED and reraise is not None:
-            reraise()
+    if program.server is not None:
+        context.call_python, context.server = callbacks.ADDRESS, id(program.server)
+    code = _kernel(program.address)(data.buffer_info()[0], symbols.buffer_info()[0], address)
     if code:
         raise_failure(program, code, *context.error_values)
 
 
 def raise_failure(program: Program, code: int, *values: int) -> NoReturn:
-    """Raise the exception of a kernel's failed check: NumPy's text, the user's line as a note."""
+    """Raise the exception of a kernel's failed check (NumPy's text, the user's line as a note), or of a callback."""
+    if code == callbacks.RAISED:
+        callbacks.reraise()
     if not 0 < code <= len(program.messages):
         raise SystemError(f"the kernel of {program.name} failed with the unknown code {code}")
     message = program.messages[code - 1]

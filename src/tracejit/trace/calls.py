@@ -266,7 +266,7 @@ def adopt(value: Any, trace: Trace) -> Any:
 def _note_texts(values: Any) -> None:
     """Texts are made of objects unseen."""
     if (trace := active_trace()) is not None:
-        trace.captures.pin(values)
+        trace.captures.pin(values, text=True)
 
 
 class Hook:
@@ -367,7 +367,7 @@ class Hook:
         if type(owner) in INDEXED:
             return INDEXED[type(owner)](owner, key)
         value = owner[key]
-        trace.captures.pin(key)
+        trace.captures.pin(key, text=True)
         path = trace.captures.path_of(owner)
         if grown and path is not None and not isinstance(key, Tracer):
             return read_outside(trace, value, ItemOf(path, key), grown)

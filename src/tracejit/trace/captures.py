@@ -24,7 +24,7 @@ from tracejit.trace.foreign import check_array, plain_array
 from tracejit.trace.frames import LeafOf
 from tracejit.trace.generators import States, is_generator, is_shared
 from tracejit.trace.getters import AllDifferent, ArrayOf, AttributeOf, Fixed, Getter, ItemOf, is_hashable
-from tracejit.trace.instances import Instance, is_instance, own_attributes
+from tracejit.trace.instances import Instance, counts_by_class, has_operators, own_attributes
 from tracejit.trace.location import user_location
 from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber
 from tracejit.trace.storage import Storage
@@ -172,6 +172,8 @@ class CaptureTable:
         self.error_state: Any = None  # NumPy's modes for floating-point errors when the trace began
         self.uncompiled: Exception | None = None  # why the function must run in NumPy, if it must
         self.reads_numbers = True  # whether attributes that are numbers are read at each call; else they are remembered
+        self._opened: set[int] = set()
+        self._unopened: list[Any] = []
         self.static: list[Getter] = []  # ways to objects that the caller declared static: all of them is constant
         self.seen_through = True  # whether tracing sees what the function does; else objects are pinned
         self._arrays: dict[int, tuple[Capture, TracedArray]] = {}
@@ -218,17 +220,25 @@ class CaptureTable:
         """Note a static argument (leaf ``number`` of the call), whose attributes the program may read."""
         if is_generator(value) and argument is not None:
             self._exchange(value, LeafOf(number), argument)
-        elif argument is not None and not static and self.seen_through and is_instance(value):
-            argument.key = self.instance(value, LeafOf(number))
+        elif argument is not None and not static and self.seen_through and counts_by_class(value):
+            argument.key = self.instance(value, LeafOf(number), opened=False)
+            self._unopened.append(value)
         elif not isinstance(value, (*_NUMBERS, *_FUNCTIONS)):
             self._paths.setdefault(id(value), (value, Fixed(value)))
             self._enter_attributes(value)
             if static:
                 self.static.append(Fixed(value))
+            else:
+                self._unopened.append(value)
+
+    def open_operands(self) -> None:
+        """All arguments have become params: captured arrays and numbers may follow."""
+        for value in self._unopened:
+            self._open_operand(value)
 
     # ----------------------------------------------------------------------------------------- objects of classes
 
-    def instance(self, value: Any, getter: Getter) -> Instance:
+    def instance(self, value: Any, getter: Getter, opened: bool = True) -> Instance:
         """The key of an object that counts by its class, which was reached in this way."""
         known = self._instances.get(id(value))
         if known is None:
@@ -236,6 +246,8 @@ class CaptureTable:
             known.pinned = not self.seen_through
             self._paths.setdefault(id(value), (value, getter))
             self._enter_attributes(value)
+            if opened:
+                self._open_operand(value)
         self.note_alias(value, getter)
         return known
 
@@ -246,26 +258,44 @@ class CaptureTable:
             self._seen.add(("alias", getter))
             self.captures.append(Capture("alias", getter, other=path))
 
-    def pin(self, value: Any) -> None:
-        """Something reads an object, or those in a container, unseen: the program is for this very one, as it is."""
+    def pin(self, value: Any, text: bool = False) -> None:
+        """Something reads an object, or those in a container, unseen: the program is for this very one.
+
+        text: it reads constants, to make a text of them; elsewhere it may read tracers.
+        """
         if isinstance(value, (list, tuple)):
             for item in value:
-                self.pin(item)
+                self.pin(item, text)
         elif isinstance(value, dict):
-            self.pin([*value, *value.values()])
+            self.pin([*value, *value.values()], text)
         elif isinstance(value, MethodType):
-            self.pin(value.__self__)
+            self.pin(value.__self__, text)
         elif (known := self._instances.get(id(value))) is not None and not known.pinned:
             known.pinned = True
-            self._remember_attributes(value)
+            self._open(value, text)
 
-    def _remember_attributes(self, value: Any) -> None:
-        """All that an object has is part of what makes a version."""
+    def _open(self, value: Any, text: bool = False) -> None:
+        """All that an object has is part of what makes a version; arrays and numbers are tracers while tracing."""
         path = self._paths[id(value)][1]
+        tracers: dict[str, Any] = {}
         for name, item in own_attributes(value).items():
-            if not isinstance(item, Tracer) and is_hashable(AttributeOf(path, name)):
-                self._remember(item, AttributeOf(path, name))
-                self.pin(item)
+            getter = AttributeOf(path, name)
+            if isinstance(item, Tracer) or not is_hashable(getter):
+                continue
+            tracer = None if text or self.writes is None else self._tracer_of(item, getter)
+            if tracer is not None:
+                tracers[name] = tracer
+                continue
+            self._remember(item, getter)
+            self.pin(item, text)
+        if self.writes is not None and not text:
+            self.writes.open(value, path, tracers)
+
+    def _tracer_of(self, item: Any, getter: Getter) -> Any:
+        """What the program sees of a value that it is given at each call; None of others."""
+        if type(item) in _ARRAYS and item.dtype.kind in "biufc":
+            return self.array(item, getter)
+        return self.number(item, getter) if self.reads_numbers and is_run_time_number(item) else None
 
     def is_known(self, value: Any) -> bool:
         """Whether a value is an outside object that counts by its class."""
@@ -289,6 +319,14 @@ class CaptureTable:
         if len(values) > 1:
             getters = tuple(self._paths[id(value)][1] for value in values)
             self.captures.append(Capture("distinct", AllDifferent(getters)))
+
+    def _open_operand(self, value: Any) -> None:
+        """An object of a class whose operators Python runs unseen."""
+        if has_operators(value) and id(value) not in self._opened:
+            self._opened.add(id(value))
+            if hasattr(value, "__dict__"):
+                self.remember_loosely(vars(value), AttributeOf(self._paths[id(value)][1], "__dict__"), Loosely)
+            self._open(value)
 
     def _enter_attributes(self, value: Any) -> None:
         """Note how the arrays of an object are reached, for what reads them unseen."""
@@ -379,6 +417,7 @@ class CaptureTable:
         else:
             self._remember(value, getter)
             self._paths.setdefault(id(value), (value, getter))
+            self._open_operand(value)
         return value
 
     def remember_loosely(self, value: Any, getter: Getter, loosened: Callable[[Any], Any]) -> None:
@@ -414,7 +453,7 @@ class CaptureTable:
             return type(value), items
         if isinstance(value, dict) and depth <= 8 and len(value) <= _MAX_ENTRIES:
             return dict, tuple((key, self._key(item, ItemOf(getter, key), depth + 1)) for key, item in value.items())
-        return self.instance(value, getter) if is_hashable(getter) and is_instance(value) else freeze(value, depth)
+        return self.instance(value, getter) if is_hashable(getter) and counts_by_class(value) else freeze(value, depth)
 
     def _enter(self, value: Any, getter: Getter, depth: int) -> None:
         """Note how the arrays inside a container are reached."""
@@ -456,6 +495,18 @@ def loosened(key: Any) -> Any:
     if len(key) == 2 and isinstance(key[0], type) and issubclass(key[0], (bool, int, float, complex, str, np.generic)):
         return key[:1]
     return tuple(map(loosened, key))
+
+
+class Loosely:
+    """Equal to keys (``freeze``) of the same structure and types, whatever the numbers in them."""
+
+    def __init__(self, key: Any) -> None:
+        self.key = loosened(key)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(loosened(other) == self.key)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class OfType:

@@ -19,6 +19,7 @@ __all__ = [
     "GlobalName",
     "ItemOf",
     "is_hashable",
+    "is_of_call",
 ]
 
 Getter = Callable[[], Any]
@@ -142,6 +143,13 @@ class AllDifferent:
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.getters))
+
+
+def is_of_call(getter: Getter) -> bool:
+    """Whether a way begins at the call that is running, not in a module, a closure or at a fixed object."""
+    while isinstance(getter, (AttributeOf, ItemOf, ArrayOf)):
+        getter = getter.parent
+    return not isinstance(getter, (GlobalName, ClosureCell, Fixed))
 
 
 def is_hashable(getter: Getter) -> bool:

@@ -6,6 +6,7 @@ defines, functions without source. Such objects are *pinned*: a program is for t
 
 from __future__ import annotations
 
+from abc import ABCMeta
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -23,6 +24,8 @@ __all__ = [
     "Instance",
     "class_attribute",
     "compares_itself",
+    "counts_by_class",
+    "has_operators",
     "is_instance",
     "is_made_of_attributes",
     "is_plain_attribute",
@@ -81,6 +84,29 @@ def is_made_of_attributes(value: Any) -> bool:
     """Whether attributes are all that there is to an object: nothing of it is Python's own, as of lists."""
     bases = type(value).__mro__
     return not isinstance(value, _NO_INSTANCES) and all(b in _PLAIN_BASES or b.__flags__ & _HEAP_TYPE for b in bases)
+
+
+def counts_by_class(value: Any) -> bool:
+    """Whether programs know an object by its class: if tracing sees what is read, or shows tracers to operators."""
+    return is_instance(value) or has_operators(value)
+
+
+def has_operators(value: Any) -> bool:
+    """Whether an object has operators that its class defines in Python, which read its attributes unseen."""
+    if not is_made_of_attributes(value) or type(type(value)) not in (type, ABCMeta):
+        return False
+    if any(class_attribute(type(value), name) is not vars(object).get(name) for name in _HIDING):
+        return False
+    operators = (class_attribute(type(value), name) for name in _OPERATORS)
+    return any(isinstance(own, FunctionType) and own.__code__.co_filename != "<string>" for own in operators)
+
+
+_HIDING = ("__getattribute__", "__setattr__", "__delattr__")
+_OPERATORS = tuple(
+    f"__{reflected}{name}__"
+    for name in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()
+    for reflected in ("", "r", "i")
+) + tuple(f"__{name}__" for name in "neg pos abs invert eq ne lt le gt ge getitem len iter contains bool".split())
 
 
 def _is_seen(base: type) -> bool:

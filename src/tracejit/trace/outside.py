@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import UnsupportedError
-from tracejit.trace.captures import CaptureTable, is_run_time_number, loosened, number_form
+from tracejit.trace.captures import CaptureTable, Loosely, is_run_time_number, number_form
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.frames import current_frame
 from tracejit.trace.getters import AttributeOf, ClosureCell, Fixed, Getter, GlobalName, ItemOf, is_hashable
@@ -31,7 +31,6 @@ __all__ = [
     "MISSING",
     "ArgumentAt",
     "Containers",
-    "Loosely",
     "OutsideWrites",
     "Place",
     "found",
@@ -188,6 +187,8 @@ class OutsideWrites:
         self.before: dict[Place, Any] = {}
         self.getters: set[Getter] = set()
         self.owners: dict[int, Getter] = {}  # the objects that have changed in the end
+        self.shown: dict[Place, Any] = {}  # tracers in the place of what Python reads unseen
+        self.opened: list[tuple[Any, Getter]] = []
         self.growing: set[Getter] = set()  # ways to lists whose contents the function has not looked at
 
     def note(self, place: Place, trace: Trace) -> None:
@@ -202,6 +203,27 @@ class OutsideWrites:
         if place not in self.before:
             self.before[place] = place.get()
             self.getters.add(place.getter)
+
+    def open(self, owner: Any, path: Getter, tracers: Mapping[str, Any]) -> None:
+        """Python reads and writes an object unseen: while tracing, it has tracers where it has arrays and numbers."""
+        for name, value in own_attributes(owner).items():
+            place = Place("attribute", path, name)
+            if place in self.before:
+                continue
+            self.before[place] = value
+            if name in tracers:
+                self.getters.add(place.getter)
+                self.shown[place] = tracers[name]
+                object.__setattr__(owner, name, tracers[name])
+        self.opened.append((owner, path))
+
+    def note_unseen(self) -> None:
+        """What Python has added to objects, or replaced, unseen."""
+        for owner, path in self.opened:
+            for name, value in own_attributes(owner).items():
+                place = Place("attribute", path, name)
+                if value is not self.before.setdefault(place, MISSING):
+                    self.getters.add(place.getter)
 
     @contextmanager
     def looking(self, getter: Getter) -> Iterator[None]:
@@ -222,8 +244,13 @@ class OutsideWrites:
 
     def finals(self) -> list[tuple[Place, Any]]:
         """The places that have changed, and what is there now."""
+        self.note_unseen()
         found = [(place, place.get()) for place in self.before]
-        changed = [(place, value) for place, value in found if not _same(value, self.before[place])]
+        changed = [
+            (place, value)
+            for place, value in found
+            if not _same(value, self.before[place]) and not (place in self.shown and value is self.shown[place])
+        ]
         self.owners = {id(place.find()): place.find for place, _ in changed}
         self.captures.demand_different_containers(
             {id(place.find()) for place, _ in changed if place.kind in ("contents", "tail")}
@@ -241,6 +268,9 @@ class OutsideWrites:
     def take_back(self) -> None:
         """Put back what was there before."""
         for place, value in self.before.items():
+            if place in self.shown:
+                object.__setattr__(place.find(), place.key, value)
+                continue
             (Place("contents", place.find) if place.kind == "tail" else place).put(value)
 
     def numbers_read(self) -> frozenset[Getter]:
@@ -296,6 +326,7 @@ def read_outside(trace: Trace, value: Any, getter: Getter, grown: bool = False) 
             captures.remember_type(value, getter)
             writes.growing.add(getter)
         return value
+    writes.note_unseen()
     with writes.looking(getter):
         return _read(trace, value, getter, writes)
 
@@ -325,18 +356,6 @@ def _is_attribute_of_an_object(getter: Getter, captures: CaptureTable) -> bool:
     if not isinstance(getter, AttributeOf) or getter.parent in captures.static:
         return False
     return not (isinstance(getter.parent, Fixed) and isinstance(getter.parent.value, (ModuleType, type)))
-
-
-class Loosely:
-    """Equal to keys (``freeze``) of the same structure and types, whatever the numbers in them."""
-
-    def __init__(self, key: Any) -> None:
-        self.key = loosened(key)
-
-    def __eq__(self, other: object) -> bool:
-        return bool(loosened(other) == self.key)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 # ----------------------------------------------------------------------------------------------- containers of the call

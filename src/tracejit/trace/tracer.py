@@ -265,6 +265,7 @@ def _trace_leaves(
         args, kwargs = frame.arguments = unflatten(tree, tracers)
         containers = Containers(args, kwargs)
         try:
+            captures.open_operands()
             output = entered(*args, **kwargs)
             if captures.uncompiled is not None:
                 raise captures.uncompiled
