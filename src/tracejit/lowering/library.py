@@ -81,7 +81,7 @@ def _calls(eqn: Eqn, loop: LibraryLoop, places: Sequence[Place]) -> Operand:
             steps = [size_operand(own[-1]) if batch else index_literal(0) for own in outer]
             operands = (*arguments, size_operand(count), *core, *steps, *core_steps)
             (found,) = current_builder().emit(PRIMITIVES["call_library"], operands, attrs, (), eqn.loc)
-            return PRIMITIVES["bitwise_or"](failed, found) if depth else found  # type: ignore[no-any-return]
+            return PRIMITIVES["bitwise_or"](failed, found) if depth else found
 
         def inside(i: Value, carries: list[Operand]) -> list[Operand]:
             moved = [

@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from tracejit.errors import UnsupportedError
 from tracejit.ir.builder import same_dim, same_dims
 from tracejit.ir.core import Eqn, Operand
 from tracejit.ir.dims import DimLike
-from tracejit.ir.ops.common import batch_size, dim_operand, op, require, with_batch
+from tracejit.ir.ops.common import Tangent, batch_size, dim_operand, op, require, with_batch
 from tracejit.ir.primitive import primitive
 from tracejit.ir.types import ArrayType, BufferType, scalar
 
-__all__ = ["LOOPS", "LibraryLoop", "call_library", "library_loop"]
+__all__ = [
+    "FFT",
+    "LINALG",
+    "LOOPS",
+    "TANGENTS",
+    "TRANSPOSES",
+    "CalledLoop",
+    "LibraryLoop",
+    "call_library",
+    "library_loop",
+]
 
 Array = np.ndarray[Any, Any]
 Core = tuple[str, ...]
@@ -158,9 +169,7 @@ def _loop_infer(*operands: ArrayType, loop: str, sizes: tuple[DimLike, ...], var
     return (*results, scalar("bool")) if found.reports else tuple(results)
 
 
-def _loop_reference(
-    *operands: Array, loop: str, sizes: tuple[int, ...], variant: int = 0
-) -> tuple[Any, ...]:
+def _loop_reference(*operands: Array, loop: str, sizes: tuple[int, ...], variant: int = 0) -> tuple[Any, ...]:
     found = LOOPS[loop]
     arrays = [np.asarray(operand) for operand in operands]
     types = [ArrayType(array.dtype, array.shape) for array in arrays]
@@ -196,19 +205,45 @@ def _loop_batch(eqn: Eqn, operands: Sequence[Operand], batched: Sequence[bool]) 
         elif not flag and rank:
             operand = with_batch(operand, False, size)
         given.append(operand)
-    results = list(library_loop(*given, **eqn.attrs))
+    found_results = library_loop(*given, **eqn.attrs)
+    results = list(found_results) if isinstance(found_results, tuple) else [found_results]
     if found.reports:
         results[-1] = with_batch(results[-1], False, size)
     return results
 
 
-def _emit(*operands: Operand, **attrs: Any) -> tuple[Operand, ...]:
-    """The results, also where there is but one."""
-    results = op("library_loop", *operands, **attrs)
-    return results if isinstance(results, tuple) else (results,)
+Rule = Callable[[Eqn, Sequence[Operand], Sequence[Tangent]], "list[Tangent]"]
+TANGENTS: dict[str, Rule] = {}
+"""The tangents of a loop's results, by the name of the loop; see ``library_tangents.py``."""
+TRANSPOSES: dict[str, Callable[[Eqn, Operand, Sequence[Any]], list[Tangent]]] = {}
+"""The cotangents of a loop's operands from that of its first result, where it is linear in one of them."""
 
 
-library_loop = primitive("library_loop", infer=_loop_infer, reference=_loop_reference, batch=_loop_batch)
+def _loop_jvp(eqn: Eqn, primals: Sequence[Operand], tangents: Sequence[Tangent]) -> list[Tangent]:
+    found = TANGENTS.get(eqn.attrs["loop"])
+    if found is None:
+        raise UnsupportedError(
+            f"{eqn.attrs['loop']} of LAPACK cannot be differentiated by tracejit; give the derivative with custom_jvp "
+            "or custom_vjp, or wrap the arguments in stop_gradient"
+        )
+    moved = found(eqn, primals, tangents)
+    return [*moved, *[None] * (len(eqn.results) - len(moved))]
+
+
+def _loop_transpose(eqn: Eqn, cotangents: Sequence[Any], operands: Sequence[Any]) -> list[Tangent]:
+    if cotangents[0] is None:
+        return [None] * len(operands)
+    return TRANSPOSES[eqn.attrs["loop"]](eqn, cotangents[0], operands)
+
+
+library_loop = primitive(
+    "library_loop",
+    infer=_loop_infer,
+    reference=_loop_reference,
+    jvp=_loop_jvp,
+    transpose=_loop_transpose,
+    batch=_loop_batch,
+)
 """``library_loop(*operands) {loop, sizes, variant}``: the results of a loop of :data:`LOOPS`.
 
 ``sizes`` are those of the core axes that no operand has; ``variant`` is the number of the function among several.
@@ -275,9 +310,7 @@ def _call_reference(*operands: Any, loop: str, variant: int) -> Any:
     return np.bool_(bool(failed))
 
 
-call_library = primitive(
-    "call_library", infer=_call_infer, reference=_call_reference, level="loop", effect="write"
-)
+call_library = primitive("call_library", infer=_call_infer, reference=_call_reference, level="loop", effect="write")
 """``call_library(*operands) {loop, variant}``: call a loop on memory; gives whether it failed.
 
 The operands: a buffer and an offset for each input and each output that is not an input; how often the core is worked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike, floordiv, modulo
+from tracejit.ir.ops.library import FFT
 from tracejit.trace.array import TracedArray, new_array
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import INT64, DType
@@ -66,8 +68,8 @@ def _transform(name: str, array: TracedArray, points: DimLike, axis: Any, norm: 
     real = np.result_type(_real_dtype(array.dtype), 1.0)
     inexact = np.result_type(array.dtype, 1j)
     result = real if name == "irfft" else inexact
-    ufunc_name, variant = (name, 0) if name != "rfft" else ("rfft_n_even", modulo(points, 2))
-    loop, scale_dtype = _loop_dtypes(ufunc_name, array.dtype, norm, real, result)
+    own, variant = (name, 0) if name != "rfft" else ("rfft_n_even", modulo(points, 2))
+    loop, scale_dtype = _loop_dtypes(own, array.dtype, norm, real, result)
     scale = _factor(points, norm, real, scale_dtype)
     position = axis_index(axis, array.ndim)
     size = floordiv(points, 2) + 1 if name == "rfft" else points
@@ -87,10 +89,10 @@ def _real_dtype(dtype: DType) -> DType:
 
 def _loop_dtypes(name: str, dtype: DType, norm: Any, real: DType, result: DType) -> tuple[DType, DType]:
     """The dtypes that NumPy's own function works in, for an array of this dtype."""
-    from numpy.fft import _pocketfft_umath  # noqa: PLC0415
-
     factor = int if norm is None or norm == "backward" else real
-    loop, scale, _ = getattr(_pocketfft_umath, name).resolve_dtypes((dtype, factor, result), casting="same_kind")
+    loop, scale, _ = getattr(importlib.import_module(FFT), name).resolve_dtypes(
+        (dtype, factor, result), casting="same_kind"
+    )
     return loop, scale
 
 
@@ -149,7 +151,9 @@ def ihfft(a: Any, n: Any = None, axis: Any = -1, norm: Any = None, out: Any = No
 # --------------------------------------------------------------------------------------------------- several axes
 
 
-def _sizes_and_axes(array: TracedArray, s: Any, axes: Any, inverse_real: bool = False) -> tuple[list[Any], list[Any]] | None:
+def _sizes_and_axes(
+    array: TracedArray, s: Any, axes: Any, inverse_real: bool = False
+) -> tuple[list[Any], list[Any]] | None:
     """The sizes and the axes of a transform; None for what is deprecated."""
     dims = [python_size(dim) for dim in resolve_dims(array.dims)]
     if s is None:

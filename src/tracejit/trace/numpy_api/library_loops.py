@@ -79,9 +79,7 @@ class Matrices:
         self.dtype = np.dtype(f"c{2 * self.real.itemsize}") if complex_ else self.real
         leads = [resolve_dims(array.dims[: array.ndim - core]) for array, core in zip(arrays, cores, strict=True)]
         batch = broadcast_dims(leads)
-        if batch is None:
-            self.raise_as_numpy()
-        self.batch: Dims = batch
+        self.batch: Dims = self.raise_as_numpy() if batch is None else batch
         self.operands = [self._operand(array, core) for array, core in zip(arrays, cores, strict=True)]
 
     def _operand(self, array: TracedArray, core: int) -> Operand:

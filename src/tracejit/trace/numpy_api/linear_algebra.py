@@ -122,6 +122,11 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     if hermitian:
         return _svd_of_hermitian(as_array(a), compute_uv)
     matrices = Matrices(np.linalg.svd, [as_array(a)])
+    if full_matrices and compute_uv:
+        rows, columns = matrices.sizes()
+        known = current_trace().sizes
+        if not known.is_late(rows - columns) and known.hint(rows) == known.hint(columns):
+            known.require_equal(rows, columns)  # only then do the vectors have derivatives
     sizes, error = (minimum(*matrices.sizes()),), "SVD did not converge"
     if not compute_uv:
         (values,) = apply_loop("svd", *matrices.operands, sizes=sizes, error=error)

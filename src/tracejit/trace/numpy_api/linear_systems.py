@@ -8,7 +8,7 @@ import numpy as np
 
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike, maximum, minimum, product
-from tracejit.trace.array import TracedArray, new_array, wrap
+from tracejit.trace.array import new_array, wrap
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import FLOAT64, INT64
 from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
@@ -212,7 +212,9 @@ def cond(x: Any, p: Any = None) -> Any:
         matrices = Matrices(np.linalg.cond, [array], p=p)
         matrices.require_square()
         (inverse,) = apply_loop("inv", *matrices.operands)
-        norms = [call(np.linalg.norm, part, p, axis=(-2, -1)) for part in (array, matrices.result(inverse, 2, matrices.loop))]
+        norms = [
+            call(np.linalg.norm, part, p, axis=(-2, -1)) for part in (array, matrices.result(inverse, 2, matrices.loop))
+        ]
         ratio = call("astype", ufunc(np.multiply, *norms), matrices.real)
     missing = call(np.any, ufunc(np.isnan, array), axis=(-2, -1))
     infinite = ufunc(np.logical_and, ufunc(np.isnan, ratio), ufunc(np.logical_not, missing))
