@@ -44,7 +44,8 @@ np.linalg.cholesky(p + 1j * np.diag(v[:2], 1)) | np.linalg.eigh(p)[0] | np.linal
 np.linalg.eigvalsh(p + x[:, :3]) | np.linalg.eigvalsh(p + 1j * x[:, :3]) | abs(np.linalg.eigh(p + 1j * x[:, :3])[1])
 np.linalg.eigh(np.stack([p, p @ p]))[0] | np.linalg.svd(x, compute_uv=False) | np.linalg.svdvals(x.T)
 np.linalg.svd(x, full_matrices=False)[0] ** 2 | np.linalg.svd(x.T, full_matrices=False)[0] ** 2
-np.linalg.svd(x, full_matrices=False)[2] ** 2 | np.linalg.svd(p * v[:3])[2] ** 2 | abs(np.linalg.svd(p + 1j * x[:, :3])[0])
+np.linalg.svd(x, full_matrices=False)[2] ** 2 | np.linalg.svd(p * v[:3])[2] ** 2
+abs(np.linalg.svd(p + 1j * x[:, :3])[0])
 np.linalg.svd(p + 1j * x[:, :3])[0][:, :1] @ np.linalg.svd(p + 1j * x[:, :3])[2][:1]
 np.linalg.svd(x.T + 1j * x.T ** 2, full_matrices=False)[1] | np.linalg.norm(x, 'nuc') | np.linalg.norm(x, 2)
 np.linalg.pinv(x) | np.linalg.pinv(x.T) | np.linalg.pinv(x * (1 + 1j)) | np.linalg.cond(p) | np.linalg.norm(x, -2)

@@ -16,7 +16,7 @@ from tracejit.ir.core import Eqn, Literal, Operand, Value
 from tracejit.ir.dims import DimLike
 from tracejit.ir.ops import PRIMITIVES
 from tracejit.ir.ops.common import index_add, index_literal, index_mul
-from tracejit.ir.ops.library import LOOPS, LibraryLoop
+from tracejit.ir.ops.library import LOOPS, LibraryLoop, core_last
 from tracejit.ir.types import scalar
 from tracejit.lowering.loops import allocate, for_loop, size_operand, store
 from tracejit.lowering.reader import Reader
@@ -37,6 +37,14 @@ class Place:
     offset: DimLike
     steps: Dims
 
+    def with_last(self, axis: int) -> Place:
+        """With one axis, counted from the end, as the last."""
+        if axis == -1:
+            return self
+        steps = list(self.steps)
+        steps.append(steps.pop(axis))
+        return Place(self.buffer, self.offset, tuple(steps))
+
 
 def emit_library_loop(lowering: Lowering, eqn: Eqn) -> None:
     """Emit ``library_loop``."""
@@ -49,7 +57,10 @@ def emit_library_loop(lowering: Lowering, eqn: Eqn) -> None:
     if loop.overwrites:
         lowering.copy(eqn.operands[0], outputs[0].buffer)
         inputs[0] = outputs[0]
-    places = [*inputs, *outputs[loop.overwrites :]]
+    axis = eqn.attrs.get("axis", -1)
+    if axis != -1:
+        inputs[0] = inputs[0].with_last(axis)
+    places = [*inputs, *[output.with_last(axis) for output in outputs[loop.overwrites :]]]
     failed = _calls(eqn, loop, places)
     for result, output in zip(eqn.results, outputs, strict=False):
         if result.rank:
@@ -62,7 +73,7 @@ def emit_library_loop(lowering: Lowering, eqn: Eqn) -> None:
 
 def _calls(eqn: Eqn, loop: LibraryLoop, places: Sequence[Place]) -> Operand:
     """The calls for all of the batch; gives whether one failed."""
-    types = [operand.type for operand in eqn.operands]
+    types = core_last([operand.type for operand in eqn.operands], eqn.attrs.get("axis", -1))
     cores = (*loop.inputs, *loop.outputs[loop.overwrites :])
     core = list(map(size_operand, loop.core_sizes(types, eqn.attrs["sizes"]).values()))
     core_steps = [

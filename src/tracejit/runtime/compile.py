@@ -108,7 +108,10 @@ def _with_known_loops(function: Function) -> Function:
         regions = tuple(rebuild(region, visit) for region in eqn.regions)
         if eqn.op is not library_loop or library_loops.is_available(eqn.attrs["loop"], eqn.operands[0].type.dtype):
             return builder.emit(eqn.op, tuple(operands), eqn.attrs, regions, eqn.loc)
-        attrs = {"function": CalledLoop(eqn.attrs["loop"]), "types": tuple(result.type for result in eqn.results)}
+        attrs = {
+            "function": CalledLoop(eqn.attrs["loop"], eqn.attrs.get("axis", -1)),
+            "types": tuple(result.type for result in eqn.results),
+        }
         return builder.emit(pure_callback, CalledLoop.operands(eqn, operands), attrs, (), eqn.loc)
 
     return rebuild(function, visit)

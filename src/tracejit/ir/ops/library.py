@@ -31,6 +31,7 @@ __all__ = [
     "CalledLoop",
     "LibraryLoop",
     "call_library",
+    "core_last",
     "library_loop",
 ]
 
@@ -150,9 +151,24 @@ LOOPS: dict[str, LibraryLoop] = {
 """All loops by name."""
 
 
-def _loop_infer(*operands: ArrayType, loop: str, sizes: tuple[DimLike, ...], variant: DimLike = 0) -> tuple[Any, ...]:
+def core_last(operands: Sequence[ArrayType], axis: int) -> list[ArrayType]:
+    """The operands' types with the first one's axis, which is counted from the end, as its last."""
+    first, *rest = operands
+    if axis == -1:
+        return [first, *rest]
+    dims = list(first.dims)
+    dims.append(dims.pop(axis))
+    return [first.with_dims(tuple(dims)), *rest]
+
+
+def _loop_infer(
+    *given: ArrayType, loop: str, sizes: tuple[DimLike, ...], variant: DimLike = 0, axis: int = -1
+) -> tuple[Any, ...]:
     found = LOOPS[loop]
-    require(len(operands) == len(found.inputs), loop, f"{len(operands)} operands")
+    require(len(given) == len(found.inputs), loop, f"{len(given)} operands")
+    movable = len(found.inputs[0]) == len(found.outputs[0]) == len(found.outputs) == 1
+    require(axis == -1 or (movable and -given[0].rank <= axis < 0), loop, f"axis {axis} of {given[0]}")
+    operands = core_last(given, axis)
     base = operands[0].dtype
     core = found.core_sizes(operands, sizes)
     batch = found.batch(operands)
@@ -166,10 +182,20 @@ def _loop_infer(*operands: ArrayType, loop: str, sizes: tuple[DimLike, ...], var
         ArrayType(found.dtype_of(position, base), (*batch, *[core[name] for name in names]))
         for position, names in enumerate(found.outputs, len(operands))
     ]
+    if axis != -1:
+        dims = list(results[0].dims)
+        dims.insert(len(dims) + axis, dims.pop())
+        results[0] = results[0].with_dims(tuple(dims))
     return (*results, scalar("bool")) if found.reports else tuple(results)
 
 
-def _loop_reference(*operands: Array, loop: str, sizes: tuple[int, ...], variant: int = 0) -> tuple[Any, ...]:
+def _loop_reference(
+    *operands: Array, loop: str, sizes: tuple[int, ...], variant: int = 0, axis: int = -1
+) -> tuple[Any, ...]:
+    if axis != -1:
+        first = np.moveaxis(operands[0], axis, -1)
+        (result,) = _loop_reference(first, *operands[1:], loop=loop, sizes=sizes, variant=variant)
+        return (np.ascontiguousarray(np.moveaxis(result, -1, axis)),)
     found = LOOPS[loop]
     arrays = [np.asarray(operand) for operand in operands]
     types = [ArrayType(array.dtype, array.shape) for array in arrays]
@@ -194,7 +220,7 @@ def _loop_batch(eqn: Eqn, operands: Sequence[Operand], batched: Sequence[bool]) 
     """One more axis of the batch; operands without any stay as they are."""
     found = LOOPS[eqn.attrs["loop"]]
     size = batch_size(operands, batched)
-    inner = found.batch([operand.type for operand in eqn.operands])
+    inner = found.batch(core_last([operand.type for operand in eqn.operands], eqn.attrs.get("axis", -1)))
     given = []
     for operand, old, names, flag in zip(operands, eqn.operands, found.inputs, batched, strict=True):
         rank = old.type.rank - len(names)
@@ -244,9 +270,10 @@ library_loop = primitive(
     transpose=_loop_transpose,
     batch=_loop_batch,
 )
-"""``library_loop(*operands) {loop, sizes, variant}``: the results of a loop of :data:`LOOPS`.
+"""``library_loop(*operands) {loop, sizes, variant, axis}``: the results of a loop of :data:`LOOPS`.
 
-``sizes`` are those of the core axes that no operand has; ``variant`` is the number of the function among several.
+``sizes`` are those of the core axes that no operand has; ``variant`` is the number of the function among several;
+``axis``, counted from the end, is where the core of Fourier transforms is, in the first operand and in the result.
 """
 
 
@@ -255,12 +282,13 @@ class CalledLoop:
     """A loop as a Python function, for programs that cannot call it as it is; gets sizes and variant as operands."""
 
     loop: str
+    axis: int = -1
 
     def __call__(self, *arrays: Array) -> tuple[Any, ...]:
         """The results of the loop."""
         count = len(LOOPS[self.loop].inputs)
         *sizes, variant = map(int, arrays[count:])
-        return _loop_reference(*arrays[:count], loop=self.loop, sizes=tuple(sizes), variant=variant)
+        return _loop_reference(*arrays[:count], loop=self.loop, sizes=tuple(sizes), variant=variant, axis=self.axis)
 
     @staticmethod
     def operands(eqn: Eqn, operands: Sequence[Operand]) -> tuple[Operand, ...]:

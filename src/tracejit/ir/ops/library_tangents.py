@@ -34,9 +34,11 @@ def tangents_of(*names: str) -> Callable[[Rule], Rule]:
     return register
 
 
-def _loop(name: str, *operands: Operand, sizes: Sequence[DimLike] = (), variant: DimLike = 0) -> tuple[Operand, ...]:
+def _loop(
+    name: str, *operands: Operand, sizes: Sequence[DimLike] = (), variant: DimLike = 0, axis: int = -1
+) -> tuple[Operand, ...]:
     """The results of a loop, without whether it failed."""
-    results = op("library_loop", *operands, loop=name, sizes=tuple(sizes), variant=variant)
+    results = op("library_loop", *operands, loop=name, sizes=tuple(sizes), variant=variant, axis=axis)
     results = results if isinstance(results, tuple) else (results,)
     return results[: len(LOOPS[name].outputs)]
 
@@ -359,7 +361,7 @@ def _lstsq(eqn: Eqn, primals: Sequence[Operand], tangents: Sequence[Tangent]) ->
 def _fourier(eqn: Eqn, primals: Sequence[Operand], tangents: Sequence[Tangent]) -> list[Tangent]:
     (x, scale), (dx, dscale) = primals, tangents
     name = eqn.attrs["loop"]
-    attrs = {"sizes": eqn.attrs["sizes"], "variant": eqn.attrs["variant"]}
+    attrs = {key: value for key, value in eqn.attrs.items() if key != "loop"}
     parts = []
     if dx is not None:
         parts.append(_loop(name, dx, scale, **attrs)[0])
@@ -370,42 +372,47 @@ def _fourier(eqn: Eqn, primals: Sequence[Operand], tangents: Sequence[Tangent]) 
     return [_sum(parts)]
 
 
-def _resized(x: Operand, size: DimLike) -> Operand:
-    """The first elements of the last axis, or with zeros behind them."""
-    *lead, own = x.type.dims
+def _resized(x: Operand, size: DimLike, axis: int) -> Operand:
+    """The first elements along an axis, or with zeros behind them."""
+    own = x.type.dims[axis]
+
+    def dims(size: DimLike) -> tuple[DimLike, ...]:
+        found = list(x.type.dims)
+        found[axis] = size
+        return tuple(found)
+
     if same_dim(own, size):
         return x
     kept = minimum(own, size)
     none, ones = (0,) * x.type.rank, (1,) * x.type.rank
-    part = op("slice", x, starts=none, sizes=(*lead, kept), steps=ones)
+    part = op("slice", x, starts=none, sizes=dims(kept), steps=ones)
     if same_dim(kept, size):
         return part  # type: ignore[no-any-return]
-    empty = full(0, x.type.dtype, (*lead, size))
+    empty = full(0, x.type.dtype, dims(size))
     result: Operand = op("update_slice", empty, part, starts=none, steps=ones)
     return result
 
 
 def _fourier_transpose(eqn: Eqn, cotangent: Operand, operands: Sequence[Any]) -> list[Tangent]:
     x, scale = operands
-    size = x.type.dims[-1]
-    name, (points,) = eqn.attrs["loop"], eqn.attrs["sizes"]
+    name, (points,), axis = eqn.attrs["loop"], eqn.attrs["sizes"], eqn.attrs["axis"]
     if name in ("fft", "ifft"):
-        (full_sum,) = _loop(name, cotangent, scale, sizes=(points,))
+        (full_sum,) = _loop(name, cotangent, scale, sizes=(points,), axis=axis)
     elif name == "rfft":
         whole = 2 * points - 2 + eqn.attrs["variant"]
-        full_sum = op("real", _loop("fft", cotangent, scale, sizes=(whole,))[0])
+        full_sum = op("real", _loop("fft", cotangent, scale, sizes=(whole,), axis=axis)[0])
     else:
-        full_sum = _irfft_transpose(cotangent, scale, points)
-    return [_resized(full_sum, size), None]
+        full_sum = _irfft_transpose(cotangent, scale, points, axis)
+    return [_resized(full_sum, x.type.dims[axis], axis), None]
 
 
-def _irfft_transpose(cotangent: Operand, scale: Operand, points: DimLike) -> Operand:
+def _irfft_transpose(cotangent: Operand, scale: Operand, points: DimLike, axis: int) -> Operand:
     """All coefficients but the first, and for an even size the last, stand for two."""
     half = points // 2 + 1
     odd = modulo(points, 2)
-    (transformed,) = _loop("rfft", cotangent, scale, sizes=(half,), variant=odd)
+    (transformed,) = _loop("rfft", cotangent, scale, sizes=(half,), variant=odd, axis=axis)
     dims, real = transformed.type.dims, _real(transformed).type.dtype
-    place = op("iota", dtype=INT64, dims=dims, axis=len(dims) - 1)
+    place = op("iota", dtype=INT64, dims=dims, axis=len(dims) + axis)
     double = op(
         "bitwise_and",
         op("gt", place, index_literal(0)),

@@ -20,7 +20,7 @@ from tracejit.trace.numpy_api.library_loops import apply_loop
 from tracejit.trace.registry import call, implements
 from tracejit.trace.result_order import kept_order
 from tracejit.trace.scalar import as_dim, python_size
-from tracejit.trace.values import cast, dim_value, emit, literal, resolve_dims, transpose
+from tracejit.trace.values import cast, dim_value, emit, literal, resolve_dims
 
 __all__: list[str] = []
 
@@ -73,11 +73,8 @@ def _transform(name: str, array: TracedArray, points: DimLike, axis: Any, norm: 
     scale = _factor(points, norm, real, scale_dtype)
     position = axis_index(axis, array.ndim)
     size = floordiv(points, 2) + 1 if name == "rfft" else points
-    last = (*(k for k in range(array.ndim) if k != position), position)
-    back = tuple(sorted(range(array.ndim), key=last.__getitem__))
-    x = transpose(cast(array.operand(), loop), last)
-    (value,) = apply_loop(name, x, scale, sizes=(size,), variant=variant)
-    value = transpose(value, back)
+    x = cast(array.operand(), loop)
+    (value,) = apply_loop(name, x, scale, sizes=(size,), variant=variant, axis=position - array.ndim)
     if given(out):
         return call("write out", getattr(np.fft, name), (array,), value, out, True, "same_kind")
     return new_array(cast(value, result), order=kept_order(array))

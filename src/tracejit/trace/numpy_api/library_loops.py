@@ -33,10 +33,15 @@ SQUARE = "Last 2 dimensions of the array must be square"
 
 
 def apply_loop(
-    name: str, *operands: Operand, sizes: Sequence[DimLike] = (), variant: DimLike = 0, error: str = ""
+    name: str,
+    *operands: Operand,
+    sizes: Sequence[DimLike] = (),
+    variant: DimLike = 0,
+    axis: int = -1,
+    error: str = "",
 ) -> tuple[Operand, ...]:
     """The results of a loop; where it fails the program raises LinAlgError, unless no text is given."""
-    results = emit_all("library_loop", *operands, loop=name, sizes=tuple(sizes), variant=variant)
+    results = emit_all("library_loop", *operands, loop=name, sizes=tuple(sizes), variant=variant, axis=axis)
     if not LOOPS[name].reports:
         return results
     if error:
