@@ -130,7 +130,7 @@ class _Arguments:
         results, constants, tree = describe_results(
             self.traced, self.leaf_numbers, self.capture_numbers, self.owner_numbers
         )
-        always = any(eqn.op.name in _UNBOUNDED for eqn in walk(function))
+        operations = {eqn.op.name for eqn in walk(function)}
         return Program(
             name=function.name,
             arguments=tuple(self.specs),
@@ -140,7 +140,8 @@ class _Arguments:
             guards=tuple((guard.dim, guard.relation) for guard in function.guards),  # type: ignore[misc]
             result_tree=tree,
             messages=kernel.messages,
-            release_gil="always" if always else "large",
+            release_gil="large" if operations.isdisjoint(_UNBOUNDED) else "always",
+            may_raise="library_loop" in operations,
             address=kernel.address,
             keepalive=kernel,
             callbacks=kernel.callbacks,

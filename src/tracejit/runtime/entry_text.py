@@ -214,6 +214,10 @@ class _EntryWriter(ArgumentWriter):
         self._call_void("fail", f"ptr {self._api()}", "ptr %table", f"i32 {code}", f"ptr {context}")
         self._line("br label %drop")
         self._label(good)
+        if self._program.may_raise:
+            fine = self._name()
+            self._branch(self._emit(f"icmp eq ptr {self._call('ptr', 'error_occurred')}, null"), fine, "drop")
+            self._label(fine)
 
     def _make_leaves(self, slots: list[str], shapes: list[tuple[str, ...]]) -> None:
         """The leaves that are not fresh arrays."""

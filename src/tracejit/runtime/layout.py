@@ -100,6 +100,7 @@ _PYTHON = {
     "contextvar_get": "PyContextVar_Get",
     "getattr": "PyObject_GetAttr",
     "error_clear": "PyErr_Clear",
+    "error_occurred": "PyErr_Occurred",
     "dict_get": "PyDict_GetItemWithError",
     "dict_next": "PyDict_Next",
     "text_compare": "PyUnicode_Compare",

@@ -174,7 +174,8 @@ class Program:
 
     ``result_tree`` is ``None`` for one leaf that is returned as it is, ``"tuple"``, ``"list"``, or a function from the
     leaves to the object to return. ``release_gil`` is ``"large"`` (only for calls that touch much memory) or
-    ``"always"``, for kernels whose work is not bounded by the memory that they touch.
+    ``"always"``, for kernels whose work is not bounded by the memory that they touch. ``may_raise`` says that the
+    kernel calls functions that report by a Python exception, though they need no GIL (NumPy's loops, without memory).
 
     What is left belongs to this process: the ``address`` of the kernel and ``keepalive``, whatever owns its code; the
     ``callbacks``, Python functions that the kernel calls by number, and the ``server`` that answers for them; by
@@ -192,6 +193,7 @@ class Program:
     result_tree: Literal["tuple", "list"] | Unflatten | None = None
     messages: tuple[Message, ...] = ()
     release_gil: Literal["large", "always"] = "large"
+    may_raise: bool = False
     shape: CallShape | None = None
     lookups: tuple[Lookup, ...] = ()
     outside: tuple[tuple[int, Node], ...] = ()

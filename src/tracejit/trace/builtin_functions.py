@@ -55,8 +55,8 @@ def replaces(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
 @replaces(len)
 def _len(value: Any) -> Any:
-    if isinstance(value, (TracedArray, GrowingList)) and value.dims:
-        return python_size(value.dims[0])
+    if isinstance(value, Tracer) and (dims := getattr(value, "dims", ())):
+        return python_size(dims[0])
     if isinstance(value, Tracer) and not isinstance(value, TracedArray):
         kind = class_of(value)
         raise TypeError(f"object of type '{'numpy.' * issubclass(kind, np.generic)}{kind.__name__}' has no len()")

@@ -17,10 +17,11 @@ import tracejit.trace.math_functions
 import tracejit.trace.numpy_api
 import tracejit.trace.python_loops  # noqa: F401  (these register what stands for functions of NumPy and Python)
 from tracejit.errors import ConcretizationError, UnsupportedError
-from tracejit.ir.builder import substitute_sizes
-from tracejit.ir.core import Function, Operand, Value
+from tracejit.ir.builder import Builder, rebuild, substitute_sizes
+from tracejit.ir.core import Eqn, Function, Operand, Value
 from tracejit.ir.dims import Dim, evaluate
 from tracejit.ir.interpreter import interpret
+from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.arguments import Argument, Static, argument_names, classify, enter, normalize_leaf
 from tracejit.trace.axis_order import fits_layout
 from tracejit.trace.calls import enter_callable
@@ -342,6 +343,17 @@ def _settle(source: Any, params: dict[Value, int]) -> None:
     source.value = source.storage = None
 
 
+def _with_dims(builder: Builder, eqn: Eqn, operands: list[Operand]) -> Sequence[Operand]:
+    """The equation with results of the dims that they have: the same sizes may have been written in another way."""
+    results = builder.emit(eqn.op, tuple(operands), eqn.attrs, eqn.regions, eqn.loc)
+    if eqn.regions:
+        return results
+    return [
+        made if made.type.dims == old.type.dims else PRIMITIVES["reshape"](made, dims=old.type.dims)
+        for made, old in zip(results, eqn.results, strict=True)
+    ]
+
+
 def finish(
     trace: Trace, results: Sequence[Operand], name: str, written: Sequence[Value]
 ) -> tuple[Function, dict[Value, int]]:
@@ -353,6 +365,8 @@ def finish(
     function = builder.finish(results, name=name, aliases=aliases)
     if trace.sizes.has_equalities:
         function = substitute_sizes(function, trace.sizes.resolve)
+        if trace.sizes.has_aliases:
+            function = rebuild(function, _with_dims)
     if trace.parent is None:
         function = Function(
             function.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from tracejit.trace.result_order import has_order, is_by_columns, kept_order
 from tracejit.trace.scalar import python_size, to_number
 from tracejit.trace.storage import contiguous_strides
 from tracejit.trace.strided_views import strides_in_bytes
-from tracejit.trace.values import cast
+from tracejit.trace.values import cast, resolve_dims
 
 __all__: list[str] = []
 
@@ -135,8 +136,15 @@ def isfortran(a: Any) -> bool:
 
 @implements("tolist")
 def tolist(x: Any) -> Any:
-    """``ndarray.tolist`` of constants; other values are known only when the program runs."""
+    """``ndarray.tolist`` of constants and of arrays of few elements; others are known only when the program runs."""
     known = constant_value(x.operand())
     if known is not None:
         return known.tolist()
+    dims = resolve_dims(x.dims)
+    sizes = [dim for dim in dims if isinstance(dim, int)]
+    if len(sizes) == len(dims) and math.prod(sizes) <= _MOST_IN_A_LIST:
+        return [tolist(x[k]) for k in range(sizes[0])] if sizes else item(x)
     refuse("tolist()", x, "Return the array and convert it outside.")
+
+
+_MOST_IN_A_LIST = 64
