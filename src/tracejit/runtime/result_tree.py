@@ -150,6 +150,8 @@ class _Describer:
             own = [next(leaves) for _ in range(tree.size)]
             return f"{self._name(partial(unflatten, tree))}([{', '.join(own)}])"
         items = [self._container(child, leaves) for child in tree.children]
+        if kind == "maybe":
+            return f"({items[1]} if {items[0]} else None)"
         if kind == "tuple":
             return f"({''.join(f'{item}, ' for item in items)})"
         if kind == "list":

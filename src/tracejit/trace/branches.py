@@ -7,23 +7,26 @@ runs; where both are a few operations on scalars, both are computed and one is c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import CellType
 from typing import Any
 
 import numpy as np
 
-from tracejit.errors import UnsupportedError, exception_named
+from tracejit.errors import TracejitError, UnsupportedError, raisable_class
 from tracejit.ir.builder import inline
-from tracejit.ir.core import Function, Operand
-from tracejit.ir.dims import DimLike
+from tracejit.ir.core import Function, Location, Operand
+from tracejit.ir.dims import Dim, DimLike, symbols_of
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, active_trace, current_trace
+from tracejit.trace.facts import Fact, add_facts, facts_of, note_meaning, outer_facts
 from tracejit.trace.inputs import contains_tracer, operand_of, stand_in
 from tracejit.trace.jumps import RETURNED, VALUE
-from tracejit.trace.location import describe, user_location
-from tracejit.trace.pytree import flatten, unflatten
+from tracejit.trace.location import describe, is_internal, traceback_location, user_location
+from tracejit.trace.maybe import Maybe, converted, made, narrowed, unified
+from tracejit.trace.pytree import Tree, flatten, unflatten
 from tracejit.trace.region import Inputs, StagedRaise, emit_regions, finish, region_of, watched
 from tracejit.trace.registry import call
 from tracejit.trace.scalar import PythonNumber, SymbolicInt, number
@@ -33,6 +36,7 @@ from tracejit.trace.state import (
     Kind,
     ambiguous,
     blank,
+    cells_of,
     enter,
     get,
     is_outside,
@@ -55,6 +59,8 @@ def truth_of(value: Any) -> Any:
     """``bool(value)``: a plain bool, or a traced one where only the running program knows."""
     if not isinstance(value, Tracer):
         return bool(value)
+    if isinstance(value, Maybe):
+        return _truth_of_maybe(value)
     if isinstance(value, SymbolicInt):
         try:
             return bool(value)
@@ -64,6 +70,15 @@ def truth_of(value: Any) -> Any:
         bool(stand_in(value))  # raises what NumPy raises
     operand = operand_of(value)
     return number(truth(reshape(operand, ())), bool)
+
+
+def _truth_of_maybe(value: Maybe) -> Any:
+    if value.name is not None:
+        return truth_of(value.required())
+    going = value.test()
+    if isinstance(going, bool):
+        return going and truth_of(value.value)
+    return both(going, lambda: truth_of(value.value))
 
 
 # ---------------------------------------------------------------------------------------------------------- branches
@@ -91,25 +106,42 @@ class _Side:
         self.region = region
         self.ends: dict[str, Any] = {}
         self.value: Any = None
-        self.error: BaseException | None = None
+        self.error: BaseException | None = None  # that it always raises; a StagedRaise where it is one of several
+        self.location: Location | None = None
 
 
 class _Branch:
-    def __init__(self, predicate: Operand, needed: Sequence[str], cells: Mapping[str, CellType]) -> None:
+    def __init__(
+        self,
+        predicate: Operand,
+        needed: Sequence[str],
+        cells: Mapping[str, CellType],
+        read: Mapping[str, CellType] | None = None,
+    ) -> None:
+        """read: variables of which the sides see what the condition tells, beside those that they may set."""
         self.outer = current_trace()
         self.predicate = predicate
         self.cells = cells
+        self.seen = cells if read is None else {**cells, **read}
         self.names = [name for name in cells if name in needed]
         self.sizes: dict[tuple[DimLike, DimLike], tuple[int, DimLike]] = {}  # that differ: their numbers, the room
         self.known = frozenset(self.outer.sizes.late)
+        self.trees: dict[str, Tree] = {}  # of what is merged
 
     def run(self, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
         """Trace both sides and emit the choice; gives the joined value of what they return."""
-        sides = [self._trace(then), self._trace(otherwise)]
+        sides = [self._trace(then, True), self._trace(otherwise, False)]
         for position, side in enumerate(sides):
             if side.error is not None:
                 # That side only raises: the program checks, and goes on with the other.
-                self._check(side.error, fails_if=position == 0)
+                self._raise_in(side, position == 0)
+                add_facts(self.outer, facts_of(self.predicate, position != 0, self.outer))
+                for cell in self.seen.values():
+                    put(cell, narrowed(get(cell)))
+                other = sides[1 - position]
+                if other.error is not None:
+                    self._raise_in(other, position != 0)
+                    raise StagedRaise(None, None, self.outer)
                 return (otherwise if position == 0 else then)()
         merged = self._merge(sides)
         computed = [item for item in merged if item.kind is not None]
@@ -126,19 +158,33 @@ class _Branch:
             lose_twins(side.region, self.outer)
         return self._hand_out(sides, merged, values)
 
-    def _trace(self, side: Callable[[], Any]) -> _Side:
-        before = {name: get(cell) for name, cell in self.cells.items()}
+    def _trace(self, side: Callable[[], Any], holds: bool) -> _Side:
+        before = {name: get(cell) for name, cell in self.seen.items()}
+        facts = facts_of(self.predicate, holds, self.outer)
         with watched(list(before.values())) as changed, region_of(self.outer) as region:
             region.conditional = True
+            add_facts(region, facts)
             found = _Side(region)
+            given = {name: narrowed(value) for name, value in before.items()}
+            for name, value in given.items():
+                put(self.seen[name], value)
             try:
                 found.value = side()
-                found.ends = {name: get(cell) for name, cell in self.cells.items()}
+                ends = {name: get(cell) for name, cell in self.cells.items()}
+                found.ends = {name: before[name] if end is given[name] else end for name, end in ends.items()}
             except StagedRaise as raised:
-                found.error = raised.error
+                found.error, found.location = raised.error or raised, raised.location
+                if raised.error is None and raised.trace is not region:
+                    raise UnsupportedError(
+                        f"every way through a function under grad, vmap and the like raises ({describe(user_location())})"
+                    ) from None
+            except Exception as error:
+                if isinstance(error, TracejitError) or raisable_class(error) is None:
+                    raise
+                found.error, found.location = error, traceback_location(error.__traceback__)
             finally:
                 for name, value in before.items():
-                    put(self.cells[name], value)
+                    put(self.seen[name], value)
             if found.error is None and changed():
                 raise UnsupportedError(
                     f"a list or dict is changed where a traced condition holds ({describe(user_location())}), and how "
@@ -146,20 +192,33 @@ class _Branch:
                 )
         return found
 
-    def _check(self, error: BaseException, *, fails_if: bool) -> None:
+    def _raise_in(self, side: _Side, holds: bool) -> None:
+        """Let the program raise where it comes to a side that always does."""
+        assert side.error is not None
+        if not isinstance(side.error, StagedRaise):
+            self._check(side.error, fails_if=holds, location=side.location)
+            return
+        # Which exception depends on further conditions, whose checks are in the region.
+        nothing = region_of(self.outer)
+        with nothing as empty:
+            pass
+        inputs = Inputs(self.outer, [side.region, empty])
+        regions = []
+        for region in (side.region, empty) if holds else (empty, side.region):
+            params = [*inputs.written_params(region), *inputs.constant_params(region)]
+            regions.append(finish(region, params, [], "raising"))
+        emit_regions("cond", [self.predicate, *inputs.memory(), *inputs.constants], tuple(regions))
+
+    def _check(self, error: BaseException, *, fails_if: bool, location: Location | None) -> None:
         pred = emit("logical_not", self.predicate) if fails_if else self.predicate
-        name = type(error).__name__
-        try:
-            known = exception_named(name) is type(error)
-        except ValueError:
-            known = False
-        if not known:
+        kind = raisable_class(error)
+        if kind is None:
             raise UnsupportedError(
-                f"raising {name} where a traced condition holds is not compiled ({describe(user_location())}); "
+                f"raising {type(error).__name__} where a traced condition holds is not compiled ({describe(user_location())}); "
                 "raise one of Python's own exceptions"
             )
-        text = str(error).replace("{", "{{").replace("}", "}}")
-        _emit_check(pred, name, text)
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        _emit_check(pred, kind.__name__, text.replace("{", "{{").replace("}", "}}"), location)
 
     # ------------------------------------------------------------------------------------------------- joining
 
@@ -176,23 +235,25 @@ class _Branch:
     def _merge_value(self, name: str, a: Any, b: Any, sides: Sequence[_Side], merged: list[_Merged]) -> None:
         if name == VALUE:
             a, b = (
-                UNDEFINED if x is None and y is not None and side.ends.get(RETURNED) is not True else x
-                for x, y, side in ((a, b, sides[0]), (b, a, sides[1]))
+                UNDEFINED if x is None and not _has_returned(side) else x for x, side in ((a, sides[0]), (b, sides[1]))
             )
-        if a is UNDEFINED and b is UNDEFINED:
-            return
-        known = b if a is UNDEFINED else a
-        leaves, tree = flatten(known)
-        own: list[list[Any]] = []
-        for value in (a, b):
-            if value is UNDEFINED:
-                own.append([UNDEFINED] * len(leaves))
-                continue
-            found, shape = flatten(value)
-            if shape != tree:
+            if a is UNDEFINED and b is UNDEFINED:
+                self.trees[name] = flatten(None)[1]
+                return
+        own = [flatten(value) for value in (a, b)]
+        (_, first), (_, second) = own
+        if name == VALUE and (a is UNDEFINED or b is UNDEFINED):  # that it is not set is what the flag beside it says
+            tree: Tree | None = second if a is UNDEFINED else first
+            leaves = [
+                [UNDEFINED] * tree.size if v is UNDEFINED else flat for v, (flat, _) in zip((a, b), own, strict=True)
+            ]
+        else:
+            tree = unified(first, second, name)
+            if tree is None:
                 raise self._differ(name, a, b)
-            own.append(found)
-        for x, y in zip(*own, strict=True):
+            leaves = [converted(shape, flat, tree, UNDEFINED, bool) for flat, shape in own]
+        self.trees[name] = tree
+        for x, y in zip(*leaves, strict=True):
             merged.append(self._merge_leaf(name, x, y, sides, merged))
 
     def _merge_leaf(self, name: str, x: Any, y: Any, sides: Sequence[_Side], merged: list[_Merged]) -> _Merged:
@@ -204,7 +265,13 @@ class _Branch:
             return _Merged(name, None, [], y if x is UNDEFINED else x)
         if len(present) == 1 and UNDEFINED not in (x if kinds[0] is None else None, y if kinds[1] is None else None):
             raise self._differ(name, x, y)
-        kind = present[0] if len(present) == 1 else join(*present) or self._vary(present, sides, merged)
+        if isinstance(x, bool) and isinstance(y, bool):  # they differ
+            going = number(self.predicate, bool)
+            return _Merged(name, None, [], going if x else opposite(going))
+        if len(present) == 1 and present[0].form == "array" and any(map(self._is_inside, present[0].type.dims)):
+            kind = self._vary(self._nothing(kinds), sides, merged)
+        else:
+            kind = present[0] if len(present) == 1 else join(*present) or self._vary(present, sides, merged)
         if kind is None:
             raise self._differ(name, x, y)
         results = []
@@ -218,6 +285,16 @@ class _Branch:
         ]
         outside = any(is_outside(leaf, side.region) for leaf, side in zip((x, y), sides, strict=True))
         return _Merged(name, kind, results, None, outside, sources)
+
+    def _is_inside(self, dim: DimLike) -> bool:
+        """Whether a size is known inside of one side only."""
+        return bool(symbols_of(dim) & (self.outer.sizes.late.keys() - self.known)) if isinstance(dim, Dim) else False
+
+    def _nothing(self, kinds: Sequence[Kind | None]) -> list[Kind]:
+        """The kinds of both sides where one has no array: there its sizes that the other computes are 0."""
+        found = next(kind for kind in kinds if kind is not None)
+        empty = tuple(0 if self._is_inside(dim) else dim for dim in found.type.dims)
+        return [replace(found, type=found.type.with_dims(empty)) if kind is None else kind for kind in kinds]
 
     def _vary(self, kinds: Sequence[Kind], sides: Sequence[_Side], merged: list[_Merged]) -> Kind | None:
         """The kind of arrays of different sizes, whose sizes become results too."""
@@ -293,17 +370,18 @@ class _Branch:
             leaves.setdefault(item.name, []).append(value)
         for name in self.cells:
             ends = [side.ends[name] for side in sides]
-            if name in leaves:
-                _, tree = flatten(ends[1] if ends[0] is UNDEFINED or (name == VALUE and ends[0] is None) else ends[0])
-                put(self.cells[name], unflatten(tree, leaves[name]))
+            if name in self.trees:
+                put(self.cells[name], unflatten(self.trees[name], leaves.get(name, [])))
             elif ends[0] is ends[1]:
                 put(self.cells[name], ends[0])
             else:
                 put(self.cells[name], UNDEFINED)
-        if "" in leaves:
-            _, tree = flatten(sides[0].value)
-            return unflatten(tree, leaves[""])
-        return None
+        return unflatten(self.trees[""], leaves.get("", [])) if "" in self.trees else None
+
+
+def _has_returned(side: _Side) -> bool:
+    """Whether a side may have run a ``return``: what it gives counts."""
+    return side.ends.get(RETURNED, True) is not False
 
 
 class _Merged:
@@ -349,7 +427,12 @@ def choose(test: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> 
     going = truth_of(test)
     if isinstance(going, bool):
         return then() if going else otherwise()
-    return _Branch(going.operand(), (), {}).run(then, otherwise)
+    return _Branch(going.operand(), (), {}, _variables_of(then, otherwise)).run(then, otherwise)
+
+
+def _variables_of(*functions: Any) -> dict[str, CellType]:
+    """The user's variables that expressions read which are evaluated later."""
+    return cells_of(f for f in functions if not is_internal(f.__code__.co_filename))
 
 
 def both(first: Any, *rest: Callable[[], Any]) -> Any:
@@ -383,28 +466,42 @@ def _joined(value: Any, following: Callable[[], Any], conjunction: bool) -> Any:
     if isinstance(going, bool):
         return following() if going == conjunction else value
 
-    kind = kind_of(value)
+    kind, outer = kind_of(value), current_trace()
     joins = False
+    further: list[Fact] = []
 
     def rest() -> Any:
         nonlocal joins
         found = following()
         other = kind_of(found)
         joins = kind is not None and other is not None and join(kind, other) is not None
-        return found if joins else truth_of(found)  # values of two shapes have no common one: only their truth is told
+        joins = joins or isinstance(value, Maybe) or isinstance(found, Maybe)
+        # Values of two shapes have no common one: only their truth is told.
+        told = found if joins else truth_of(found)
+        if isinstance(told, PythonNumber) and told.python_type is bool:
+            inner = current_trace()
+            find = facts_of if inner is outer else outer_facts
+            further.extend(find(told.operand(), conjunction, inner))
+        return told
 
     def here() -> Any:
-        return value if joins else not conjunction
+        return narrowed(value) if joins else not conjunction
 
-    if conjunction:
-        return choose(going, rest, here)
-    return choose(number(emit("logical_not", going.operand()), bool), rest, here)
+    test = going if conjunction else opposite(going)
+    joined = _Branch(test.operand(), (), {}, _variables_of(following)).run(rest, here)
+    facts = [*facts_of(going.operand(), conjunction, outer), *further]
+    note_meaning(joined, true=facts if conjunction else (), false=() if conjunction else facts)
+    return joined
 
 
 def opposite(value: Any) -> Any:
     """``not value``."""
     going = truth_of(value)
-    return not going if isinstance(going, bool) else number(emit("logical_not", going.operand()), bool)
+    if isinstance(going, bool):
+        return not going
+    found = number(emit("logical_not", going.operand()), bool)
+    note_meaning(found, true=[(going.operand(), False)], false=[(going.operand(), True)])
+    return found
 
 
 def contained(item: Any, container: Any) -> Any:
@@ -419,9 +516,22 @@ def contained(item: Any, container: Any) -> Any:
 
 def identical(left: Any, right: Any) -> Any:
     """``left is right``: Python has one object for each of its two bools."""
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Maybe) and one is not other:
+            return _same_or_none(one, other)
     if left is not right and _is_python_bool(left) and _is_python_bool(right):
         return truth_of(left == right)
     return left is right
+
+
+def _same_or_none(value: Maybe, other: Any) -> Any:
+    absent = opposite(value.test())
+    if other is None:
+        return absent
+    if isinstance(other, Maybe):
+        neither = both(absent, lambda: opposite(other.test()))
+        return neither if value.value is not other.value else either(neither, value.test, other.test)
+    return both(value.test(), lambda: identical(value.value, other))
 
 
 def _is_python_bool(value: Any) -> bool:
@@ -459,20 +569,21 @@ def ensure(test: Any, message: Callable[[], Any]) -> None:
     _emit_check(going.operand(), "AssertionError", text.replace("{", "{{").replace("}", "}}"))
 
 
-def _emit_check(pred: Operand, exception: str, text: str) -> None:
+def _emit_check(pred: Operand, exception: str, text: str, location: Location | None = None) -> None:
     trace = current_trace()
-    trace.builder.emit(PRIMITIVES["check"], (pred,), {"exception": exception, "text": text}, (), user_location())
+    attrs = {"exception": exception, "text": text}
+    trace.builder.emit(PRIMITIVES["check"], (pred,), attrs, (), location or user_location())
+    add_facts(trace, facts_of(pred, True, trace))
 
 
 def finished(value: Any, returned: Any) -> Any:
     """What a function gives whose end was reached; ``returned``: whether a return was run before."""
-    if value is not None and isinstance(returned, Tracer):
-        text = (
-            f"the function gives a value for some data and None for other data ({describe(user_location())}), and this "
-            "call gives None, which compiled code cannot hold. End the function with a return of the same kind of value"
-        )
-        _emit_check(operand_of(returned), "UnsupportedError", text.replace("{", "{{").replace("}", "}}"))
-    return value
+    if value is None or not isinstance(returned, Tracer):
+        return value
+    if not isinstance(value, Maybe):
+        return made(None, (returned, value))
+    there = both(returned, lambda: value.test())
+    return made(None, (there, value.value))
 
 
 def raising(error: Any) -> Any:
@@ -480,6 +591,6 @@ def raising(error: Any) -> Any:
     trace = active_trace()
     while trace is not None and trace.region:
         if trace.conditional:
-            return StagedRaise(error() if isinstance(error, type) else error)
+            return StagedRaise(error() if isinstance(error, type) else error, user_location())
         trace = trace.parent
     return error

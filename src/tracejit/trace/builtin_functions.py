@@ -26,6 +26,7 @@ from tracejit.trace.inputs import (
     operand_of,
     stand_in,
 )
+from tracejit.trace.maybe import Maybe, is_none, settled
 from tracejit.trace.numpy_api.common import ufunc
 from tracejit.trace.outside import set_attribute
 from tracejit.trace.registry import call, implements
@@ -70,6 +71,8 @@ def _converter(kind: type) -> None:
         if len(args) != 1 or kwargs or not isinstance(args[0], Tracer):
             return kind(*args, **kwargs)
         (value,) = args
+        if isinstance(value, Maybe):
+            return truth_of(value) if kind is bool else convert(value.required(kind))
         if isinstance(value, SymbolicInt) and kind in (int, bool):
             return python_size(value.dim) if kind is int else bool(value)
         if isinstance(value, NumpyValue) and value.dims:
@@ -108,14 +111,17 @@ def _class_of(value: Any) -> type:
 
 
 @_replaces(isinstance)
-def _isinstance(value: Any, classes: Any) -> bool:
+def _isinstance(value: Any, classes: Any) -> Any:
+    if isinstance(value, Maybe):
+        fits, none_fits = _isinstance(value.value, classes), isinstance(None, classes)
+        return fits if fits == none_fits else value.test() if fits else is_none(value)
     return issubclass(_class_of(value), classes) if isinstance(value, Tracer) else isinstance(value, classes)
 
 
 @_replaces(type)
 def _type(*args: Any, **kwargs: Any) -> Any:
     if len(args) == 1 and isinstance(args[0], Tracer):
-        return _class_of(args[0])
+        return _class_of(settled(args[0]))
     return type(*args, **kwargs)
 
 

@@ -28,11 +28,13 @@ from tracejit.trace.creation import wrap_constant
 from tracejit.trace.effects import call_effect, has_effect
 from tracejit.trace.fallback import is_library_function
 from tracejit.trace.indexing import augment_masked, is_mask_key
-from tracejit.trace.inputs import contains_tracer
+from tracejit.trace.inputs import contains_tracer, stand_in
 from tracejit.trace.iteration import Indexed
 from tracejit.trace.location import is_internal
+from tracejit.trace.maybe import Maybe, settled, settled_call, settled_item, unbound_error
 from tracejit.trace.outside import Place, note_change, read_outside, set_attribute, writes_of
 from tracejit.trace.random_numbers import draw, is_draw
+from tracejit.trace.region import require_set
 from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
 from tracejit.trace.registry import call as registered
 from tracejit.trace.scalar import SymbolicInt
@@ -133,6 +135,8 @@ def _is_callable_object(function: Any) -> bool:
 
 def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     """A call while tracing."""
+    if any(isinstance(value, Maybe) for value in (function, *args, *kwargs.values())):
+        function, args, kwargs = settled_call(function, args, kwargs, _takes_none(function))
     if type(function) is FunctionType:
         implementation = FUNCTIONS.get(function)
         if implementation is not None:
@@ -156,6 +160,22 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
             return FUNCTIONS[np.ufunc](function, args, out=out, **kwargs)
         return adopt_new(function(*args, **kwargs))
     return _call_other(function, args, kwargs, trace)
+
+
+def _takes_none(function: Any) -> bool:
+    """Whether a function may get values that may be None as they are."""
+    if isinstance(function, Maybe):
+        return False
+    if isinstance(function, (FunctionType, MethodType, functools.partial)):
+        return not is_library_function(function) and function not in FUNCTIONS
+    if isinstance(getattr(function, "__self__", None), (list, dict, set, deque)):
+        return True
+    return (
+        function in _KEEP_NONE if isinstance(function, (type, BuiltinFunctionType)) else _is_callable_object(function)
+    )
+
+
+_KEEP_NONE = frozenset((isinstance, type, bool, print, str, repr, format, tuple, list, zip, enumerate, any, all, id))
 
 
 def _call_numpy(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -333,9 +353,22 @@ class Hook:
             return value
         return read_outside(trace, value, ClosureCell(self.cells[name], name), grown)
 
+    def variable(self, name: str, read: Callable[[], Any], certain: bool) -> Any:
+        """A variable of the function that may have no value; ``certain``: not so in Python."""
+        try:
+            value = read()
+        except NameError:
+            require_set(name)
+            raise unbound_error(name) from None
+        if isinstance(value, Maybe) and value.name is not None:
+            return value.value if certain else value.required()
+        return value
+
     def attr(self, owner: Any, name: str, grown: bool = False) -> Any:
         """``owner.name``."""
         trace = active_trace()
+        if isinstance(owner, Maybe):
+            owner = owner.required(lambda none: getattr(none, name))
         if trace is None or isinstance(owner, Tracer):
             return getattr(owner, name)
         if type(owner) is np.ndarray:
@@ -353,6 +386,7 @@ class Hook:
     def item(self, owner: Any, key: Any, grown: bool = False) -> Any:
         """``owner[key]``."""
         trace = active_trace()
+        owner, key = settled_item(owner, key)
         if trace is None or isinstance(owner, Tracer):
             return owner[key]
         if type(owner) is np.ndarray:
@@ -374,6 +408,7 @@ class Hook:
             return owner
         if type(owner) is np.ndarray:
             return trace.captures.array(owner)
+        owner = settled(owner, lambda none: operator.setitem(none, 0, 0))  # type: ignore[call-overload]
         if isinstance(owner, (dict, list)):
             note_change("contents", owner)
         return owner
@@ -381,6 +416,7 @@ class Hook:
     def iterate(self, iterable: Any) -> Iterable[Any]:
         """What a loop iterates over."""
         trace = active_trace()
+        iterable = settled(iterable, iter)
         if trace is None or isinstance(iterable, (Tracer, range, Indexed)):
             return iterable  # type: ignore[no-any-return]
         if type(iterable) is np.ndarray:
@@ -410,6 +446,7 @@ class Hook:
         trace = active_trace()
         if trace is not None and type(old) is np.ndarray:
             old = trace.captures.array(old)
+        old = settled(old, lambda none: _IN_PLACE[operation](none, stand_in(value)))
         return _IN_PLACE[operation](old, value)
 
     def augment_attr(self, operation: str, owner: Any, name: str, value: Any) -> None:

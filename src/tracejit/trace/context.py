@@ -42,12 +42,18 @@ class Trace:
         self.outer_operands: list[Operand] = []  # of the parent trace, for the params in `_lifted`
         self.lifted_params: list[Value] = []
         self._lifted: dict[Operand, Value] = {}
+        self.outer_of: dict[Operand, Operand] = {}  # the other way round
         self.memory: dict[Storage, Operand] = {}  # of enclosing traces: values inside this region
         self.memory_params: dict[Storage, Value] = {}
         self.written: dict[Storage, None] = {}
         self.late_sizes: dict[Operand, Dim] = {}  # what was computed and has become a size
         self.twins: list[tuple[Storage, Storage, Operand]] = []  # copies, of what, and what the copies held
         self.checked: set[Any] = set()  # what the program has checked of sizes
+        self.unset: frozenset[str] = (
+            frozenset()
+        )  # variables of a loop that may not be set yet in any turn but the first
+        self.facts: dict[Operand, bool] = {}  # truth values of this and enclosing traces that are known here
+        self.meanings: dict[Operand, Any] = {} if parent is None else parent.meanings  # see facts.py
         self.bits: dict[int, Any] = {}  # of generators of random numbers: what the program knows of them
 
     def lift(self, operand: Operand, owner: Trace) -> Operand:
@@ -62,7 +68,12 @@ class Trace:
             param = self._lifted[outer] = self.builder.param(outer.type, outer.loc)
             self.outer_operands.append(outer)
             self.lifted_params.append(param)
+            self.outer_of[param] = outer
         return param
+
+    def lifted(self, operand: Operand) -> Operand | None:
+        """The param for an operand of the parent, if there is one."""
+        return self._lifted.get(operand)
 
     def value_of(self, storage: Storage) -> Operand:
         """What a memory holds now, as an operand of this trace."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from tracejit.trace.assignment import mark_unset_reads
 from tracejit.trace.jumps import PREFIX, without_jumps
 from tracejit.trace.liveness import annotate, assigned_names
 
@@ -27,7 +28,9 @@ def capture_flow(function: Any, hook: str) -> None:
         return
     if isinstance(function, ast.AsyncFunctionDef) or not _is_fit(function):
         return
+    mark_unset_reads(function, "unset")  # in Python
     without_jumps(function, hook)
+    mark_unset_reads(function, "traced_unset")  # in the program, where what follows a jump is not left out
     annotate(function)
     statements = _Statements(hook, function)
     function.body = statements.block(function.body)

@@ -22,7 +22,7 @@ from tracejit.trace.location import describe, user_location
 from tracejit.trace.loop_body import LoopBody, PeelError, RetryError, loop_index
 from tracejit.trace.loop_emission import emit_loop
 from tracejit.trace.loop_results import NoTurnError
-from tracejit.trace.region import UnstageableError, watched
+from tracejit.trace.region import CarryError, StagedRaise, UnstageableError, watched
 from tracejit.trace.rotation import Rotation, grouped
 from tracejit.trace.scalar import number, python_size
 from tracejit.trace.state import cells_of, get, put
@@ -128,6 +128,8 @@ def _stage(loop: LoopBody, indexed: Indexed | None) -> Exception | None:
         try:
             _trace_and_emit(loop, indexed, changed, lists)
             return None
+        except StagedRaise:
+            reason = PeelError("it raises in its first turn")
         except Exception as error:
             reason = error
     for name, value in before.items():
@@ -166,7 +168,11 @@ def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[
             continue
         if changed():
             raise UnstageableError("its body changes a list or dict")
-        emit_loop(loop, attempt)
+        try:
+            emit_loop(loop, attempt)
+        except CarryError as missing:
+            loop.carry(missing.name, names)
+            continue
         lists.finish(loop.cells, attempt.ends)
         return
     raise UnstageableError("its variables change their kind from turn to turn")

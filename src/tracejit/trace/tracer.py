@@ -31,6 +31,7 @@ from tracejit.trace.generators import undisturbed
 from tracejit.trace.location import describe, traceback_location
 from tracejit.trace.outside import Containers, OutsideWrites, Place, found, put_all, refer
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
+from tracejit.trace.region import StagedRaise
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.syntax import rewritten_code
@@ -213,7 +214,7 @@ def _trace_leaves(
         args, kwargs = unflatten(tree, tracers)
         containers = Containers(args, kwargs)
         try:
-            output = enter_callable(fun, root)(*args, **kwargs)
+            output = _run(enter_callable(fun, root), args, kwargs, root)
             if captures.uncompiled is not None:
                 raise captures.uncompiled
         except Exception as error:
@@ -244,6 +245,18 @@ def _trace_leaves(
     results = [resolve_result(result, root.sizes.resolve) for result in results]
     places = tuple(place for place, _ in changed)
     return Traced(function, arguments, captures.captures, tree, out_tree, results, places)
+
+
+def _run(function: Any, args: Any, kwargs: Any, root: Trace) -> Any:
+    """What the function gives; None where every way through it raises, which the program does."""
+    try:
+        return function(*args, **kwargs)
+    except StagedRaise as raised:
+        if raised.error is not None:
+            raise raised.error from None
+        if raised.trace is not root:
+            raise UnsupportedError("every way through a function under grad, vmap and the like raises") from None
+        return None
 
 
 def plain_keys(tree: Tree) -> Tree:
