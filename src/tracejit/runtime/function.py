@@ -16,6 +16,7 @@ from tracejit.errors import UnsupportedError
 from tracejit.runtime import wrapper
 from tracejit.runtime.compile import CompileOptions, stage_text
 from tracejit.runtime.entry import CompiledCallable, add_reason, suspended
+from tracejit.runtime.mismatch import mismatch
 from tracejit.runtime.program import Program
 from tracejit.runtime.version import Version, plain_leaves
 from tracejit.trace.calls import rewritten
@@ -177,8 +178,9 @@ class CompiledFunction(CompiledCallable):
             self._chain_programs.insert(0, version.entry)
             self._install(self._chain_programs)
         _log.info("%s: traced and compiled in %.1f ms", self._name, 1e3 * (time.perf_counter() - started))
-        if len(self._versions[tree]) > 1:
-            _guards_log.info("%s: version %d, for %s", self._name, len(self._versions[tree]), sizes)
+        if _guards_log.isEnabledFor(logging.INFO) and len(versions := self._versions[tree]) > 1:
+            needed = mismatch(versions[1].traced, leaves)
+            _guards_log.info("%s: version %d, for %s; the last needs %s", self._name, len(versions), sizes, needed)
         return version, sizes
 
     def _renew(self, version: Version, leaves: Sequence[Any]) -> None:

@@ -81,9 +81,10 @@ class Traced:
             return None
         if any(a.same_as is not None and leaves[a.same_as] is not leaves[k] for k, a in enumerate(self.arguments)):
             return None
-        return bind_function(self.function, self.inputs(leaves), self._integers(leaves))
+        return bind_function(self.function, self.inputs(leaves), self.integers(leaves))
 
-    def _integers(self, leaves: Sequence[Any]) -> dict[str, int]:
+    def integers(self, leaves: Sequence[Any]) -> dict[str, int]:
+        """The value of each size symbol that is an int or bool of the call."""
         return {a.size: int(leaf) for a, leaf in zip(self.arguments, leaves, strict=True) if a.size is not None}
 
     def inputs(self, leaves: Sequence[Any]) -> list[Any]:
@@ -120,13 +121,19 @@ def _leaf_fits(argument: Argument, leaf: Any) -> bool:
     return fits_layout(argument, leaf) and (leaf.flags.writeable or not argument.written)
 
 
-def bind_function(function: Function, inputs: Sequence[Any], integers: dict[str, int]) -> dict[str, int] | None:
-    """The value of each size symbol, or None when the dims of the params or the guards do not hold."""
+def size_values(function: Function, inputs: Sequence[Any], integers: dict[str, int]) -> dict[str, int]:
+    """The value of each size symbol where it occurs first, whatever the other dims are."""
     sizes = dict(integers)
     for param, value in zip(function.params, inputs, strict=True):
         for dim, size in zip(param.type.dims, np.shape(value), strict=True):
             if isinstance(dim, Dim) and (name := dim.as_symbol) is not None:
                 sizes.setdefault(name, size)
+    return sizes
+
+
+def bind_function(function: Function, inputs: Sequence[Any], integers: dict[str, int]) -> dict[str, int] | None:
+    """The value of each size symbol, or None when the dims of the params or the guards do not hold."""
+    sizes = size_values(function, inputs, integers)
     for param, value in zip(function.params, inputs, strict=True):
         for dim, size in zip(param.type.dims, np.shape(value), strict=True):
             if evaluate(dim, sizes) != size:
