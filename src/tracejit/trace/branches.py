@@ -1,4 +1,4 @@
-"""Branches and truth tests of the user's function on traced values.
+"""Branches of the user's function on traced values.
 
 What is known while tracing is decided at once. Otherwise both sides are traced as regions of a ``cond`` of which one
 runs; where both are a few operations on scalars, both are computed and one is chosen.
@@ -11,32 +11,27 @@ from dataclasses import replace
 from types import CellType
 from typing import Any
 
-import numpy as np
-
 from tracejit.errors import TracejitError, UnsupportedError, raisable_class
-from tracejit.ir.builder import inline
+from tracejit.ir.builder import has_effect, inline, is_check
 from tracejit.ir.core import Function, Location, Operand
 from tracejit.ir.dims import Dim, DimLike, symbols_of
 from tracejit.ir.primitive import PRIMITIVES
+from tracejit.ir.types import scalar
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
-from tracejit.trace.context import Trace, active_trace, current_trace
-from tracejit.trace.facts import Fact, add_facts, facts_of, note_meaning, outer_facts
-from tracejit.trace.inputs import contains_tracer, operand_of, stand_in
+from tracejit.trace.context import Trace, current_trace
+from tracejit.trace.facts import add_facts, facts_of, negated
 from tracejit.trace.jumps import RETURNED, VALUE
-from tracejit.trace.location import describe, is_internal, traceback_location, user_location
-from tracejit.trace.maybe import Maybe, converted, made, narrowed, unified
+from tracejit.trace.location import describe, traceback_location, user_location
+from tracejit.trace.maybe import converted, narrowed, unified
 from tracejit.trace.pytree import Tree, flatten, unflatten
 from tracejit.trace.region import Inputs, StagedRaise, emit_regions, finish, region_of, watched
-from tracejit.trace.registry import call
-from tracejit.trace.scalar import PythonNumber, SymbolicInt, number
-from tracejit.trace.sizes import UndecidedError
+from tracejit.trace.scalar import number
 from tracejit.trace.state import (
     UNDEFINED,
     Kind,
     ambiguous,
     blank,
-    cells_of,
     enter,
     get,
     is_outside,
@@ -46,57 +41,12 @@ from tracejit.trace.state import (
     put,
 )
 from tracejit.trace.storage import Storage, lose_twins, make_twins
-from tracejit.trace.values import dim_value, emit, late_dim, reshape, truth
+from tracejit.trace.values import dim_value, emit, late_dim, literal
 from tracejit.trace.varying import SIZE, are_alike, room_of_both
 
-__all__ = ["branch", "chain", "choose", "ensure", "opposite", "truth_of"]
-
-_SIZE = "a size"  # no name of a variable
+__all__ = ["Branch", "emit_check", "emit_raise", "may_raise", "owners_of"]
+_SIZE, _OWNER = "a size", "whose memory"  # no names of variables
 _CHEAP = 12  # operations on scalars that are computed although they may not be needed
-
-
-def truth_of(value: Any) -> Any:
-    """``bool(value)``: a plain bool, or a traced one where only the running program knows."""
-    if not isinstance(value, Tracer):
-        return bool(value)
-    if isinstance(value, Maybe):
-        return _truth_of_maybe(value)
-    if isinstance(value, SymbolicInt):
-        try:
-            return bool(value)
-        except UndecidedError:
-            return number(truth(value.operand()), bool)
-    if isinstance(value, TracedArray) and not all(d == 1 for d in value.shape):
-        bool(stand_in(value))  # raises what NumPy raises
-    operand = operand_of(value)
-    return number(truth(reshape(operand, ())), bool)
-
-
-def _truth_of_maybe(value: Maybe) -> Any:
-    if value.name is not None:
-        return truth_of(value.required())
-    going = value.test()
-    if isinstance(going, bool):
-        return going and truth_of(value.value)
-    return both(going, lambda: truth_of(value.value))
-
-
-# ---------------------------------------------------------------------------------------------------------- branches
-
-
-def branch(
-    test: Any,
-    then: Callable[[], Any],
-    otherwise: Callable[[], Any],
-    needed: Sequence[str],
-    cells: Mapping[str, CellType],
-) -> None:
-    """``if test: then() else: otherwise()``; ``needed`` are the variables that are read later."""
-    going = truth_of(test)
-    if isinstance(going, bool):
-        (then if going else otherwise)()
-        return
-    _Branch(going.operand(), needed, cells).run(then, otherwise)
 
 
 class _Side:
@@ -110,7 +60,9 @@ class _Side:
         self.location: Location | None = None
 
 
-class _Branch:
+class Branch:
+    """``if predicate: ... else: ...`` in the current trace."""
+
     def __init__(
         self,
         predicate: Operand,
@@ -175,13 +127,17 @@ class _Branch:
             except StagedRaise as raised:
                 found.error, found.location = raised.error or raised, raised.location
                 if raised.error is None and raised.trace is not region:
+                    where = describe(user_location())
                     raise UnsupportedError(
-                        f"every way through a function under grad, vmap and the like raises ({describe(user_location())})"
+                        f"every way through a function under grad or vmap raises ({where})"
                     ) from None
             except Exception as error:
                 if isinstance(error, TracejitError) or raisable_class(error) is None:
                     raise
                 found.error, found.location = error, traceback_location(error.__traceback__)
+                if may_raise(region):
+                    emit_raise(error)
+                    found.error = StagedRaise(None, None, region)
             finally:
                 for name, value in before.items():
                     put(self.seen[name], value)
@@ -214,11 +170,10 @@ class _Branch:
         kind = raisable_class(error)
         if kind is None:
             raise UnsupportedError(
-                f"raising {type(error).__name__} where a traced condition holds is not compiled ({describe(user_location())}); "
-                "raise one of Python's own exceptions"
+                f"raising {type(error).__name__} where a traced condition holds is not compiled "
+                f"({describe(location or user_location())}); raise one of Python's own exceptions"
             )
-        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-        _emit_check(pred, kind.__name__, text.replace("{", "{{").replace("}", "}}"), location)
+        emit_check(pred, kind.__name__, _text_of(error), location)
 
     # ------------------------------------------------------------------------------------------------- joining
 
@@ -243,14 +198,15 @@ class _Branch:
         own = [flatten(value) for value in (a, b)]
         (_, first), (_, second) = own
         if name == VALUE and (a is UNDEFINED or b is UNDEFINED):  # that it is not set is what the flag beside it says
-            tree: Tree | None = second if a is UNDEFINED else first
+            tree = second if a is UNDEFINED else first
             leaves = [
                 [UNDEFINED] * tree.size if v is UNDEFINED else flat for v, (flat, _) in zip((a, b), own, strict=True)
             ]
         else:
-            tree = unified(first, second, name)
-            if tree is None:
+            wider = unified(first, second, name)
+            if wider is None:
                 raise self._differ(name, a, b)
+            tree = wider
             leaves = [converted(shape, flat, tree, UNDEFINED, bool) for flat, shape in own]
         self.trees[name] = tree
         for x, y in zip(*leaves, strict=True):
@@ -267,7 +223,7 @@ class _Branch:
             raise self._differ(name, x, y)
         if isinstance(x, bool) and isinstance(y, bool):  # they differ
             going = number(self.predicate, bool)
-            return _Merged(name, None, [], going if x else opposite(going))
+            return _Merged(name, None, [], going if x else negated(going))
         if len(present) == 1 and present[0].form == "array" and any(map(self._is_inside, present[0].type.dims)):
             kind = self._vary(self._nothing(kinds), sides, merged)
         else:
@@ -284,7 +240,13 @@ class _Branch:
             if isinstance(leaf, TracedArray) and leaf.storage.trace is not side.region
         ]
         outside = any(is_outside(leaf, side.region) for leaf, side in zip((x, y), sides, strict=True))
-        return _Merged(name, kind, results, None, outside, sources)
+        found = _Merged(name, kind, results, None, outside, sources)
+        owners = [owners_of(leaf) for leaf in (x, y)]
+        for storage in dict.fromkeys(storage for own in owners for storage in own):
+            ours, theirs = (own.get(storage, False) for own in owners)
+            found.owners[storage] = flag = self._merge_leaf(_OWNER, ours, theirs, sides, merged)
+            merged.append(flag)
+        return found
 
     def _is_inside(self, dim: DimLike) -> bool:
         """Whether a size is known inside of one side only."""
@@ -347,6 +309,17 @@ class _Branch:
         return emit_regions("cond", [self.predicate, *operands], tuple(regions))
 
     def _hand_out(self, sides: Sequence[_Side], merged: list[_Merged], values: Sequence[Operand]) -> Any:
+        leaves = self._leaves(merged, values)
+        for name in self.cells:
+            ends = [side.ends[name] for side in sides]
+            if name in self.trees:
+                put(self.cells[name], unflatten(self.trees[name], leaves.get(name, [])))
+            else:
+                put(self.cells[name], ends[0] if ends[0] is ends[1] else UNDEFINED)
+        return unflatten(self.trees[""], leaves.get("", [])) if "" in self.trees else None
+
+    def _leaves(self, merged: list[_Merged], values: Sequence[Operand]) -> dict[str, list[Any]]:
+        """What the user's code sees of the merged leaves, by the names of variables."""
         rest = iter(values)
         leaves: dict[str, list[Any]] = {}
         sizes: list[DimLike] = []
@@ -354,29 +327,27 @@ class _Branch:
             if item.name == _SIZE:
                 sizes.append(late_dim(next(rest), 0, item.value))
                 continue
-            if item.kind is None:
+            if item.kind is not None:
+                item.value = enter(next(rest), item.kind, sizes=sizes)
+            if item.name != _OWNER:
+                self._note_memory(item)
                 leaves.setdefault(item.name, []).append(item.value)
-                continue
-            value = enter(next(rest), item.kind, sizes=sizes)
-            if item.outside:
-                reason = (
-                    f"{item.name or 'an array'} may be the memory of an argument or not, depending on a condition that "
-                    f"is known only when the compiled function runs ({describe(user_location())}); copy it before "
-                    "writing into it"
-                )
-                ambiguous(value, lambda reason=reason: reason)  # type: ignore[misc]
-            for source in dict.fromkeys(item.sources):
-                make_twins(value.storage, source)
-            leaves.setdefault(item.name, []).append(value)
-        for name in self.cells:
-            ends = [side.ends[name] for side in sides]
-            if name in self.trees:
-                put(self.cells[name], unflatten(self.trees[name], leaves.get(name, [])))
-            elif ends[0] is ends[1]:
-                put(self.cells[name], ends[0])
-            else:
-                put(self.cells[name], UNDEFINED)
-        return unflatten(self.trees[""], leaves.get("", [])) if "" in self.trees else None
+        return leaves
+
+    def _note_memory(self, item: _Merged) -> None:
+        """Note whose memory a merged array may be."""
+        value = item.value
+        if item.owners:
+            value.storage.owners = {storage: flag.value for storage, flag in item.owners.items()}
+        if item.outside:
+            reason = (
+                f"{item.name or 'an array'} may be the memory of an argument or not, depending on a condition that "
+                f"is known only when the compiled function runs ({describe(user_location())}); copy it before "
+                "writing into it"
+            )
+            ambiguous(value, lambda: reason)
+        for source in dict.fromkeys(item.sources):
+            make_twins(value.storage, source)
 
 
 def _has_returned(side: _Side) -> bool:
@@ -387,7 +358,7 @@ def _has_returned(side: _Side) -> bool:
 class _Merged:
     """One leaf: its kind and the result of each side, or the value that both sides have."""
 
-    __slots__ = ("kind", "name", "outside", "results", "sources", "value")
+    __slots__ = ("kind", "name", "outside", "owners", "results", "sources", "value")
 
     def __init__(
         self,
@@ -404,6 +375,14 @@ class _Merged:
         self.value = value
         self.outside = outside
         self.sources = sources
+        self.owners: dict[Storage, _Merged] = {}  # whether it is the memory of an argument
+
+
+def owners_of(leaf: Any) -> dict[Storage, Any]:
+    """The arguments that a leaf may be, and whether it is."""
+    if not isinstance(leaf, TracedArray) or leaf.views:
+        return {}
+    return {leaf.storage: True} if leaf.storage.origin is not None else leaf.storage.owners
 
 
 def _is_cheap(region: Function) -> bool:
@@ -419,178 +398,27 @@ def _is_cheap(region: Function) -> bool:
 _COSTLY = frozenset(("wrap_index", "pow", "floordiv", "mod", "exp", "log", "sin", "cos", "tan", "tanh"))
 
 
-# ------------------------------------------------------------------------------------------------------- expressions
+def may_raise(trace: Trace) -> bool:
+    """Whether what was traced may raise something, or has effects, before it comes to its end."""
+    return any(is_check(eqn) or has_effect(eqn) for eqn in trace.builder.eqns)
 
 
-def choose(test: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
-    """``then() if test else otherwise()``."""
-    going = truth_of(test)
-    if isinstance(going, bool):
-        return then() if going else otherwise()
-    return _Branch(going.operand(), (), {}, _variables_of(then, otherwise)).run(then, otherwise)
+def emit_raise(error: Exception) -> None:
+    """Let the program raise an error that was found while tracing, after all that comes before it."""
+    kind = raisable_class(error)
+    assert kind is not None
+    never = literal(False, scalar("bool").dtype)
+    emit_check(never, kind.__name__, _text_of(error), traceback_location(error.__traceback__))
 
 
-def _variables_of(*functions: Any) -> dict[str, CellType]:
-    """The user's variables that expressions read which are evaluated later."""
-    return cells_of(f for f in functions if not is_internal(f.__code__.co_filename))
+def _text_of(error: BaseException) -> str:
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return text.replace("{", "{{").replace("}", "}}")
 
 
-def both(first: Any, *rest: Callable[[], Any]) -> Any:
-    """``first and rest() and ...``."""
-    value = first
-    for following in rest:
-        if not isinstance(value, Tracer):
-            if not value:
-                return value
-            value = following()
-            continue
-        value = _joined(value, following, True)
-    return value
-
-
-def either(first: Any, *rest: Callable[[], Any]) -> Any:
-    """``first or rest() or ...``."""
-    value = first
-    for following in rest:
-        if not isinstance(value, Tracer):
-            if value:
-                return value
-            value = following()
-            continue
-        value = _joined(value, following, False)
-    return value
-
-
-def _joined(value: Any, following: Callable[[], Any], conjunction: bool) -> Any:
-    going = truth_of(value)
-    if isinstance(going, bool):
-        return following() if going == conjunction else value
-
-    kind, outer = kind_of(value), current_trace()
-    joins = False
-    further: list[Fact] = []
-
-    def rest() -> Any:
-        nonlocal joins
-        found = following()
-        other = kind_of(found)
-        joins = kind is not None and other is not None and join(kind, other) is not None
-        joins = joins or isinstance(value, Maybe) or isinstance(found, Maybe)
-        # Values of two shapes have no common one: only their truth is told.
-        told = found if joins else truth_of(found)
-        if isinstance(told, PythonNumber) and told.python_type is bool:
-            inner = current_trace()
-            find = facts_of if inner is outer else outer_facts
-            further.extend(find(told.operand(), conjunction, inner))
-        return told
-
-    def here() -> Any:
-        return narrowed(value) if joins else not conjunction
-
-    test = going if conjunction else opposite(going)
-    joined = _Branch(test.operand(), (), {}, _variables_of(following)).run(rest, here)
-    facts = [*facts_of(going.operand(), conjunction, outer), *further]
-    note_meaning(joined, true=facts if conjunction else (), false=() if conjunction else facts)
-    return joined
-
-
-def opposite(value: Any) -> Any:
-    """``not value``."""
-    going = truth_of(value)
-    if isinstance(going, bool):
-        return not going
-    found = number(emit("logical_not", going.operand()), bool)
-    note_meaning(found, true=[(going.operand(), False)], false=[(going.operand(), True)])
-    return found
-
-
-def contained(item: Any, container: Any) -> Any:
-    """``item in container``: of arrays any equal element, of lists and tuples one comparison after the other."""
-    if isinstance(container, TracedArray):
-        return truth_of(call(np.any, container == item))
-    if type(container) not in (list, tuple) or not contains_tracer((item, container)):
-        return item in container
-    comparisons = [lambda element=element: element is item or element == item for element in container]
-    return truth_of(either(False, *comparisons))
-
-
-def identical(left: Any, right: Any) -> Any:
-    """``left is right``: Python has one object for each of its two bools."""
-    for one, other in ((left, right), (right, left)):
-        if isinstance(one, Maybe) and one is not other:
-            return _same_or_none(one, other)
-    if left is not right and _is_python_bool(left) and _is_python_bool(right):
-        return truth_of(left == right)
-    return left is right
-
-
-def _same_or_none(value: Maybe, other: Any) -> Any:
-    absent = opposite(value.test())
-    if other is None:
-        return absent
-    if isinstance(other, Maybe):
-        neither = both(absent, lambda: opposite(other.test()))
-        return neither if value.value is not other.value else either(neither, value.test, other.test)
-    return both(value.test(), lambda: identical(value.value, other))
-
-
-def _is_python_bool(value: Any) -> bool:
-    return isinstance(value, bool) or (isinstance(value, PythonNumber) and value.python_type is bool)
-
-
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "Lt": lambda a, b: a < b,
-    "LtE": lambda a, b: a <= b,
-    "Gt": lambda a, b: a > b,
-    "GtE": lambda a, b: a >= b,
-    "Eq": lambda a, b: a == b,
-    "NotEq": lambda a, b: a != b,
-}
-
-
-def chain(left: Any, *pairs: Any) -> Any:
-    """``left < b() < c()`` and the like, each value computed once."""
-    name, following, *rest = pairs
-    right = following()
-    result = _COMPARE[name](left, right)
-    return both(result, lambda: chain(right, *rest)) if rest else result
-
-
-def ensure(test: Any, message: Callable[[], Any]) -> None:
-    """``assert test, message()``."""
-    going = truth_of(test)
-    if isinstance(going, bool):
-        if not going:
-            found = message()
-            raise AssertionError() if found is None else AssertionError(found)
-        return
-    found = message()
-    text = "" if found is None else str(found)
-    _emit_check(going.operand(), "AssertionError", text.replace("{", "{{").replace("}", "}}"))
-
-
-def _emit_check(pred: Operand, exception: str, text: str, location: Location | None = None) -> None:
+def emit_check(pred: Operand, exception: str, text: str, location: Location | None = None) -> None:
+    """Let the program raise unless a condition holds."""
     trace = current_trace()
     attrs = {"exception": exception, "text": text}
     trace.builder.emit(PRIMITIVES["check"], (pred,), attrs, (), location or user_location())
     add_facts(trace, facts_of(pred, True, trace))
-
-
-def finished(value: Any, returned: Any) -> Any:
-    """What a function gives whose end was reached; ``returned``: whether a return was run before."""
-    if value is None or not isinstance(returned, Tracer):
-        return value
-    if not isinstance(value, Maybe):
-        return made(None, (returned, value))
-    there = both(returned, lambda: value.test())
-    return made(None, (there, value.value))
-
-
-def raising(error: Any) -> Any:
-    """What a ``raise`` raises: where it depends on a traced condition, the end of the branch."""
-    trace = active_trace()
-    while trace is not None and trace.region:
-        if trace.conditional:
-            return StagedRaise(error() if isinstance(error, type) else error, user_location())
-        trace = trace.parent
-    return error

@@ -15,7 +15,7 @@ from tracejit.ir.core import Operand
 from tracejit.ir.dims import maximum, minimum
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import Tracer
-from tracejit.trace.branches import truth_of
+from tracejit.trace.conditions import truth_of
 from tracejit.trace.dtypes import BOOL, COMPLEX128, FLOAT64, INT64
 from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.inputs import (

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import ConcretizationError, UnsupportedError
-from tracejit.trace import branches, loops
+from tracejit.trace import conditions, loops
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS
@@ -138,14 +138,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
     if any(isinstance(value, Maybe) for value in (function, *args, *kwargs.values())):
         function, args, kwargs = settled_call(function, args, kwargs, _takes_none(function))
     if type(function) is FunctionType:
-        implementation = FUNCTIONS.get(function)
-        if implementation is not None:
-            return _call_numpy(function, args, kwargs)
-        if is_library_function(function) and _is_traced((args, kwargs)):
-            return _call_library(function, args, kwargs)
-        if has_effect(function):
-            return call_effect(function, args, kwargs)
-        return adopt(rewritten(function)(*args, **kwargs), trace)
+        return _call_function(function, args, kwargs, trace)
     try:
         implementation = BUILTINS.get(function) or FUNCTIONS.get(function)
     except TypeError:  # unhashable callables
@@ -160,6 +153,16 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
             return FUNCTIONS[np.ufunc](function, args, out=out, **kwargs)
         return adopt_new(function(*args, **kwargs))
     return _call_other(function, args, kwargs, trace)
+
+
+def _call_function(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
+    if function in FUNCTIONS:
+        return _call_numpy(function, args, kwargs)
+    if is_library_function(function) and _is_traced((args, kwargs)):
+        return _call_library(function, args, kwargs)
+    if has_effect(function):
+        return call_effect(function, args, kwargs)
+    return adopt(rewritten(function)(*args, **kwargs), trace)
 
 
 def _takes_none(function: Any) -> bool:
@@ -308,7 +311,7 @@ class Hook:
     def branch(self, test: Any, then: Any, otherwise: Any, needed: Any) -> None:
         """``if``."""
         if active_trace() is not None:
-            branches.branch(test, then, otherwise, needed, cells_of([then, otherwise]))
+            conditions.branch(test, then, otherwise, needed, cells_of([then, otherwise]))
         elif test:
             then()
         else:
@@ -317,14 +320,14 @@ class Hook:
     def choose(self, test: Any, then: Any, otherwise: Any) -> Any:
         """``then if test else otherwise``."""
         if active_trace() is not None:
-            return branches.choose(test, then, otherwise)
+            return conditions.choose(test, then, otherwise)
         return then() if test else otherwise()
 
-    both, either = staticmethod(branches.both), staticmethod(branches.either)
-    opposite, chain = staticmethod(branches.opposite), staticmethod(branches.chain)
-    contained, identical = staticmethod(branches.contained), staticmethod(branches.identical)
-    ensure, raising = staticmethod(branches.ensure), staticmethod(branches.raising)
-    finished = staticmethod(branches.finished)
+    both, either = staticmethod(conditions.both), staticmethod(conditions.either)
+    opposite, chain = staticmethod(conditions.opposite), staticmethod(conditions.chain)
+    contained, identical = staticmethod(conditions.contained), staticmethod(conditions.identical)
+    ensure, raising = staticmethod(conditions.ensure), staticmethod(conditions.raising)
+    finished = staticmethod(conditions.finished)
 
     joined = staticmethod(joined)
 
@@ -416,7 +419,7 @@ class Hook:
     def iterate(self, iterable: Any) -> Iterable[Any]:
         """What a loop iterates over."""
         trace = active_trace()
-        iterable = settled(iterable, iter)
+        iterable = settled(iterable, lambda none: iter(none))  # type: ignore[call-overload]
         if trace is None or isinstance(iterable, (Tracer, range, Indexed)):
             return iterable  # type: ignore[no-any-return]
         if type(iterable) is np.ndarray:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from tracejit.ir.core import Literal, Operand
+from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.scalar import TracedNumber
 
-__all__ = ["Fact", "add_facts", "facts_of", "known_truth", "note_meaning", "outer_facts"]
+__all__ = ["Fact", "add_facts", "facts_of", "known_truth", "negated", "note_meaning", "outer_facts"]
 
 Fact = tuple[Operand, bool]
 
@@ -21,6 +22,13 @@ def note_meaning(value: object, *, true: Iterable[Fact] = (), false: Iterable[Fa
     """Note what follows where a truth value, made in the current trace, holds or does not hold."""
     if isinstance(value, TracedNumber):
         current_trace().meanings[value.operand()] = {True: tuple(true), False: tuple(false)}
+
+
+def negated(flag: TracedNumber) -> TracedNumber:
+    """``not flag``."""
+    found = TracedNumber(current_trace().builder.emit(PRIMITIVES["logical_not"], (flag.operand(),))[0], bool)
+    note_meaning(found, true=[(flag.operand(), False)], false=[(flag.operand(), True)])
+    return found
 
 
 def facts_of(operand: Operand, holds: bool, trace: Trace) -> list[Fact]:
@@ -56,27 +64,31 @@ def known_truth(value: object) -> bool | None:
         return value
     if not isinstance(value, TracedNumber) or value.python_type is not bool:
         return None
-    trace, path = current_trace(), []
-    while trace is not value.owner:
-        path.append(trace)
-        if trace.parent is None:
+    scopes = [current_trace()]
+    while scopes[-1] is not value.owner:
+        parent = scopes[-1].parent
+        if parent is None:
             return None
-        trace = trace.parent
-    names = [*_outwards(value.raw, trace)]
-    operand: Operand | None = value.raw
-    for inner in reversed(path):
-        operand = inner.lifted(operand)
-        if operand is None:
-            break
-        names.append(operand)
-    scope: Trace | None = current_trace()
+        scopes.append(parent)
+    names = _names(value.raw, scopes)
+    scope: Trace | None = scopes[0]
     while scope is not None:
-        if scope.facts:
-            for name in names:
-                if name in scope.facts:
-                    return scope.facts[name]
+        for name in names if scope.facts else ():
+            if name in scope.facts:
+                return scope.facts[name]
         scope = scope.parent
     return None
+
+
+def _names(operand: Operand, scopes: list[Trace]) -> list[Operand]:
+    """What an operand of the last of these traces is called in all of them and around them; each is inside the next."""
+    found = [*_outwards(operand, scopes[-1])]
+    for inner in reversed(scopes[:-1]):
+        param = inner.lifted(operand)
+        if param is None:
+            break
+        found.append(operand := param)
+    return found
 
 
 def _outwards(operand: Operand, trace: Trace | None) -> Iterator[Operand]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dis
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 from typing import Any
@@ -16,7 +16,7 @@ from tracejit.ir.dims import Dim, DimLike, maximum, symbols_of
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import scalar
 from tracejit.trace.array import TracedArray
-from tracejit.trace.branches import truth_of
+from tracejit.trace.conditions import truth_of
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.facts import add_facts, facts_of
 from tracejit.trace.inputs import as_array
@@ -26,7 +26,7 @@ from tracejit.trace.location import user_location
 from tracejit.trace.maybe import Maybe, converted, narrowed, unified
 from tracejit.trace.pytree import Tree, flatten, unflatten
 from tracejit.trace.region import CarryError, UnstageableError, region_of
-from tracejit.trace.rotation import Rotation, period_of
+from tracejit.trace.rotation import Rotation, period_of, steps_of
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import UNDEFINED, Kind, cells_of, enter, get, is_outside, join, kind_of, operand_as, put
@@ -66,6 +66,7 @@ class Attempt:
     end_leaves: dict[str, list[Any]] = field(default_factory=dict)  # of carried variables
     known: frozenset[str] = frozenset()  # sizes around the loop
     only_inside: set[str] = field(default_factory=set)  # variables without a value where there is no turn
+    no_turn: Any = False  # whether there is none, found only where it matters
     counted: int = 0  # of these, the sizes that vary, which come first
 
     def entered(self, values: Sequence[Operand], sizes: Sequence[DimLike]) -> dict[str, list[Any]]:
@@ -94,20 +95,21 @@ class LoopBody:
     def __init__(
         self,
         body: FunctionType,
-        test: FunctionType | None,
+        test: Callable[[], Any] | None,
         carried: Sequence[str],
         needed: Sequence[str],
         stopped: str | None,
     ) -> None:
         self.body = body
         self.test = test
-        self.needed = needed
+        self.needed: Sequence[str] = needed
         self.stopped = stopped
         self.group = 1  # turns that are traced as one
+        self.run_group: Callable[[Any], None] | None = None  # them, where the loop may end after any of them
         self.rotates = True
         self.unset: set[str] = set()  # variables without a value before the loop that are carried all the same
         self.sizes = VaryingSizes(None, False)
-        self.cells = cells_of([body] if test is None else [test, body])
+        self.cells = cells_of(function for function in (test, body) if isinstance(function, FunctionType))
         self.outer = current_trace()
         declared = self.cells.keys()
         self.assigned = [n for n in body.__code__.co_freevars if n in _stored(body.__code__)]
@@ -115,6 +117,9 @@ class LoopBody:
 
     def turns(self, item: Any) -> None:
         """One turn, or a group of them."""
+        if self.run_group is not None:
+            self.run_group(item)
+            return
         for each in [item] if self.group == 1 else item:
             self.body(each)
 
@@ -207,7 +212,10 @@ class LoopBody:
             put(self.cells[entry.name], unflatten(entry.tree, leaves))
         if indexed is None:
             self._assume_test(region)
-            self.body()
+            if self.run_group is None:
+                self.body()
+            else:
+                self.run_group(None)
         else:
             attempt.item = indexed.item(position)
             self.turns(attempt.item)
@@ -221,7 +229,7 @@ class LoopBody:
         """Let the body of a ``while`` know what its test tells of variables that may be None."""
         assert self.test is not None
         maybe = any(isinstance(get(cell), Maybe) for cell in self.cells.values())
-        if not maybe or _stored(self.test.__code__):
+        if not maybe or not isinstance(self.test, FunctionType) or _stored(self.test.__code__):
             return
         going = truth_of(self.test())
         if not isinstance(going, bool):
@@ -271,18 +279,19 @@ class LoopBody:
         attempt.inits.append(init)
 
     def _check_rotation(self, attempt: Attempt, names: list[CarriedName]) -> None:
-        before: dict[Any, Any] = {}
-        after: dict[Any, Any] = {}
+        before: dict[tuple[str, int], Any] = {}
+        after: dict[tuple[str, int], Any] = {}
         for entry in names:
             leaves, tree = flatten(attempt.ends[entry.name])
             if tree == entry.tree:
                 for k, leaf in enumerate(leaves):
                     if entry.kinds[k] is None:
                         before[entry.name, k], after[entry.name, k] = entry.leaves[k], leaf
-        period = period_of(before, after)
+        step = steps_of(before, after)
+        period = period_of(step)
         if period > 1:
             moved = [v for key, v in before.items() if not (after[key] is v or after[key].shares_place(v))]
-            raise Rotation(period, any(is_outside(v, attempt.region) for v in moved))
+            raise Rotation(period, step, any(is_outside(v, attempt.region) for v in moved))
 
     def _check_end(self, attempt: Attempt, entry: CarriedName, entered: list[Any]) -> bool:
         """Note what a carried variable holds after one turn; whether it needs other kinds."""
@@ -307,7 +316,7 @@ class LoopBody:
     def _widen(self, attempt: Attempt, entry: CarriedName, wider: Tree, ends: Sequence[Any]) -> None:
         """Let a carried variable have what may be None, or not set, as it is in some turns."""
         own = list(zip(entry.leaves, entry.kinds, entry.sources, entry.borrowed, strict=True))
-        flags = [(flag, kind_of(flag), [], False) for flag in (False, True)]
+        flags: list[Any] = [(flag, kind_of(flag), [], False) for flag in (False, True)]
         parts: list[Any] = converted(entry.tree, own, wider, None, flags.__getitem__)
         for k, (part, end) in enumerate(zip(parts, ends, strict=True)):
             if part is not None:

@@ -10,10 +10,11 @@ from tracejit.ir.core import Operand, Value
 from tracejit.ir.dims import DimLike, substitute, symbols_of
 from tracejit.ir.types import scalar
 from tracejit.trace.array import TracedArray
+from tracejit.trace.branches import owners_of
 from tracejit.trace.iteration import Indexed
+from tracejit.trace.jumps import VALUE
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.loop_body import Attempt, LoopBody
-from tracejit.trace.jumps import VALUE
 from tracejit.trace.maybe import Maybe, made
 from tracejit.trace.pytree import flatten, unflatten
 from tracejit.trace.region import CarryError, Inputs, UnstageableError
@@ -234,9 +235,11 @@ def _hand_out_carried(loop: LoopBody, attempt: Attempt, values: Sequence[Operand
     for entry in attempt.names:
         leaves = entered[entry.name]
         ends = attempt.end_leaves[entry.name]
-        parts = zip(leaves, entry.kinds, entry.borrowed, ends, entry.sources, strict=True)
-        for leaf, kind, borrowed, end, sources in parts:
+        parts = zip(leaves, entry.kinds, entry.borrowed, ends, entry.sources, entry.leaves, strict=True)
+        for leaf, kind, borrowed, end, sources, initial in parts:
             if kind is not None and borrowed:
+                if attempt.no_turn is not False and not is_outside(end, None):
+                    leaf.storage.owners = dict.fromkeys(owners_of(initial), attempt.no_turn)
                 ambiguous(leaf, _why_ambiguous(loop, attempt, entry.name, end))
             for source in sources if kind is not None else ():
                 make_twins(leaf.storage, source)

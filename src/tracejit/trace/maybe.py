@@ -92,11 +92,13 @@ class Maybe(Tracer):
 
     @property
     def kind(self) -> Kind:
+        """The dtype, or a Python number type."""
         return describe_input(self.required())[0]
 
     @property
     def dims(self) -> tuple[DimLike, ...]:
-        return operand_of(self.required()).type.dims  # type: ignore[no-any-return]
+        """The sizes of all axes."""
+        return operand_of(self.required()).type.dims
 
     def operand(self) -> Any:
         """The value in the current trace."""
@@ -114,9 +116,10 @@ class Maybe(Tracer):
         self.required(lambda none: operator.setitem(none, 0, 0))[key] = value  # type: ignore[call-overload]
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.required(iter))  # type: ignore[arg-type]
+        return iter(self.required(lambda none: iter(none)))  # type: ignore[call-overload]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call a function that may be None."""
         return self.required(lambda none: none())(*args, **kwargs)  # type: ignore[misc]
 
     def __bool__(self) -> bool:
@@ -146,7 +149,7 @@ class Maybe(Tracer):
         equal = self == other
         return not equal if isinstance(equal, bool) else number(emit("logical_not", operand_of(equal)), bool)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         what = "not set" if self.name is not None else "None"
@@ -180,8 +183,8 @@ def _operators() -> None:
         setattr(Maybe, f"__{name}__", binary(getattr(operator, name), False))
     for name in "neg pos abs invert".split():
         setattr(Maybe, f"__{name}__", unary(getattr(operator, f"__{name}__")))
-    Maybe.__divmod__ = binary(divmod, False)  # type: ignore[method-assign]
-    Maybe.__rdivmod__ = binary(divmod, True)  # type: ignore[method-assign]
+    Maybe.__divmod__ = binary(divmod, False)
+    Maybe.__rdivmod__ = binary(divmod, True)
 
 
 _operators()

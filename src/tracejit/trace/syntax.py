@@ -411,10 +411,10 @@ class _Rewriter(ast.NodeTransformer):
         operation = self._constant(type(node.op).__name__, node)
         value = self.visit(node.value)
         if isinstance(target, ast.Name):
-            name = ast.copy_location(ast.Name(target.id, ast.Load()), target)
+            read = ast.copy_location(ast.Name(target.id, ast.Load()), target)
             for attribute in ("unset", "traced_unset"):
-                setattr(name, attribute, getattr(target, attribute, False))
-            load = self.visit(name)
+                setattr(read, attribute, getattr(target, attribute, False))
+            load = self.visit(read)
             result = self._hook("augment", operation, load, value, like=node)
             assigned = ast.Assign([target], self._kept_outside(target.id, result))
             return ast.copy_location(assigned, node)

@@ -14,13 +14,14 @@ import tracejit.trace.applying
 import tracejit.trace.iterators
 import tracejit.trace.library
 import tracejit.trace.numpy_api  # noqa: F401  (these two register the implementations of NumPy's functions)
-from tracejit.errors import UnsupportedError
+from tracejit.errors import TracejitError, UnsupportedError, raisable_class
 from tracejit.ir.builder import substitute_sizes
 from tracejit.ir.core import Function, Operand, Value
 from tracejit.ir.dims import Dim, evaluate
 from tracejit.ir.interpreter import interpret
 from tracejit.trace.arguments import Argument, Static, argument_names, classify, enter, normalize_leaf
 from tracejit.trace.axis_order import fits_layout
+from tracejit.trace.branches import emit_raise, may_raise
 from tracejit.trace.calls import enter_callable
 from tracejit.trace.captures import Capture, CaptureTable, freeze
 from tracejit.trace.context import Trace
@@ -263,6 +264,11 @@ def _run(function: Any, args: Any, kwargs: Any, root: Trace) -> Any:
             raise raised.error from None
         if raised.trace is not root:
             raise UnsupportedError("every way through a function under grad, vmap and the like raises") from None
+        return None
+    except Exception as error:
+        if isinstance(error, TracejitError) or raisable_class(error) is None or not may_raise(root):
+            raise
+        emit_raise(error)
         return None
 
 
