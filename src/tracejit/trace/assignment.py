@@ -25,8 +25,8 @@ def mark_unset_reads(function: Any, attribute: str) -> None:
     arguments = function.args
     given = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
     parameters = frozenset(a.arg for a in given if a is not None)
-    outside = {n for node in ast.walk(function) if isinstance(node, (ast.Global, ast.Nonlocal)) for n in node.names}
-    _Assignment(attribute, assigned_names(function.body) - outside).block(function.body, parameters)
+    declared = {n for node in ast.walk(function) if isinstance(node, (ast.Global, ast.Nonlocal)) for n in node.names}
+    _Assignment(attribute, assigned_names(function.body) - declared).block(function.body, parameters)
 
 
 def _meet(ends: Iterable[_Names]) -> _Names:

@@ -15,7 +15,6 @@ from tracejit.errors import TracejitError, UnsupportedError, raisable_class
 from tracejit.ir.builder import has_effect, inline, is_check
 from tracejit.ir.core import Function, Location, Operand
 from tracejit.ir.dims import Dim, DimLike, symbols_of
-from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import scalar
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
@@ -419,6 +418,5 @@ def _text_of(error: BaseException) -> str:
 def emit_check(pred: Operand, exception: str, text: str, location: Location | None = None) -> None:
     """Let the program raise unless a condition holds."""
     trace = current_trace()
-    attrs = {"exception": exception, "text": text}
-    trace.builder.emit(PRIMITIVES["check"], (pred,), attrs, (), location or user_location())
+    trace.emit_check(pred, (), exception, text, location or user_location())
     add_facts(trace, facts_of(pred, True, trace))

@@ -27,14 +27,16 @@ from tracejit.trace.context import Trace, active_trace
 from tracejit.trace.creation import wrap_constant
 from tracejit.trace.effects import call_effect, has_effect
 from tracejit.trace.fallback import is_library_function
+from tracejit.trace.generator_loops import LOOPS
 from tracejit.trace.indexing import augment_masked, is_mask_key
 from tracejit.trace.inputs import contains_tracer, stand_in
 from tracejit.trace.iteration import Indexed
-from tracejit.trace.location import is_internal
+from tracejit.trace.location import describe, is_internal, user_location
 from tracejit.trace.maybe import Maybe, settled, settled_call, settled_item, unbound_error
 from tracejit.trace.outside import Place, note_change, read_outside, set_attribute, writes_of
+from tracejit.trace.pytree import flatten
 from tracejit.trace.random_numbers import draw, is_draw
-from tracejit.trace.region import require_set
+from tracejit.trace.region import require_set, trying
 from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
 from tracejit.trace.registry import call as registered
 from tracejit.trace.scalar import SymbolicInt
@@ -93,22 +95,27 @@ def rewritten(function: Any) -> Any:
     if isinstance(function, FunctionType):
         if not _is_user_file(function.__code__.co_filename):
             return function
-        code = rewritten_code(function)
-        if code is None:
-            return function
-        cells: dict[str, CellType] = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-        cells[HOOK] = CellType(Hook(function.__globals__, cells))
-        closure = tuple(cells[name] for name in code.co_freevars)
-        result = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, closure)
-        result.__kwdefaults__ = function.__kwdefaults__
-        result.__qualname__ = function.__qualname__  # what Python's own errors name
-        return result
+        return with_hook(function)
     if isinstance(function, MethodType):
         inner = rewritten(function.__func__)
         return function if inner is function.__func__ else MethodType(inner, function.__self__)
     if isinstance(function, functools.partial):
         return functools.partial(rewritten(function.func), *function.args, **function.keywords)
     return function
+
+
+def with_hook(function: FunctionType) -> FunctionType:
+    """The function with rewritten syntax, or itself without source."""
+    code = rewritten_code(function)
+    if code is None:
+        return function
+    cells: dict[str, CellType] = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    cells[HOOK] = CellType(Hook(function.__globals__, cells))
+    closure = tuple(cells[name] for name in code.co_freevars)
+    result = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, closure)
+    result.__kwdefaults__ = function.__kwdefaults__
+    result.__qualname__ = function.__qualname__  # what Python's own errors name
+    return result
 
 
 def enter_callable(function: Any, trace: Trace) -> Any:
@@ -286,6 +293,7 @@ class Hook:
         self.cells = cells
 
     slice = staticmethod(slice)
+    never = False  # in front of assignments that only say that a block may set a variable
 
     # Control flow; without a trace it is Python's own, with the variables that the nested functions share.
 
@@ -329,7 +337,24 @@ class Hook:
     ensure, raising = staticmethod(conditions.ensure), staticmethod(conditions.raising)
     finished = staticmethod(conditions.finished)
 
-    joined = staticmethod(joined)
+    def reduction(self, function: Any, iterable: Any, value: Any, test: Any, single: bool, *rest: Any) -> Any:
+        """``function((value(item) for item in iterable if test(item)), *rest)``."""
+        of = value if single else lambda item: value(*item)
+        only = test if single or test is None else lambda item: test(*item)
+        if active_trace() is not None and function in (sum, any, all, max, min) and len(rest) <= (function is sum):
+            return with_hook(LOOPS[function])(iterable, of, only, *rest)
+        return self.call(function, (of(item) for item in self.iterate(iterable) if only is None or only(item)), *rest)
+
+    joined, trying = staticmethod(joined), trying
+
+    def matched(self, subject: Any) -> Any:
+        """The subject of a ``match`` that asks for classes, which Python does by itself."""
+        if active_trace() is not None and any(isinstance(leaf, Tracer) for leaf in flatten(subject)[0]):
+            raise UnsupportedError(
+                f"a match statement asks for the class of a value that is computed ({describe(user_location())}), with "
+                "a pattern that is not compiled; use isinstance in an `if`"
+            )
+        return subject
 
     def percent(self, text: Any, values: Any) -> Any:
         """``text % values``."""

@@ -14,7 +14,7 @@ import numpy as np
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.branches import Branch, emit_check
-from tracejit.trace.context import active_trace, current_trace
+from tracejit.trace.context import active_trace, current_trace, flat
 from tracejit.trace.facts import Fact, facts_of, negated, note_meaning, outer_facts
 from tracejit.trace.inputs import contains_tracer, operand_of, stand_in
 from tracejit.trace.location import is_internal, user_location
@@ -230,8 +230,11 @@ def finished(value: Any, returned: Any) -> Any:
 def raising(error: Any) -> Any:
     """What a ``raise`` raises: where it depends on a traced condition, the end of the branch."""
     trace = active_trace()
+    found = error() if isinstance(error, type) else error
     while trace is not None and trace.region:
+        if any(at is trace and isinstance(found, flat(kinds)) for kinds, _, at in trace.captures.caught):
+            return found  # caught in the same block, as it always is
         if trace.conditional:
-            return StagedRaise(error() if isinstance(error, type) else error, user_location())
+            return StagedRaise(found, user_location())
         trace = trace.parent
     return error

@@ -107,6 +107,7 @@ class LoopBody:
         self.group = 1  # turns that are traced as one
         self.run_group: Callable[[Any], None] | None = None  # them, where the loop may end after any of them
         self.rotates = True
+        self.initial: dict[str, Any] = {}  # what the variables are before the loop
         self.unset: set[str] = set()  # variables without a value before the loop that are carried all the same
         self.sizes = VaryingSizes(None, False)
         self.cells = cells_of(function for function in (test, body) if isinstance(function, FunctionType))
@@ -139,7 +140,7 @@ class LoopBody:
         """The carried variables as they are before the loop."""
         found = []
         for name in self.carried:
-            value = get(self.cells[name])
+            value = self.initial[name]
             if (value is UNDEFINED and name not in self.unset) or (name == VALUE and value is None):
                 continue
             found.append(self.entry(name))
@@ -147,7 +148,7 @@ class LoopBody:
 
     def entry(self, name: str) -> CarriedName:
         """A carried variable as it is before the loop."""
-        leaves, tree = flatten(get(self.cells[name]))
+        leaves, tree = flatten(self.initial[name])
         leaves = [as_array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
         # Arrays are themselves at first, so that writing into them writes into the memory around the loop.
         kinds = [None if isinstance(leaf, TracedArray) else kind_of(leaf) for leaf in leaves]
@@ -173,6 +174,7 @@ class LoopBody:
         """What is carried, before the first attempt."""
         turns = None if indexed is None else self.most_turns(indexed)
         self.sizes = VaryingSizes(turns, self.stopped is None)
+        self.initial = {name: get(cell) for name, cell in self.cells.items()}
         return self.names()
 
     def trace(self, names: list[CarriedName], indexed: Indexed | None) -> Attempt:

@@ -25,6 +25,7 @@ __all__ = [
     "emit_regions",
     "region_of",
     "require_set",
+    "trying",
     "watched",
 ]
 
@@ -60,6 +61,22 @@ def require_set(name: str) -> None:
         if name in trace.unset:
             raise CarryError(name, trace)
         trace = trace.parent
+
+
+class trying:
+    """The body of a ``try`` whose handlers are for these exceptions."""
+
+    def __init__(self, kinds: Callable[[], Sequence[Any]]) -> None:
+        self.kinds = kinds
+        self.trace = active_trace()
+
+    def __enter__(self) -> None:
+        if self.trace is not None:
+            self.trace.captures.caught.append((self.kinds(), user_location(), self.trace))
+
+    def __exit__(self, *_: object) -> None:
+        if self.trace is not None:
+            self.trace.captures.caught.pop()
 
 
 @contextmanager
