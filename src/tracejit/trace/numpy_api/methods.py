@@ -141,8 +141,9 @@ def tolist(x: Any) -> Any:
     if known is not None:
         return known.tolist()
     dims = resolve_dims(x.dims)
-    if all(isinstance(d, int) for d in dims) and math.prod(dims) <= _MOST_IN_A_LIST:  # type: ignore[arg-type]
-        return [tolist(x[k]) for k in range(dims[0])] if dims else item(x)  # type: ignore[arg-type]
+    sizes = [dim for dim in dims if isinstance(dim, int)]
+    if len(sizes) == len(dims) and math.prod(sizes) <= _MOST_IN_A_LIST:
+        return [tolist(x[k]) for k in range(sizes[0])] if sizes else item(x)
     refuse("tolist()", x, "Return the array and convert it outside.")
 
 
