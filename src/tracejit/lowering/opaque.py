@@ -16,6 +16,7 @@ from tracejit.ir.ops.common import index_add, index_mul
 from tracejit.ir.primitive import Index
 from tracejit.ir.types import scalar
 from tracejit.lowering.analysis import identity_tags, reads_of
+from tracejit.lowering.library import emit_library_loop
 from tracejit.lowering.loops import allocate, for_loop, size_operand, store
 from tracejit.lowering.masks import emit_compress, emit_spread
 from tracejit.lowering.matrix import emit_dot
@@ -309,5 +310,6 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "random_bits": _random_number,
     "random_number": _random_number,
     "random_array": _random_array,
+    "library_loop": emit_library_loop,
     **REGIONS,
 }

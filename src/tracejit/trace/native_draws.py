@@ -115,6 +115,7 @@ def open_bits(owner: Any) -> np.ndarray[Any, Any]:
     return np.array((*_BITGEN.from_address(place), place, legacy))
 
 
+open_bits.needs_call = True  # type: ignore[attr-defined]  # which gives back the lock
 _ADDRESSES = Outcome(LEAF, (Part("array", 0, ()),), (Announced(INT64, (_COUNT,)),))
 
 

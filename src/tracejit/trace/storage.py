@@ -51,6 +51,7 @@ class Storage:
         "layout_used",
         "order",
         "origin",
+        "owners",
         "still",
         "strides",
         "trace",
@@ -83,6 +84,7 @@ class Storage:
         self.written = False
         self.layout_used = NOTHING
         self.ambiguous: Callable[[], str] | None = None  # why it must not be written: nobody knows whose memory it is
+        self.owners: dict[Storage, Any] = {}  # arguments of which it may be the memory, and traced bools that tell
         self.twins: list[Twin] = []
         self.borrowed = False  # in a loop: the value, in this turn, of memory that the caller knows
 
@@ -123,11 +125,11 @@ class Storage:
             values.append(view.read(values[-1]))
         rest = list(views)
         while rest:
-            view, outer = rest.pop(), rest[-1] if rest else None
-            if isinstance(view, IndexView) and isinstance(outer, SliceView):
-                rest.pop()  # what is written goes from its place in the slice to that in the whole
-                values.pop()
-                part = scatter_into("scatter", values.pop(), outer, part, view.axes, view.lifted())
+            view = rest.pop()
+            if isinstance(view, IndexView) and rest and isinstance(within := rest[-1], SliceView):
+                values.pop()  # what is written goes from its place in the slice to that in the whole
+                rest.pop()
+                part = scatter_into("scatter", values.pop(), within, part, view.axes, view.lifted())
             else:
                 part = view.write(values.pop(), part)
         trace.set_value(self, part)
