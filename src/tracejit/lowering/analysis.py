@@ -206,7 +206,9 @@ def _is_read_through_view(program: Program, use: Eqn, value: Value) -> bool | No
     """What calls of a library want that read through views: memory below the view, none for it; None for others."""
     if use.op.name == "transpose" and any(u.op.name == "dot" for u in program.uses.get(use.results[0], ())):
         return True
-    if use.op.name == "dot" and program.definition[value].op.name == "transpose":
+    if use.op.name == "dot" and (
+        program.definition[value].op.name == "transpose" or part_of_matrix(program, value) is not None
+    ):
         return False
     if use.op.name == "library_loop" and _is_view_of_memory(program, value):
         return False
@@ -220,6 +222,19 @@ def _is_seen_by_library(program: Program, view: Eqn) -> bool:
         use.op.name == "library_loop" or (use.op.name in _WHOLE_VIEWS and _is_seen_by_library(program, use))
         for use in uses
     )
+
+
+def part_of_matrix(program: Program, value: Operand) -> tuple[Value, Eqn] | None:
+    """The matrix in memory of which a value is a part without gaps in its rows, or a column; and the slice."""
+    eqn = program.definition.get(value) if isinstance(value, Value) else None
+    if eqn is not None and eqn.op.name == "reshape" and isinstance(column := eqn.operands[0], Value):
+        if value.type.rank != 1 or column.dims != (*value.type.dims, 1):
+            return None
+        eqn = program.definition.get(column)
+    if eqn is None or eqn.op.name != "slice" or eqn.attrs["steps"] != (1, 1):
+        return None
+    (base,) = eqn.operands
+    return (base, eqn) if isinstance(base, Value) and _is_source(program, base) else None
 
 
 def _is_view_of_memory(program: Program, value: Value) -> bool:

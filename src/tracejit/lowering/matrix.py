@@ -10,6 +10,7 @@ from tracejit.ir.ops import PRIMITIVES
 from tracejit.ir.ops.common import index_mul
 from tracejit.ir.primitive import Index
 from tracejit.ir.types import scalar
+from tracejit.lowering.analysis import part_of_matrix
 from tracejit.lowering.loops import allocate, for_loop, size_operand, store
 from tracejit.lowering.nests import map_loops
 from tracejit.lowering.reader import Reader
@@ -22,8 +23,13 @@ def emit_dot(reader: Reader, eqn: Eqn, result: Value) -> None:
     x, y = eqn.operands
     (x_contract, y_contract), (x_batch, y_batch) = eqn.attrs["contract"], eqn.attrs["batch"]
     order = [x_contract.index(a) for a in _memory_order(reader, x)[1] if a in x_contract]
-    left, left_depth_first = _matrix(reader, x, x_batch, [x_contract[k] for k in order])
-    right, right_depth_first = _matrix(reader, y, y_batch, [y_contract[k] for k in order])
+    x_part, y_part = (None, None) if x_batch else (_part(reader, x), _part(reader, y))
+    left, right = (part[0] if part is not None else None for part in (x_part, y_part))
+    left_depth_first, right_depth_first = (0 in contract for contract in (x_contract, y_contract))
+    if left is None:
+        left, left_depth_first = _matrix(reader, x, x_batch, [x_contract[k] for k in order])
+    if right is None:
+        right, right_depth_first = _matrix(reader, y, y_batch, [y_contract[k] for k in order])
     m = product(tuple(d for a, d in enumerate(x.dims) if a not in x_contract and a not in x_batch))
     n = product(tuple(d for a, d in enumerate(y.dims) if a not in y_contract and a not in y_batch))
     k = product(tuple(x.dims[a] for a in x_contract))
@@ -31,10 +37,15 @@ def emit_dot(reader: Reader, eqn: Eqn, result: Value) -> None:
     rows, columns, depth = size_operand(m), size_operand(n), size_operand(k)
     lda = rows if left_depth_first else depth
     ldb = columns if right_depth_first else depth
+    zero = Literal(0, scalar("i64"))
+    starts: list[Operand] = [zero, zero, zero]
+    if x_part is not None:
+        left, starts[0], lda = x_part
+    if y_part is not None:
+        right, starts[1], ldb = y_part
 
     def one(b: Operand) -> None:
-        zero = Literal(0, scalar("i64"))
-        at = [zero if batch == 1 else index_mul(b, size_operand(size)) for size in (m * k, k * n, m * n)]
+        at = starts if batch == 1 else [index_mul(b, size_operand(size)) for size in (m * k, k * n, m * n)]
         operands = (left, at[0], lda, right, at[1], ldb, result, at[2], columns, rows, columns, depth)
         PRIMITIVES["gemm"](*operands, transpose_a=left_depth_first, transpose_b=not right_depth_first, accumulate=False)
 
@@ -47,6 +58,19 @@ def emit_dot(reader: Reader, eqn: Eqn, result: Value) -> None:
         return []
 
     for_loop(batch, inside)
+
+
+def _part(reader: Reader, operand: Operand) -> tuple[Value, Operand, Operand] | None:
+    """Of a part of a matrix: the matrix in memory, where the part begins, and from row to row how far it is."""
+    if isinstance(operand, Value) and operand in reader.storage:
+        return None
+    found = part_of_matrix(reader.program, operand)
+    if found is None or found[0] not in reader.storage:
+        return None
+    base, eqn = found
+    row, column = eqn.attrs["starts"]
+    width = base.dims[1]
+    return reader.storage[base], size_operand(row * width + column), size_operand(width)
 
 
 def _matrix(reader: Reader, operand: Operand, batch: Sequence[int], contract: list[int]) -> tuple[Value, bool]:
