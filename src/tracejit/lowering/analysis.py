@@ -182,7 +182,9 @@ def _needs_memory(program: Program, use: Eqn, value: Value) -> bool:
     if through_view is not None:
         return through_view
     if is_loadable(use):
-        return use.op.name == "gather" and use.operands[0] is value and program.definition[value].op.name != "iota"
+        if use.op.name != "gather" or use.operands[0] is not value:
+            return False
+        return program.definition[value].op.name != "iota" and not _is_view_of_memory(program, value)
     if reduce_mode(program, use) is not None:
         return False
     if use.op.name == "update_slice":
