@@ -46,7 +46,7 @@ def _loop(
 def _again(eqn: Eqn, primals: Sequence[Operand]) -> tuple[Operand, ...]:
     """The results for the primals: emitted already, so found again."""
     name = eqn.attrs["loop"]
-    return _loop(name, *primals, sizes=eqn.attrs["sizes"], variant=eqn.attrs["variant"])
+    return _loop(name, *primals, sizes=eqn.attrs["sizes"], variant=eqn.attrs.get("variant", 0))
 
 
 def _sum(terms: Sequence[Tangent]) -> Tangent:
@@ -395,11 +395,11 @@ def _resized(x: Operand, size: DimLike, axis: int) -> Operand:
 
 def _fourier_transpose(eqn: Eqn, cotangent: Operand, operands: Sequence[Any]) -> list[Tangent]:
     x, scale = operands
-    name, (points,), axis = eqn.attrs["loop"], eqn.attrs["sizes"], eqn.attrs["axis"]
+    name, (points,), axis = eqn.attrs["loop"], eqn.attrs["sizes"], eqn.attrs.get("axis", -1)
     if name in ("fft", "ifft"):
         (full_sum,) = _loop(name, cotangent, scale, sizes=(points,), axis=axis)
     elif name == "rfft":
-        whole = 2 * points - 2 + eqn.attrs["variant"]
+        whole = 2 * points - 2 + eqn.attrs.get("variant", 0)
         full_sum = op("real", _loop("fft", cotangent, scale, sizes=(whole,), axis=axis)[0])
     else:
         full_sum = _irfft_transpose(cotangent, scale, points, axis)
