@@ -146,6 +146,17 @@ def _casts() -> list[Sample]:
     return found
 
 
+def _bitcasts() -> list[Sample]:
+    numbers = [dtype for dtype in ALL if dtype.kind in "iuf"]
+    return [
+        Sample((regular("bitcast", source, shape),), {"dtype": target}, smooth=False)
+        for source in numbers
+        for target in numbers
+        for shape in [(), (2, 3)]
+        if source.itemsize == target.itemsize
+    ]
+
+
 def _wrap_index() -> list[Sample]:
     indices = np.array([-3, -1, 0, 2])
     return [Sample((indices, np.array(3))), Sample((np.array(-1), np.array(4))), Sample((indices[:0], np.array(0)))]
@@ -387,6 +398,23 @@ def _random_bits() -> list[Sample]:
     ]
 
 
+def _random_numbers(*, dims: tuple[int, ...] | None = None) -> list[Sample]:
+    """Of NumPy's functions and of our own; those of one dtype and several parameters."""
+    generator = np.int64(_BITS.ctypes.bit_generator.value)
+    extra = {} if dims is None else {"dims": dims}
+    cases: list[tuple[str, Any, tuple[Any, ...]]] = [
+        ("standard_normal", np.float64, ()),
+        ("standard_normal_f", np.float32, ()),
+        ("poisson", np.int64, (np.float64(3.5),)),
+        ("bounded_uint64", np.uint64, (np.uint64(3), np.uint64(9), np.uint64(0), np.uint32(0))),
+        ("legacy_exponential", np.float64, ()),
+    ]
+    return [
+        Sample((generator, *parameters), {"function": name, "dtype": np.dtype(dtype)} | extra, smooth=False)
+        for name, dtype, parameters in cases
+    ]
+
+
 def _callback() -> list[Sample]:
     attrs = {"function": double, "types": (ArrayType(F64, (3,)),)}
     return [Sample((regular("", F64, (3,)),), attrs, smooth=False)]
@@ -464,6 +492,7 @@ def _selecting(*, spread: bool) -> list[Sample]:
 
 
 TABLE: dict[str, Callable[[], list[Sample]]] = {
+    "bitcast": _bitcasts,
     "cast": _casts,
     "wrap_index": _wrap_index,
     "broadcast": _broadcast,
@@ -477,6 +506,8 @@ TABLE: dict[str, Callable[[], list[Sample]]] = {
     "empty": lambda: [Sample((), {"dtype": d, "dims": dims}) for d in SOME for dims in [(), (3,), (0, 2)]],
     "dim": lambda: [Sample((), {"dim": 7})],
     "random_bits": _random_bits,
+    "random_number": _random_numbers,
+    "random_array": lambda: _random_numbers(dims=(2, 3)),
     "bind_size": lambda: [Sample((np.int64(3),), {"symbol": "late"})],
     "gather": lambda: _indexing(with_values=False),
     "scatter": lambda: _indexing(with_values=True),

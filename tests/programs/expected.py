@@ -24,20 +24,8 @@ _NAMES = {
     "one more version where x[:k] has fewer than k elements": """
         nearest_neighbours
     """,
-    "a name that is None or a number": """
-        trace_spheres
-    """,
     "a list as a stack in a loop": """
         simplify_line convex_hull
-    """,
-    "new attributes of an object that was given": """
-        train_layers
-    """,
-    "an object of a class is known by identity: one version for each": """
-        run_shallow_water
-    """,
-    "a version for an even and one for an odd count: the result is the argument or not": """
-        jacobi_2d
     """,
     "a sum in another order": """
         integrate_ball gauss_newton

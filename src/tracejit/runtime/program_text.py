@@ -45,6 +45,7 @@ def to_json(program: Program) -> str:
                 [r.kind, _dtype_text(r.dtype), [_dim_data(d) for d in r.dims], r.index] for r in program.results
             ],
             "guards": [[_dim_data(dim), relation] for dim, relation in program.guards],
+            "distinct": program.distinct,
             "result_tree": "custom" if callable(tree) else tree,
             "messages": [message.as_data() for message in program.messages],
             "release_gil": program.release_gil,
@@ -85,6 +86,7 @@ def from_json(text: str, **process: Any) -> Program:
                 ResultSpec(kind, _dtype_of(t), tuple(map(_dim_of, dims)), k) for kind, t, dims, k in data["results"]
             ),
             guards=tuple((_dim_of(dim), relation) for dim, relation in data["guards"]),
+            distinct=tuple(map(tuple, data["distinct"])),
             messages=tuple(map(message_of, data["messages"])),
             release_gil=data["release_gil"],
             may_raise=data["may_raise"],
