@@ -207,6 +207,22 @@ def test_one_program_for_all_sizes() -> None:
     assert function.cache_info().traces == 1
 
 
+def test_matrices_of_computed_sizes() -> None:
+    def function(a: Any, b: Any, mask: Any) -> Any:
+        chosen = a[mask][:, mask]
+        found = np.linalg.solve(chosen, b[mask]), np.linalg.inv(chosen), np.linalg.det(chosen)
+        return (*found, np.linalg.lstsq(a[mask], b[mask])[0], np.linalg.svd(a[mask], full_matrices=False).S)
+
+    compiled = tj.jit(function)
+    for mask in ([True, False, True, True], [True] * 4, [False, True, False, False]):
+        assert_same(compiled(SQUARE, RIGHT, np.array(mask)), function(SQUARE, RIGHT, np.array(mask)))
+    some = np.array([True, False, True, True])
+    with pytest.raises(np.linalg.LinAlgError, match="Last 2 dimensions of the array must be square"):
+        tj.jit(lambda a, mask: np.linalg.inv(a[mask]))(SQUARE, some)
+    with pytest.raises(np.linalg.LinAlgError, match="Incompatible dimensions"):
+        tj.jit(lambda a, b, mask: np.linalg.lstsq(a[mask], b)[0])(SQUARE, RIGHT, some)
+
+
 def test_views_are_read_where_they_lie() -> None:
     text = str(tj.jit(lambda a: np.linalg.inv(a[1:, :-1].T)).ir(SQUARE, stage="loops"))
     assert "call_library" in text
