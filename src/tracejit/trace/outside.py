@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import UnsupportedError
+from tracejit.trace.base import Tracer
 from tracejit.trace.captures import CaptureTable, Loosely, is_run_time_number, number_form
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.frames import current_frame
@@ -45,6 +46,7 @@ __all__ = [
 
 _NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 _RESTORABLE = frozenset((list, dict, OrderedDict, defaultdict))
+_MOST_ENTRIES = 8  # of a container that are set one by one
 MISSING: Any = object()
 
 
@@ -52,12 +54,14 @@ MISSING: Any = object()
 class Place:
     """Where a value goes after a call.
 
-    kind: "attribute", "name" (of a module), "cell", "contents" (of a container), or "tail" (what a list gets appended).
+    kind: "attribute", "name" (of a module), "cell", "contents" (of a container),
+        "entry" (of a list or dict that has it,
+        or of a dict that gets it last), or "tail" (what a list gets appended).
     """
 
     kind: str
     find: Getter
-    key: str = ""
+    key: Any = ""
 
     def get(self) -> Any:
         """What is there now."""
@@ -79,6 +83,8 @@ class Place:
             owner.pop(self.key, None) if value is MISSING else owner.__setitem__(self.key, value)
         elif self.kind == "cell":
             owner.cell_contents = value
+        elif self.kind == "entry":
+            owner[self.key] = value
         elif self.kind == "tail":
             owner.extend(map(_found, value))
         elif isinstance(owner, list):
@@ -255,7 +261,11 @@ class OutsideWrites:
         self.captures.demand_different_containers(
             {id(place.find()) for place, _ in changed if place.kind in ("contents", "tail")}
         )
-        return [(place, self._final(place, value)) for place, value in changed]
+        found = []
+        for place, value in changed:
+            final = self._final(place, value)
+            found += _entries(place, value, self.before[place], final) if place.kind == "contents" else [(place, final)]
+        return found
 
     def _final(self, place: Place, value: Any) -> Any:
         if place.kind == "tail":
@@ -282,6 +292,19 @@ class OutsideWrites:
         return frozenset(
             getter for getter in remembered.values() if is_hashable(getter) and _has_number(changed.get(getter, ()))
         )
+
+
+def _entries(place: Place, value: Any, before: Any, final: Any) -> list[tuple[Place, Any]]:
+    """The entries of a container that get another value, where those are few and the others stay as they are."""
+    if isinstance(value, dict):
+        stay = list(value)[: len(before)] == list(before) and not any(isinstance(key, Tracer) for key in value)
+        changed = [key for key, item in value.items() if key not in before or item is not before[key]]
+    else:
+        stay = len(value) == len(before)
+        changed = [k for k, (item, own) in enumerate(zip(value, before, strict=False)) if item is not own]
+    if not stay or len(changed) > _MOST_ENTRIES:
+        return [(place, final)]
+    return [(Place("entry", place.find, key), final[key]) for key in changed]
 
 
 def _leads_to(getter: Getter, inner: Getter) -> bool:
@@ -397,7 +420,8 @@ class Containers:
             if not hasattr(value, "__dataclass_fields__"):
                 if not _same(value, before):
                     self.owners[id(value)] = ArgumentAt(path)
-                    found.append((Place("contents", ArgumentAt(path)), _referring(value, self._finder)))
+                    final = _referring(value, self._finder)
+                    found += _entries(Place("contents", ArgumentAt(path)), value, before, final)
                     Place("contents", Fixed(value)).put(before)
                 continue
             for name, content in own_attributes(value).items():
