@@ -56,6 +56,30 @@ class Net:
         return x * self.table["r"] + self.table["b"] * self.inner.q + self.config.rate * self.config.bias
 
 
+class Polynomial:
+    """Arrays and numbers in containers, which operators read and change."""
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = list(parts)
+        self.ends = (parts[0], parts[-1])
+        self.table = {"first": parts[0]}
+
+    def __add__(self, other: Any) -> Any:
+        return Polynomial(*[a + b for a, b in zip(self.parts, other.parts, strict=True)])
+
+    def __getitem__(self, k: int) -> Any:
+        return self.parts[k] + self.ends[0] + self.table["first"]
+
+    def __iadd__(self, other: Any) -> Any:
+        self.parts[0] = self.parts[0] + other.parts[0]
+        self.parts.append(other.parts[1])
+        self.table["new"] = other.parts[0] * 2
+        return self
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+
 class Private:
     def __init__(self, k: float) -> None:
         self.__k = k
@@ -120,6 +144,21 @@ def test_operators_of_classes_see_the_object_of_the_call() -> None:
     check_objects(lambda v, x: v * x, [lambda d=d: (Vector(d), X) for d in vectors], 1)  # type: ignore[misc]
     check_objects(lambda v, x: v + Vector(x), [lambda d=d: (Vector(d), X) for d in vectors], 1)  # type: ignore[misc]
     check_objects(lambda v, x: (v + v).data * x, [lambda d=d: (Vector(d), X) for d in vectors], 1)  # type: ignore[misc]
+
+
+def added(p: Any, q: Any, x: Any) -> Any:
+    p += q
+    return p.parts[0] * x + len(p)
+
+
+@pytest.mark.parametrize("function", [lambda p, q, x: (p + q).parts[0] * x, lambda p, q, x: p[0] * x + q[1], added])
+def test_operators_on_containers(function: Any) -> None:
+    firsts = [X, X * 5, 2.0, X[:2], 3.0]
+    made = [
+        lambda a=a: (Polynomial(a * 1, X * 2), Polynomial(a * 3, X + 1), X if np.ndim(a) == 0 else X[: np.size(a)])
+        for a in firsts
+    ]
+    check_objects(function, made, 2)  # type: ignore[arg-type]
 
 
 def test_operators_see_what_changes() -> None:

@@ -223,6 +223,16 @@ class OutsideWrites:
                 object.__setattr__(owner, name, tracers[name])
         self.opened.append((owner, path))
 
+    def open_contents(self, owner: Any, path: Getter, tracers: Mapping[Any, Any]) -> None:
+        """The same for a list or dict that such an object has."""
+        place = Place("contents", path)
+        if place not in self.before:
+            self.before[place] = owner.copy()
+            self.getters.add(path)
+            for key, tracer in tracers.items():
+                owner[key] = tracer
+            self.shown[place] = owner.copy()
+
     def note_unseen(self) -> None:
         """What Python has added to objects, or replaced, unseen."""
         for owner, path in self.opened:
@@ -252,10 +262,11 @@ class OutsideWrites:
         """The places that have changed, and what is there now."""
         self.note_unseen()
         found = [(place, place.get()) for place in self.before]
+        at_first = self.before | self.shown
         changed = [
             (place, value)
             for place, value in found
-            if not _same(value, self.before[place]) and not (place in self.shown and value is self.shown[place])
+            if not _same(value, at_first[place]) and not (place.kind != "contents" and _same(value, self.before[place]))
         ]
         self.owners = {id(place.find()): place.find for place, _ in changed}
         self.captures.demand_different_containers(
@@ -264,7 +275,7 @@ class OutsideWrites:
         found = []
         for place, value in changed:
             final = self._final(place, value)
-            found += _entries(place, value, self.before[place], final) if place.kind == "contents" else [(place, final)]
+            found += _entries(place, value, at_first[place], final) if place.kind == "contents" else [(place, final)]
         return found
 
     def _final(self, place: Place, value: Any) -> Any:
@@ -278,7 +289,7 @@ class OutsideWrites:
     def take_back(self) -> None:
         """Put back what was there before."""
         for place, value in self.before.items():
-            if place in self.shown:
+            if place in self.shown and place.kind == "attribute":
                 object.__setattr__(place.find(), place.key, value)
                 continue
             (Place("contents", place.find) if place.kind == "tail" else place).put(value)
