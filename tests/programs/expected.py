@@ -24,14 +24,8 @@ _NAMES = {
     "one more version where x[:k] has fewer than k elements": """
         nearest_neighbours
     """,
-    "a name that is None or a number": """
-        trace_spheres
-    """,
     "a list as a stack in a loop": """
         simplify_line convex_hull
-    """,
-    "a version for an even and one for an odd count: the result is the argument or not": """
-        jacobi_2d
     """,
     "a sum in another order": """
         integrate_ball gauss_newton

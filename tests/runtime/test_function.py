@@ -224,6 +224,8 @@ def test_attributes(tmp_path, monkeypatch):
     layer.slope = 2.0
     module.table = np.ones(3)
     assert call(f, x)
+    layer.slope = 2.0  # of the object now, no longer of its class
+    assert call(f, x)
     for owner, name, value in [
         *((layer.inner, "on", False), (module, "rate", 3.0), (layer, "w", np.ones(3, "f4"))),
         (layer, "inner", types.SimpleNamespace(on=True, b=np.ones(3))),

@@ -110,7 +110,10 @@ class _Describer:
     def _check_order(self) -> None:
         """A kernel's results have their slots in the order of the leaves."""
         results = self._traced.results
-        wanted = [result.index for result in results if result.kind in ("array", "list", "scalar", "python")]
+        wanted: list[int] = []
+        for result in results:
+            if result.kind in ("array", "list", "scalar", "python"):
+                wanted += [result.index, *(flag for _, _, flag in result.owners)]
         wanted += sorted({index for result in results for index in result.late.values()})
         if wanted != list(range(len(self._computed))):
             raise AssertionError(f"the results {wanted} of {self._traced.function.name} are not in order")
@@ -149,7 +152,15 @@ class _Describer:
         array = self._add(ResultSpec("array" if known else "claimed", type.dtype, type.dims))
         if result.kind == "list":
             return f"{array}.tolist()" if result.value else f"list({array})"
-        return _in_order(array, result)
+        return self._owned(_in_order(array, result), result)
+
+    def _owned(self, expression: str, result: Result) -> str:
+        """The new array, or the argument that the program finds it to be."""
+        for kind, index, _ in result.owners:
+            owner = self._add(ResultSpec("argument", index=self._sources[kind][index]))
+            flag = self._add(ResultSpec("python", np.dtype(bool)))
+            expression = f"({owner} if {flag} else {expression})"
+        return expression
 
     def _view(self, position: int, result: Result) -> None:
         kind, index = result.base
@@ -187,6 +198,8 @@ class _Describer:
             own = [next(leaves) for _ in range(tree.size)]
             return f"{self._name(partial(unflatten, tree))}([{', '.join(own)}])"
         items = [self._container(child, leaves) for child in tree.children]
+        if kind == "maybe":
+            return f"({items[1]} if {items[0]} else None)"
         if kind == "tuple":
             return f"({''.join(f'{item}, ' for item in items)})"
         if kind == "list":

@@ -13,7 +13,7 @@ from tracejit.ir.core import Operand
 from tracejit.ir.dims import maximum, minimum
 from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.base import Tracer
-from tracejit.trace.branches import truth_of
+from tracejit.trace.conditions import truth_of
 from tracejit.trace.dtypes import BOOL, FLOAT64, INT64
 from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.inputs import (
@@ -24,6 +24,7 @@ from tracejit.trace.inputs import (
     operand_of,
     stand_in,
 )
+from tracejit.trace.maybe import Maybe, is_none, settled
 from tracejit.trace.numpy_api.common import ufunc
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import (
@@ -69,6 +70,8 @@ def _converter(kind: type) -> None:
         if len(args) != 1 or kwargs or not isinstance(args[0], Tracer):
             return kind(*args, **kwargs)
         (value,) = args
+        if isinstance(value, Maybe):
+            return truth_of(value) if kind is bool else convert(value.required(kind))
         if isinstance(value, SymbolicInt) and kind in (int, bool):
             return python_size(value.dim) if kind is int else bool(value)
         if isinstance(value, NumpyValue) and value.dims:
@@ -118,14 +121,17 @@ def class_of(value: Any) -> type:
 
 
 @replaces(isinstance)
-def _isinstance(value: Any, classes: Any) -> bool:
+def _isinstance(value: Any, classes: Any) -> Any:
+    if isinstance(value, Maybe):
+        fits, none_fits = _isinstance(value.value, classes), isinstance(None, classes)
+        return fits if fits == none_fits else value.test() if fits else is_none(value)
     return issubclass(class_of(value), classes) if isinstance(value, Tracer) else isinstance(value, classes)
 
 
 @replaces(type)
 def _type(*args: Any, **kwargs: Any) -> Any:
     if len(args) == 1 and isinstance(args[0], Tracer):
-        return class_of(args[0])
+        return class_of(settled(args[0]))
     return type(*args, **kwargs)
 
 

@@ -10,13 +10,13 @@ import functools
 import operator
 from collections import deque
 from collections.abc import Callable, Iterable
-from types import CellType, FunctionType, MethodType
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 
 from tracejit.errors import ConcretizationError, UnsupportedError
-from tracejit.trace import branches, loops
+from tracejit.trace import conditions, loops
 from tracejit.trace.array import TracedArray
 from tracejit.trace.attributes import delete_attribute, read_attribute, write_attribute
 from tracejit.trace.base import Tracer
@@ -26,13 +26,18 @@ from tracejit.trace.context import Trace, active_trace
 from tracejit.trace.creation import wrap_constant
 from tracejit.trace.effects import call_effect, has_effect
 from tracejit.trace.fallback import is_library_function
+from tracejit.trace.generator_loops import LOOPS
 from tracejit.trace.getters import ClosureCell, Fixed, GlobalName, ItemOf
 from tracejit.trace.indexing import augment_masked, is_mask_key
-from tracejit.trace.inputs import contains_tracer
+from tracejit.trace.inputs import contains_tracer, stand_in
 from tracejit.trace.instances import compares_itself
 from tracejit.trace.iteration import Indexed
+from tracejit.trace.location import describe, user_location
+from tracejit.trace.maybe import Maybe, settled, settled_call, settled_item, unbound_error
 from tracejit.trace.outside import Place, note_change, read_outside, writes_of
+from tracejit.trace.pytree import flatten
 from tracejit.trace.random_numbers import draw, is_draw
+from tracejit.trace.region import require_set, trying
 from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
 from tracejit.trace.registry import call as registered
 from tracejit.trace.scalar import SymbolicInt
@@ -54,22 +59,27 @@ def rewritten(function: Any) -> Any:
     if isinstance(function, FunctionType):
         if not is_user_file(function.__code__.co_filename):
             return function
-        code = rewritten_code(function)
-        if code is None:
-            return function
-        cells: dict[str, CellType] = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-        cells[HOOK] = CellType(Hook(function.__globals__, cells))
-        closure = tuple(cells[name] for name in code.co_freevars)
-        result = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, closure)
-        result.__kwdefaults__ = function.__kwdefaults__
-        result.__qualname__ = function.__qualname__  # what Python's own errors name
-        return result
+        return with_hook(function)
     if isinstance(function, MethodType):
         inner = rewritten(function.__func__)
         return function if inner is function.__func__ else MethodType(inner, function.__self__)
     if isinstance(function, functools.partial):
         return functools.partial(rewritten(function.func), *function.args, **function.keywords)
     return function
+
+
+def with_hook(function: FunctionType) -> FunctionType:
+    """The function with rewritten syntax, or itself without source."""
+    code = rewritten_code(function)
+    if code is None:
+        return function
+    cells: dict[str, CellType] = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    cells[HOOK] = CellType(Hook(function.__globals__, cells))
+    closure = tuple(cells[name] for name in code.co_freevars)
+    result = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, closure)
+    result.__kwdefaults__ = function.__kwdefaults__
+    result.__qualname__ = function.__qualname__  # what Python's own errors name
+    return result
 
 
 def enter_callable(function: Any, trace: Trace) -> Any:
@@ -101,15 +111,10 @@ def _is_callable_object(function: Any) -> bool:
 @implements("call")
 def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     """A call while tracing."""
+    if any(isinstance(value, Maybe) for value in (function, *args, *kwargs.values())):
+        function, args, kwargs = settled_call(function, args, kwargs, _takes_none(function))
     if type(function) is FunctionType:
-        implementation = FUNCTIONS.get(function)
-        if implementation is not None:
-            return _call_numpy(function, args, kwargs)
-        if is_library_function(function) and _is_traced((args, kwargs)):
-            return _call_library(function, args, kwargs)
-        if has_effect(function):
-            return call_effect(function, args, kwargs)
-        return _call_user(function, args, kwargs, trace)
+        return _call_function(function, args, kwargs, trace)
     try:
         implementation = BUILTINS.get(function) or FUNCTIONS.get(function)
     except TypeError:  # unhashable callables
@@ -125,6 +130,32 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
             return FUNCTIONS[np.ufunc](function, args, out=out, **kwargs)
         return adopt_new(function(*args, **kwargs))
     return _call_other(function, args, kwargs, trace)
+
+
+def _call_function(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
+    if function in FUNCTIONS:
+        return _call_numpy(function, args, kwargs)
+    if is_library_function(function) and _is_traced((args, kwargs)):
+        return _call_library(function, args, kwargs)
+    if has_effect(function):
+        return call_effect(function, args, kwargs)
+    return _call_user(function, args, kwargs, trace)
+
+
+def _takes_none(function: Any) -> bool:
+    """Whether a function may get values that may be None as they are."""
+    if isinstance(function, Maybe):
+        return False
+    if isinstance(function, (FunctionType, MethodType, functools.partial)):
+        return not is_library_function(function) and function not in FUNCTIONS
+    if isinstance(getattr(function, "__self__", None), (list, dict, set, deque)):
+        return True
+    return (
+        function in _KEEP_NONE if isinstance(function, (type, BuiltinFunctionType)) else _is_callable_object(function)
+    )
+
+
+_KEEP_NONE = frozenset((isinstance, type, bool, print, str, repr, format, tuple, list, zip, enumerate, any, all, id))
 
 
 def _call_numpy(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -308,6 +339,7 @@ class Hook:
         self.cells = cells
 
     slice = staticmethod(slice)
+    never = False  # in front of assignments that only say that a block may set a variable
 
     # Control flow; without a trace it is Python's own, with the variables that the nested functions share.
 
@@ -333,7 +365,7 @@ class Hook:
     def branch(self, test: Any, then: Any, otherwise: Any, needed: Any) -> None:
         """``if``."""
         if active_trace() is not None:
-            branches.branch(test, then, otherwise, needed, cells_of([then, otherwise]))
+            conditions.branch(test, then, otherwise, needed, cells_of([then, otherwise]))
         elif test:
             then()
         else:
@@ -342,19 +374,38 @@ class Hook:
     def choose(self, test: Any, then: Any, otherwise: Any) -> Any:
         """``then if test else otherwise``."""
         if active_trace() is not None:
-            return branches.choose(test, then, otherwise)
+            return conditions.choose(test, then, otherwise)
         return then() if test else otherwise()
 
-    both, either = staticmethod(branches.both), staticmethod(branches.either)
-    opposite, chain = staticmethod(branches.opposite), staticmethod(branches.chain)
-    contained, identical = staticmethod(branches.contained), staticmethod(branches.identical)
-    ensure, raising = staticmethod(branches.ensure), staticmethod(branches.raising)
-    finished = staticmethod(branches.finished)
+    both, either = staticmethod(conditions.both), staticmethod(conditions.either)
+    opposite, chain = staticmethod(conditions.opposite), staticmethod(conditions.chain)
+    contained, identical = staticmethod(conditions.contained), staticmethod(conditions.identical)
+    ensure, raising = staticmethod(conditions.ensure), staticmethod(conditions.raising)
+    finished = staticmethod(conditions.finished)
 
     def joined(self, *pieces: Any) -> Any:
         """An f-string."""
         _note_texts(pieces)
         return joined(*pieces)
+
+    def reduction(self, function: Any, iterable: Any, value: Any, test: Any, single: bool, *rest: Any) -> Any:
+        """``function((value(item) for item in iterable if test(item)), *rest)``."""
+        of = value if single else lambda item: value(*item)
+        only = test if single or test is None else lambda item: test(*item)
+        if active_trace() is not None and function in (sum, any, all, max, min) and len(rest) <= (function is sum):
+            return with_hook(LOOPS[function])(iterable, of, only, *rest)
+        return self.call(function, (of(item) for item in self.iterate(iterable) if only is None or only(item)), *rest)
+
+    trying = staticmethod(trying)
+
+    def matched(self, subject: Any) -> Any:
+        """The subject of a ``match`` that asks for classes, which Python does by itself."""
+        if active_trace() is not None and any(isinstance(leaf, Tracer) for leaf in flatten(subject)[0]):
+            raise UnsupportedError(
+                f"a match statement asks for the class of a value that is computed ({describe(user_location())}), with "
+                "a pattern that is not compiled; use isinstance in an `if`"
+            )
+        return subject
 
     def percent(self, text: Any, values: Any) -> Any:
         """``text % values``."""
@@ -382,13 +433,27 @@ class Hook:
             return value
         return read_outside(trace, value, ClosureCell(self.cells[name], name), grown)
 
+    def variable(self, name: str, read: Callable[[], Any], certain: bool) -> Any:
+        """A variable of the function that may have no value; ``certain``: not so in Python."""
+        try:
+            value = read()
+        except NameError:
+            require_set(name)
+            raise unbound_error(name) from None
+        if isinstance(value, Maybe) and value.name is not None:
+            return value.value if certain else value.required()
+        return value
+
     def attr(self, owner: Any, name: str, grown: bool = False) -> Any:
         """``owner.name``."""
+        if isinstance(owner, Maybe):
+            owner = owner.required(lambda none: getattr(none, name))
         return read_attribute(owner, name, grown)
 
     def item(self, owner: Any, key: Any, grown: bool = False) -> Any:
         """``owner[key]``."""
         trace = active_trace()
+        owner, key = settled_item(owner, key)
         if trace is None or isinstance(owner, Tracer):
             return owner[key]
         if type(owner) is np.ndarray:
@@ -411,6 +476,7 @@ class Hook:
             return owner
         if type(owner) is np.ndarray:
             return trace.captures.array(owner)
+        owner = settled(owner, lambda none: operator.setitem(none, 0, 0))  # type: ignore[call-overload]
         if isinstance(owner, (dict, list)):
             note_change("contents", owner)
         return owner
@@ -423,6 +489,7 @@ class Hook:
     def iterate(self, iterable: Any) -> Iterable[Any]:
         """What a loop iterates over."""
         trace = active_trace()
+        iterable = settled(iterable, lambda none: iter(none))  # type: ignore[call-overload]
         if trace is None or isinstance(iterable, (Tracer, range, Indexed)):
             return iterable  # type: ignore[no-any-return]
         if type(iterable) is np.ndarray:
@@ -465,6 +532,7 @@ class Hook:
         trace = active_trace()
         if trace is not None and type(old) is np.ndarray:
             old = trace.captures.array(old)
+        old = settled(old, lambda none: _IN_PLACE[operation](none, stand_in(value)))
         return _IN_PLACE[operation](old, value)
 
     def augment_attr(self, operation: str, owner: Any, name: str, value: Any) -> None:

@@ -18,6 +18,7 @@ from tracejit.trace.axis_order import Order, inverse
 from tracejit.trace.captures import Capture
 from tracejit.trace.context import Trace
 from tracejit.trace.growing_lists import GrowingList
+from tracejit.trace.inputs import operand_of
 from tracejit.trace.scalar import PythonNumber
 from tracejit.trace.storage import Storage
 from tracejit.trace.strided_views import strided_view
@@ -42,6 +43,8 @@ class Result:
     steps: views to repeat on the real array, see :func:`replay`.
     late: the sizes in ``steps`` that the program computes, with the numbers of the function's results that tell them.
     order: of the axes of a new array in memory: the function's result has them in this order (see ``axis_order``).
+    owners: arguments and captures that are the leaf instead of the new array where a result of the program is true:
+        kind and index of each, and the number of the result.
     """
 
     kind: str
@@ -51,6 +54,7 @@ class Result:
     value: Any = None
     late: Mapping[DimLike, int] = field(default_factory=dict)
     order: Order = ()
+    owners: tuple[tuple[str, int, int], ...] = ()
 
 
 class _Describer:
@@ -106,7 +110,13 @@ class _Describer:
                 return self.view(base, tuple(view.replay() for view in value.views))
         order = value.order()
         operand = transpose(value.operand(), order) if order else value.operand()
-        return Result("array", self.add(operand), order=order)
+        index = self.add(operand)
+        flags = {} if value.views else value.storage.owners
+        owners = []
+        for storage, flag in flags.items():
+            if flag is not False and (base := self.base_of(storage)) is not None:
+                owners.append((*base, self.add(operand_of(flag))))
+        return Result("array", index, order=order, owners=tuple(owners))
 
     def view(self, base: tuple[str, int], steps: tuple[Step, ...]) -> Result:
         self.note_sizes(steps)
@@ -241,6 +251,9 @@ def in_order(array: np.ndarray[Any, Any], order: Order) -> np.ndarray[Any, Any]:
 def _build(result: Result, values: Sequence[Any], arguments: Sequence[Any], captures: Sequence[Any]) -> Any:
     kind = result.kind
     if kind == "array":
+        for owner, index, flag in result.owners:
+            if values[flag]:
+                return (arguments if owner == "argument" else captures)[index]
         return in_order(values[result.index], result.order)
     if kind == "scalar":
         return values[result.index][()]

@@ -95,6 +95,8 @@ class PythonNumber(Tracer):
         return BOOL if self.python_type is bool else self.python_type
 
     def _combine(self, name: str, left: Any, right: Any, other: Any) -> Any:
+        if isinstance(other, Tracer) and other.maybe:
+            return NotImplemented
         if _is_array_like(other):
             if name == "pow":
                 return call("power", left, right)
@@ -153,6 +155,11 @@ class TracedNumber(PythonNumber):
     def operand(self) -> Operand:
         """The value in the current trace."""
         return current_trace().lift(self._operand, self.owner)
+
+    @property
+    def raw(self) -> Operand:
+        """The value in the trace that made it."""
+        return self._operand
 
     __hash__ = None  # type: ignore[assignment]
 

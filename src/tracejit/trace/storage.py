@@ -51,6 +51,7 @@ class Storage:
         "layout_used",
         "order",
         "origin",
+        "owners",
         "still",
         "strides",
         "trace",
@@ -83,6 +84,7 @@ class Storage:
         self.written = False
         self.layout_used = NOTHING
         self.ambiguous: Callable[[], str] | None = None  # why it must not be written: nobody knows whose memory it is
+        self.owners: dict[Storage, Any] = {}  # arguments of which it may be the memory, and traced bools that tell
         self.twins: list[Twin] = []
         self.borrowed = False  # in a loop: the value, in this turn, of memory that the caller knows
 

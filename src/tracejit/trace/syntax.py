@@ -293,8 +293,10 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> Any:
         name = node.id
-        if not isinstance(node.ctx, ast.Load) or self._is_local(name) or name == HOOK:
+        if not isinstance(node.ctx, ast.Load) or name == HOOK:
             return node
+        if self._is_local(name):
+            return self._unset(node) if getattr(node, "traced_unset", False) else node
         if name in self.free:
             return self._hook("free", self._constant(name, node), node, like=node)
         if name not in self.namespace:
@@ -303,6 +305,13 @@ class _Rewriter(ast.NodeTransformer):
         elif _stays_plain(self.namespace[name]):
             return node
         return self._hook("glob", self._constant(name, node), node, like=node)
+
+    def _unset(self, node: ast.Name) -> ast.expr:
+        """The read of a variable that may have no value."""
+        name = self._constant(node.id, node)
+        none = ast.arguments([], [], None, [], [], None, [])
+        later = ast.copy_location(ast.Lambda(none, ast.copy_location(ast.Name(node.id, ast.Load()), node)), node)
+        return self._hook("variable", name, later, self._constant(not getattr(node, "unset", False), node), like=node)
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:
         if self._plain_module(node.value):
@@ -439,7 +448,10 @@ class _Rewriter(ast.NodeTransformer):
         operation = self._constant(type(node.op).__name__, node)
         value = self.visit(node.value)
         if isinstance(target, ast.Name):
-            load = self.visit(ast.copy_location(ast.Name(target.id, ast.Load()), target))
+            read = ast.copy_location(ast.Name(target.id, ast.Load()), target)
+            for mark in ("unset", "traced_unset"):
+                setattr(read, mark, getattr(target, mark, False))
+            load = self.visit(read)
             result = self._hook("augment", operation, load, value, like=node)
             assigned = ast.Assign([target], self._kept_outside(target.id, result))
             return ast.copy_location(assigned, node)

@@ -16,7 +16,7 @@ import tracejit.trace.library
 import tracejit.trace.math_functions
 import tracejit.trace.numpy_api
 import tracejit.trace.python_loops  # noqa: F401  (these register what stands for functions of NumPy and Python)
-from tracejit.errors import ConcretizationError, UnsupportedError
+from tracejit.errors import ConcretizationError, TracejitError, UnsupportedError, raisable_class
 from tracejit.ir.builder import Builder, rebuild, substitute_sizes
 from tracejit.ir.core import Eqn, Function, Operand, Value
 from tracejit.ir.dims import Dim, evaluate
@@ -24,6 +24,7 @@ from tracejit.ir.interpreter import interpret
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.arguments import Argument, Static, argument_names, classify, enter, normalize_leaf
 from tracejit.trace.axis_order import fits_layout
+from tracejit.trace.branches import emit_raise, may_raise
 from tracejit.trace.calls import enter_callable
 from tracejit.trace.captures import Capture, CaptureTable, freeze
 from tracejit.trace.context import Trace
@@ -35,6 +36,7 @@ from tracejit.trace.location import describe, traceback_location
 from tracejit.trace.new_objects import flatten_result
 from tracejit.trace.outside import Containers, OutsideWrites, Place, found, put_all, refer, refer_to, reference_of
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
+from tracejit.trace.region import StagedRaise
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.syntax import rewritten_code
@@ -268,7 +270,7 @@ def _trace_leaves(
         containers = Containers(args, kwargs)
         try:
             captures.open_operands()
-            output = entered(*args, **kwargs)
+            output = _run(entered, args, kwargs, root)
             if captures.uncompiled is not None:
                 raise captures.uncompiled
         except Exception as error:
@@ -301,6 +303,23 @@ def _trace_leaves(
     results = [resolve_result(result, root.sizes.resolve) for result in results]
     places = tuple(place for place, _ in changed)
     return Traced(function, arguments, captures.captures, tree, out_tree, results, places)
+
+
+def _run(function: Any, args: Any, kwargs: Any, root: Trace) -> Any:
+    """What the function gives; None where every way through it raises, which the program does."""
+    try:
+        return function(*args, **kwargs)
+    except StagedRaise as raised:
+        if raised.error is not None:
+            raise raised.error from None
+        if raised.trace is not root:
+            raise UnsupportedError("every way through a function under grad, vmap and the like raises") from None
+        return None
+    except Exception as error:
+        if isinstance(error, TracejitError) or raisable_class(error) is None or not may_raise(root):
+            raise
+        emit_raise(error)
+        return None
 
 
 def plain_keys(tree: Tree) -> Tree:

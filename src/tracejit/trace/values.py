@@ -51,7 +51,16 @@ def emit_all(name: str, *operands: Operand, **attrs: Any) -> tuple[Operand, ...]
     trace = current_trace()
     if current_state() is not trace.captures.error_state:
         require_none_asked(trace)
+    if name == "wrap_index" and trace.captures.caught:
+        _check_caught(*operands)
     return trace.builder.emit(PRIMITIVES[name], operands, attrs, (), user_location())
+
+
+def _check_caught(index: Operand, size: Operand) -> None:
+    """An index outside of its bounds in a ``try`` that would catch the IndexError."""
+    inside = emit("bitwise_and", emit("lt", index, size), emit("ge", index, emit("neg", size)))
+    if not inside.type.dims:
+        current_trace().check(inside, (), "IndexError", "index out of bounds")
 
 
 def literal(value: Any, dtype: DType) -> Literal:
