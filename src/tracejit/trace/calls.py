@@ -532,6 +532,8 @@ class Hook:
         trace = active_trace()
         if trace is not None and type(old) is np.ndarray:
             old = trace.captures.array(old)
+        elif trace is not None and isinstance(old, (list, dict, set, deque)):
+            note_change("contents", old)
         old = settled(old, lambda none: _IN_PLACE[operation](none, stand_in(value)))
         return _IN_PLACE[operation](old, value)
 

@@ -289,6 +289,8 @@ class OutsideWrites:
     def take_back(self) -> None:
         """Put back what was there before."""
         for place, value in self.before.items():
+            if place.kind == "attribute" and own_attribute(place.find(), place.key) is value:
+                continue
             if place in self.shown and place.kind == "attribute":
                 object.__setattr__(place.find(), place.key, value)
                 continue
