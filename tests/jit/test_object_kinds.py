@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from typing import Any
 
@@ -364,3 +365,93 @@ def test_machine_code_answers(function: Any, make: Any) -> None:
         assert same(own, other)
     if layout.problem() is None:
         assert jitted._hits >= 3
+
+
+# ------------------------------------------------------------------------------------------------ ways that change
+
+
+class Inner:
+    def __init__(self, k: float) -> None:
+        self.k, self.w = k, X * k
+        self.rows: list[Any] = []
+
+
+class Holder:
+    def __init__(self, k: float) -> None:
+        self.a, self.b = Inner(k), Inner(k + 1)
+        self.config = FrozenConfig(k)
+
+    @functools.cached_property
+    def norm(self) -> Any:
+        return np.sqrt((self.a.w**2).sum()) * self.a.k
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenConfig:
+    k: float
+
+
+def exchanged(holder: Any, x: Any) -> Any:
+    old = holder.a
+    holder.a = holder.b
+    old.k = old.k + 5
+    holder.a.k = holder.a.k * 2
+    holder.b = old
+    return holder.a.k * x + holder.b.k
+
+
+def made_anew(holder: Any, x: Any) -> Any:
+    holder.a.k = holder.a.k + 1
+    holder.a = Inner(9.0)
+    holder.a.k = holder.a.k + 1
+    return x * holder.a.k
+
+
+def swapped(holder: Any, x: Any) -> Any:
+    holder.a, holder.b = holder.b, holder.a
+    holder.a.w = holder.a.w + x
+    holder.b.rows.append(x.sum())
+    holder.a.rows += [1.0, x]
+    return holder.a.w
+
+
+def removed(holder: Any, x: Any) -> Any:
+    own = holder.a
+    holder.a = None
+    own.w = own.w * 2
+    own.rows.append(2.0)
+    return own.w + x
+
+
+def cached(holder: Any, x: Any) -> Any:
+    holder.a.w = holder.a.w + x
+    return holder.norm * x
+
+
+def replaced(holder: Any, x: Any) -> Any:
+    holder.config = dataclasses.replace(holder.config, k=holder.config.k + 1)
+    return x * holder.config.k
+
+
+@pytest.mark.parametrize("function", [exchanged, made_anew, swapped, removed, cached])
+def test_ways_to_objects_change(function: Any) -> None:
+    check_objects(function, [lambda: (Holder(1.0), X), lambda: (Holder(3.0), X)], 1)
+
+
+def test_frozen_objects_are_replaced() -> None:
+    holder, other, jitted = Holder(1.0), Holder(1.0), tj.jit(replaced)
+    for _ in range(3):
+        assert same(jitted(holder, X), replaced(other, X)) and same(holder, other)
+
+
+def test_classes_that_set_attributes_themselves_are_refused() -> None:
+    class Counting:
+        def __setattr__(self, name: str, value: Any) -> None:
+            vars(self)[name] = value
+            vars(self)["count"] = vars(self).get("count", 0) + 1
+
+    own = Counting()
+    own.k = 1.0
+    with pytest.raises(tj.UnsupportedError, match="Counting defines __setattr__"):
+        tj.jit(lambda own, x: setattr(own, "k", x.sum()))(own, X)
+    assert vars(own) == {"k": 1.0, "count": 1}

@@ -63,9 +63,8 @@ class Place:
     find: Getter
     key: Any = ""
 
-    def get(self) -> Any:
-        """What is there now."""
-        owner = self.find()
+    def get(self, owner: Any) -> Any:
+        """What is there now, in the object that it belongs to."""
         if self.kind == "attribute":
             return own_attribute(owner, self.key)
         if self.kind == "name":
@@ -74,9 +73,8 @@ class Place:
             return _content(owner)
         return owner.copy()
 
-    def put(self, value: Any) -> None:
+    def put(self, value: Any, owner: Any) -> None:
         """Put a value there."""
-        owner = self.find()
         if self.kind == "attribute":
             delattr(owner, self.key) if value is MISSING else setattr(owner, self.key, value)
         elif self.kind == "name":
@@ -180,8 +178,9 @@ def _referring(value: Any, finder: Callable[[Any], Getter | None]) -> Any:
 
 def put_all(places: Sequence[Place], values: Sequence[Any]) -> None:
     """After a call: put the final values in place."""
-    for place, value in zip(places, values, strict=True):
-        place.put(_found(value))
+    owners = [place.find() for place in places]
+    for place, value, owner in zip(places, values, owners, strict=True):
+        place.put(_found(value), owner)
 
 
 class OutsideWrites:
@@ -193,12 +192,18 @@ class OutsideWrites:
         self.before: dict[Place, Any] = {}
         self.getters: set[Getter] = set()
         self.owners: dict[int, Getter] = {}  # the objects that have changed in the end
+        self.objects: dict[Getter, Any] = {}  # that places belong to: ways may lead elsewhere after a change
         self.shown: dict[Place, Any] = {}  # tracers in the place of what Python reads unseen
         self.opened: list[tuple[Any, Getter]] = []
         self.growing: set[Getter] = set()  # ways to lists whose contents the function has not looked at
 
-    def note(self, place: Place, trace: Trace) -> None:
-        """A place is about to change."""
+    def owner(self, find: Getter) -> Any:
+        """The object at the end of a way, as it was before the function changed anything on it."""
+        return self.objects[find] if find in self.objects else find()
+
+    def note(self, place: Place, trace: Trace, owner: Any = None) -> None:
+        """A place is about to change, of this object."""
+        self.objects.setdefault(place.find, place.find() if owner is None else owner)
         if trace.region:
             raise UnstageableError(f"its body changes {place.getter} from outside ({describe(user_location())})")
         if place.kind == "contents":
@@ -207,11 +212,12 @@ class OutsideWrites:
         elif place.kind == "tail" and place.find not in self.growing:
             place = Place("contents", place.find)
         if place not in self.before:
-            self.before[place] = place.get()
+            self.before[place] = place.get(self.owner(place.find))
             self.getters.add(place.getter)
 
     def open(self, owner: Any, path: Getter, tracers: Mapping[str, Any]) -> None:
         """Python reads and writes an object unseen: while tracing, it has tracers where it has arrays and numbers."""
+        self.objects.setdefault(path, owner)
         for name, value in own_attributes(owner).items():
             place = Place("attribute", path, name)
             if place in self.before:
@@ -226,6 +232,7 @@ class OutsideWrites:
     def open_contents(self, owner: Any, path: Getter, tracers: Mapping[Any, Any]) -> None:
         """The same for a list or dict that such an object has."""
         place = Place("contents", path)
+        self.objects.setdefault(path, owner)
         if place not in self.before:
             self.before[place] = owner.copy()
             self.getters.add(path)
@@ -250,27 +257,27 @@ class OutsideWrites:
             contents = self.before.pop(Place("tail", own), None)
             if contents is not None:
                 place = Place("contents", own)
-                longer.append((place, place.get()))
+                longer.append((place, place.get(self.owner(own))))
                 self.before[place] = contents
-                place.put(contents)
-            self.captures.read(own(), own)
+                place.put(contents, self.owner(own))
+            self.captures.read(self.owner(own), own)
         yield
         for place, contents in longer:
-            place.put(contents)
+            place.put(contents, self.owner(place.find))
 
     def finals(self) -> list[tuple[Place, Any]]:
         """The places that have changed, and what is there now."""
         self.note_unseen()
-        found = [(place, place.get()) for place in self.before]
+        found = [(place, place.get(self.owner(place.find))) for place in self.before]
         at_first = self.before | self.shown
         changed = [
             (place, value)
             for place, value in found
             if not _same(value, at_first[place]) and not (place.kind != "contents" and _same(value, self.before[place]))
         ]
-        self.owners = {id(place.find()): place.find for place, _ in changed}
+        self.owners = {id(self.owner(place.find)): place.find for place, _ in changed}
         self.captures.demand_different_containers(
-            {id(place.find()) for place, _ in changed if place.kind in ("contents", "tail")}
+            {id(self.owner(place.find)) for place, _ in changed if place.kind in ("contents", "tail")}
         )
         found = []
         for place, value in changed:
@@ -289,12 +296,13 @@ class OutsideWrites:
     def take_back(self) -> None:
         """Put back what was there before."""
         for place, value in self.before.items():
-            if place.kind == "attribute" and own_attribute(place.find(), place.key) is value:
+            owner = self.owner(place.find)
+            if place.kind == "attribute" and own_attribute(owner, place.key) is value:
                 continue
             if place in self.shown and place.kind == "attribute":
-                object.__setattr__(place.find(), place.key, value)
+                object.__setattr__(owner, place.key, value)
                 continue
-            (Place("contents", place.find) if place.kind == "tail" else place).put(value)
+            (Place("contents", place.find) if place.kind == "tail" else place).put(value, owner)
 
     def numbers_read(self) -> frozenset[Getter]:
         """Ways to numbers that were remembered, and change: a program for all calls reads them at each call."""
@@ -380,7 +388,8 @@ def _read(trace: Trace, value: Any, getter: Getter, writes: OutsideWrites) -> An
     captures.remember_loosely(value, getter, Loosely)
     place = Place("contents", getter)
     if isinstance(value, (list, dict)) and place not in writes.before:
-        writes.before[place] = place.get()
+        writes.objects.setdefault(getter, value)
+        writes.before[place] = value.copy()
         for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
             if number_form(item):
                 value[key] = captures.number(item, ItemOf(getter, key))
@@ -435,13 +444,13 @@ class Containers:
                     self.owners[id(value)] = ArgumentAt(path)
                     final = _referring(value, self._finder)
                     found += _entries(Place("contents", ArgumentAt(path)), value, before, final)
-                    Place("contents", Fixed(value)).put(before)
+                    Place("contents", Fixed(value)).put(before, value)
                 continue
             for name, content in own_attributes(value).items():
                 if content is not before.get(name, MISSING):
                     self.owners[id(value)] = ArgumentAt(path)
                     found.append((Place("attribute", ArgumentAt(path), name), content))
-                    Place("attribute", Fixed(value), name).put(before.get(name, MISSING))
+                    Place("attribute", Fixed(value), name).put(before.get(name, MISSING), value)
         return found
 
     def _finder(self, value: Any) -> Getter | None:
@@ -485,4 +494,4 @@ def note_change(kind: str, owner: Any, key: str = "") -> None:
             f"a {type(owner).__name__} from outside is changed ({describe(user_location())}); use a list or a dict"
         )
     if path is not None:
-        writes_of(trace).note(Place(kind, path, key), trace)
+        writes_of(trace).note(Place(kind, path, key), trace, owner)
