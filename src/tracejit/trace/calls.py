@@ -123,7 +123,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
         if function in FUNCTIONS:
             return _call_numpy(function, args, kwargs)
         _note_objects(function, None, (args, kwargs), trace)
-        return implementation(*args, **kwargs)
+        return implementation(*_adopted(function, args, trace), **kwargs)
     if isinstance(function, np.ufunc):
         if _is_traced(args) or _is_traced(kwargs):
             out = kwargs.pop("out", None)
@@ -247,6 +247,7 @@ def _of_scipy(function: Any) -> bool:
 def _call_unseen(function: Any, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     """A call of a class, or of a function that is not written in Python."""
     _note_objects(function, owner, (args, kwargs), trace)
+    args = _adopted(function, args, trace)
     module = getattr(function, "__module__", None) or ""
     if isinstance(function, type):
         if module.startswith("scipy.") and _holds_data((args, kwargs)):
@@ -266,7 +267,15 @@ def _call_user(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tra
     inner = rewritten(function)
     if inner is function and not is_rewritten(function):
         trace.captures.pin((function, args, kwargs))
-    return adopt(inner(*args, **kwargs), trace)
+    args = tuple(adopt(value, trace) for value in args)
+    return adopt(inner(*args, **{key: adopt(value, trace) for key, value in kwargs.items()}), trace)
+
+
+def _adopted(function: Any, args: tuple[Any, ...], trace: Trace) -> tuple[Any, ...]:
+    """Arguments for a function of Python's that may do arithmetic with, or hand on, the items of lists."""
+    if not any(function is reader for reader in _READERS):
+        return args
+    return tuple(_adopt_items(value, trace) for value in args)
 
 
 _HARMLESS: tuple[Any, ...] = (
@@ -285,6 +294,7 @@ _HARMLESS: tuple[Any, ...] = (
     next,
 )
 _HARMLESS += (next, getattr, hasattr, setattr, delattr)
+_READERS: tuple[Any, ...] = (list, tuple, zip, enumerate, reversed, iter, sum, max, min, map, filter, sorted)
 _HARMLESS_METHODS = frozenset("append extend insert pop clear reverse copy items values keys".split())
 
 
@@ -326,9 +336,28 @@ def adopt(value: Any, trace: Trace) -> Any:
     """What outside code hands in: arrays are read again at each call of the compiled function."""
     if isinstance(value, np.ndarray) and type(value) is np.ndarray:
         return trace.captures.array(value)
-    if type(value) is tuple and any(isinstance(item, np.ndarray) for item in value):
+    if type(value) is tuple and _holds_arrays(value):
         return tuple(adopt(item, trace) for item in value)
     return value
+
+
+def _holds_arrays(value: Any) -> bool:
+    """Whether a list or tuple has arrays of the outside in it."""
+    return any(type(v) is np.ndarray or (type(v) in (tuple, list) and _holds_arrays(v)) for v in value)
+
+
+def _adopt_items(value: Any, trace: Trace, pattern: tuple[Any, ...] = ()) -> Any:
+    """A list or tuple for what only reads it: outside arrays in it are adopted, in a copy.
+
+    pattern: for each item that is taken apart, too, its own pattern, for others None. Other lists stay what they are.
+    """
+    if type(value) not in (list, tuple) or not _holds_arrays(value):
+        return adopt(value, trace)
+    patterns = pattern if len(pattern) == len(value) else (None,) * len(value)
+    return type(value)(
+        adopt(item, trace) if own is None else _adopt_items(item, trace, own)
+        for item, own in zip(value, patterns, strict=True)
+    )
 
 
 def _note_texts(values: Any) -> None:
@@ -489,6 +518,11 @@ class Hook:
             note_change("contents", owner)
         return owner
 
+    def unpacked(self, value: Any, pattern: tuple[Any, ...]) -> Any:
+        """What several names are assigned from."""
+        trace = active_trace()
+        return value if trace is None else _adopt_items(value, trace, pattern)
+
     def iterate(self, iterable: Any) -> Iterable[Any]:
         """What a loop iterates over."""
         trace = active_trace()
@@ -535,6 +569,8 @@ class Hook:
         trace = active_trace()
         if trace is not None and type(old) is np.ndarray:
             old = trace.captures.array(old)
+        elif trace is not None and isinstance(old, (list, dict, set, deque)):
+            note_change("contents", old)
         old = settled(old, lambda none: _IN_PLACE[operation](none, stand_in(value)))
         return _IN_PLACE[operation](old, value)
 
