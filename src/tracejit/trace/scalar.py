@@ -20,6 +20,7 @@ from tracejit.trace.base import Tracer, refuse
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import BOOL, INT64, PYTHON_DTYPES, Kind
+from tracejit.trace.number_errors import check_divisor, check_power, unordered, zero_division
 from tracejit.trace.registry import call
 from tracejit.trace.sizes import SizeEnvironment, UndecidedError, leaked
 from tracejit.trace.values import Dims, cast, dim_value, emit, late_dim, literal, truth
@@ -126,9 +127,13 @@ class PythonNumber(Tracer):
         return self._combine("ne", self, other, other)
 
     def __divmod__(self, other: Any) -> Any:
+        if not _is_array_like(other):
+            _check_divisor("divmod", self, other)
         return self // other, self % other
 
     def __rdivmod__(self, other: Any) -> Any:
+        if not _is_array_like(other):
+            _check_divisor("divmod", other, self)
         return other // self, other % self
 
     def __pos__(self) -> Any:
@@ -446,13 +451,15 @@ def combine_numbers(name: str, left: Any, right: Any) -> Any:
         if result is not NotImplemented:
             return result
     if name in _COMPARISONS:
+        if kind is complex and name not in ("eq", "ne"):
+            raise unordered(name, _type_of(left), _type_of(right))
         return _compare(name, left, right, kind)
     if kind is bool:
         kind = int
     if name == "truediv" and kind is int:
         kind = float
-    if name in ("truediv", "floordiv", "mod") and not isinstance(right, TracedNumber) and not right:
-        raise ZeroDivisionError(_ZERO_DIVISION[name, kind] if (name, kind) in _ZERO_DIVISION else "division by zero")
+    if name in _DIVISIONS:
+        _check_divisor(name, left, right)
     if name == "pow":
         return _power(left, right, kind)
     return number(emit(_OPS[name], _as(left, kind), _as(right, kind)), kind)
@@ -473,14 +480,16 @@ def _compare(name: str, left: Any, right: Any, kind: type) -> Any:
     return number(emit(_OPS[name], _as(left, kind), _as(right, kind)), bool)
 
 
-_ZERO_DIVISION = {
-    ("floordiv", int): "integer division or modulo by zero",
-    ("mod", int): "integer modulo by zero",
-    ("floordiv", float): "float floor division by zero",
-    ("mod", float): "float modulo",
-    ("truediv", float): "division by zero",
-    ("truediv", complex): "complex division by zero",
-}
+_DIVISIONS = frozenset(("truediv", "floordiv", "mod"))
+
+
+def _check_divisor(name: str, left: Any, right: Any) -> None:
+    """What is divided by must not be zero, as in Python and unlike in NumPy."""
+    kinds = _type_of(left), _type_of(right)
+    if isinstance(right, TracedNumber):
+        check_divisor(name, *kinds, right.operand())
+    elif not right:
+        raise ZeroDivisionError(zero_division(name, *kinds))
 
 
 def _power(left: Any, right: Any, kind: type) -> Any:
@@ -495,6 +504,8 @@ def _power(left: Any, right: Any, kind: type) -> Any:
     elif kind is float and type(right) is int and right == 2:
         base = _as(left, float)
         return number(emit("mul", base, base), float)
+    if kind is float:
+        check_power(_as(left, kind), _as(right, kind))
     return number(emit("pow", _as(left, kind), _as(right, kind)), kind)
 
 
@@ -515,7 +526,7 @@ def _combine_sizes(name: str, a: DimLike, b: DimLike) -> Any:
         return NotImplemented
     if name in ("floordiv", "mod"):
         if sizes.decide(b, "== 0"):
-            raise ZeroDivisionError(_ZERO_DIVISION[name, int])
+            raise ZeroDivisionError(zero_division(name, int, int))
         return python_size(a // b if name == "floordiv" else a % b)
     return python_size(a + b if name == "add" else a - b if name == "sub" else a * b)
 
