@@ -62,7 +62,7 @@ def test_powers():
         return a**b
 
     jitted = tj.jit(power, exact=True)
-    for a, b in ((2.0, 0.5), (0.0, -1.0), (-2.0, 3.0), (0.0, 2.0)):
+    for a, b in ((4.0, 0.5), (0.0, -1.0), (-2.0, 3.0), (0.0, 2.0)):
         check(power, a, b, jitted=jitted, ulps=2)
     with pytest.raises(tj.errors.UnsupportedError, match="in Python is a complex number"):
         jitted(-2.0, 0.5)

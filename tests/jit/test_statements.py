@@ -309,3 +309,46 @@ def test_an_exception_that_would_be_caught_is_told():
     assert jitted(DOWN) == 1.0
     with pytest.raises(tj.errors.UnsupportedError, match="raised in a try statement that would catch it"):
         jitted(UP)
+
+
+# --------------------------------------------------------------------------------------------------------- recursion
+
+
+def divisor(a, b):
+    if b == 0:
+        return a
+    return divisor(b, a % b)
+
+
+def steps_to_one(x, n=0):
+    return n if x == 1 else steps_to_one(x / 2, n + 1) if x % 2 == 0 else steps_to_one(n=n + 1, x=3 * x + 1)
+
+
+def fibonacci(n):
+    if n < 2:
+        return n
+    return fibonacci(n - 1) + fibonacci(n - 2)
+
+
+def halves(x, n):
+    if n == 0:
+        return x
+    return halves(x / 2 if x > 1 else x * 3, n - 1) + 1
+
+
+def test_a_call_of_itself_as_the_last_act_is_a_loop():
+    jitted = tj.jit(divisor, exact=True)
+    for a, b in ((48.0, 18.0), (17.0, 5.0), (8.0, 0.0), (1e9, 7.0)):
+        check(divisor, a, b, jitted=jitted)
+    assert versions_of(jitted) == 1
+    check(lambda x: steps_to_one(x, 0), 27.0)
+
+
+def test_recursion_that_data_end_is_refused():
+    with pytest.raises(tj.errors.UnsupportedError, match=r"fibonacci calls itself .* last act"):
+        tj.jit(fibonacci)(5.0)
+
+
+def test_recursion_that_a_size_ends():
+    for n in (3, 6):
+        check(halves, 5.0, n)

@@ -32,6 +32,7 @@ from tracejit.trace.generators import undisturbed
 from tracejit.trace.location import describe, traceback_location
 from tracejit.trace.outside import Containers, OutsideWrites, Place, found, put_all, refer
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
+from tracejit.trace.recursion import TraceAgain
 from tracejit.trace.region import StagedRaise
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
 from tracejit.trace.scalar import SymbolicInt
@@ -202,7 +203,10 @@ def _trace_all(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str
     volatile: frozenset[Any] = frozenset()
     while True:
         writes = OutsideWrites(CaptureTable(), volatile)
-        traced = _trace_leaves(fun, leaves, tree, name, writes, shared=shared)
+        try:
+            traced = _trace_leaves(fun, leaves, tree, name, writes, shared=shared)
+        except TraceAgain:
+            continue
         if writes.numbers_read() <= volatile:
             return traced
         volatile |= writes.numbers_read()
