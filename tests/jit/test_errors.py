@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 
 import numpy as np
@@ -177,7 +178,7 @@ def test_functions_that_are_not_compiled():
 
 
 def keep(x):
-    list(map(KEPT.append, [x * 2]))
+    operator.methodcaller("append", x * 2)(KEPT)
     return x
 
 
@@ -205,7 +206,7 @@ def test_traced_values_in_a_cache_are_noticed():
 
 
 def test_warnings_point_to_the_call():
-    function = tj.jit(lambda x: np.linalg.eigvalsh(x @ x.T))
+    function = tj.jit(lambda x: np.linalg.eigvals(x @ x.T))
     with pytest.warns(tj.PerformanceWarning, match="is called through NumPy from compiled code") as caught:
         function(X)
     assert caught[0].filename == __file__

@@ -30,7 +30,7 @@ def test_division_by_zero(function, left, divisors):
 
     jitted = tj.jit(divide, exact=True)
     for divisor in divisors:
-        check(divide, left, divisor, jitted=jitted)
+        check(divide, left, divisor, jitted=jitted, text=function is not divmod)
 
 
 def test_division_that_a_test_guards():
@@ -64,7 +64,7 @@ def test_powers():
     jitted = tj.jit(power, exact=True)
     for a, b in ((4.0, 0.5), (0.0, -1.0), (-2.0, 3.0), (0.0, 2.0)):
         check(power, a, b, jitted=jitted, ulps=2)
-    with pytest.raises(tj.errors.UnsupportedError, match="in Python is a complex number"):
+    with pytest.raises(tj.errors.UnsupportedError, match="is complex in Python"):
         jitted(-2.0, 0.5)
     assert versions_of(jitted) == 1
     check(lambda x: x**-1, 0.0)

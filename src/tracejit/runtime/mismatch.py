@@ -16,6 +16,7 @@ from tracejit.ir.dims import evaluate
 from tracejit.trace.arguments import Argument, Static, classify
 from tracejit.trace.axis_order import fits_layout
 from tracejit.trace.captures import freeze
+from tracejit.trace.frames import running_call
 from tracejit.trace.location import describe
 from tracejit.trace.tracer import Traced, size_values
 
@@ -24,12 +25,18 @@ __all__ = ["mismatch"]
 
 def mismatch(traced: Traced, leaves: Sequence[Any]) -> str:
     """The first thing that a program needs and a call with these leaves has not, as a phrase after "needs"."""
+    with running_call(leaves):
+        return _mismatch(traced, leaves)
+
+
+def _mismatch(traced: Traced, leaves: Sequence[Any]) -> str:
     for argument, leaf in zip(traced.arguments, leaves, strict=True):
         if (reason := _argument_mismatch(argument, leaf)) is not None:
             return reason
     for capture in traced.captures:
         if not capture.holds():
-            return f"another {capture.getter}"
+            what = {"distinct": "different objects:", "alias": f"{capture.other} to be"}.get(capture.kind, "another")
+            return f"{what} {capture.getter}" if capture.kind != "missing" else f"no {capture.getter}"
     for k, argument in enumerate(traced.arguments):
         if argument.same_as is not None and leaves[argument.same_as] is not leaves[k]:
             return f"{traced.arguments[argument.same_as].name} and {argument.name} to be one array"

@@ -17,6 +17,7 @@ from tracejit.trace.branches import Branch, emit_check
 from tracejit.trace.context import active_trace, current_trace, flat
 from tracejit.trace.facts import Fact, facts_of, negated, note_meaning, outer_facts
 from tracejit.trace.inputs import contains_tracer, operand_of, stand_in
+from tracejit.trace.instances import compares_itself
 from tracejit.trace.location import is_internal, user_location
 from tracejit.trace.maybe import Maybe, made, narrowed
 from tracejit.trace.region import StagedRaise
@@ -154,6 +155,8 @@ def opposite(value: Any) -> Any:
 
 def contained(item: Any, container: Any) -> Any:
     """``item in container``: of arrays any equal element, of lists and tuples one comparison after the other."""
+    if (trace := active_trace()) is not None and compares_itself(item):
+        trace.captures.pin((item, container))
     if isinstance(container, TracedArray):
         return truth_of(call(np.any, container == item))
     if type(container) not in (list, tuple) or not contains_tracer((item, container)):

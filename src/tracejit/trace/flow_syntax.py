@@ -157,6 +157,11 @@ class _Expressions(ast.NodeTransformer):
             method = "contained" if isinstance(node.ops[0], (ast.In, ast.NotIn)) else "identical"
             found = self.call(method, node.left, *node.comparators, like=node)
             return self.call("opposite", found, like=node) if isinstance(node.ops[0], (ast.NotIn, ast.IsNot)) else found
+        if len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
+            node.left, *node.comparators = [
+                v if isinstance(v, ast.Constant) else self.call("noted", v, like=v)
+                for v in (node.left, *node.comparators)
+            ]
         plain = all(isinstance(op, (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)) for op in node.ops)
         if len(node.ops) == 1 or not plain or not self._deferrable(*node.comparators):
             return node

@@ -19,10 +19,10 @@ from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL, DType, Kind, check_dtype, kind_dtype
 from tracejit.trace.foreign import is_foreign
 from tracejit.trace.location import describe, user_location
-from tracejit.trace.number_errors import check_fits
 from tracejit.trace.pytree import flatten, unflatten
 from tracejit.trace.registry import call
 from tracejit.trace.scalar import PythonNumber, SymbolicBool, SymbolicInt, TracedNumber
+from tracejit.trace.stored_numbers import check_fits
 from tracejit.trace.values import cast, constant, literal
 
 __all__ = [

@@ -43,7 +43,7 @@ class _LibraryHook(Hook):
 
 
 def _is_of_numpy(function: FunctionType) -> bool:
-    return function.__module__.startswith("numpy.")
+    return (function.__module__ or "").startswith("numpy.")
 
 
 def _with_hooks(source: FunctionType) -> FunctionType:

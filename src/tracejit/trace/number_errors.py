@@ -1,120 +1,104 @@
-"""What Python's numbers do not compute, as checks of the program: division by zero, powers that are complex, and
-numbers that do not fit into an array of integers."""
+"""Exceptions of Python's arithmetic: the program raises them where NumPy's would give infinities and NaN.
+
+The texts are Python's own, which change with its version: each is found by making Python raise it.
+"""
 
 from __future__ import annotations
 
 import functools
 import operator
+from typing import Any
 
-import numpy as np
-
+from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Literal, Operand
 from tracejit.trace.context import current_trace
-from tracejit.trace.dtypes import BOOL, INT64, DType
-from tracejit.trace.values import cast, emit, literal
+from tracejit.trace.dtypes import FLOAT64
+from tracejit.trace.values import emit, literal
 
-__all__ = ["check_divisor", "check_fits", "check_power", "unordered", "zero_division"]
+__all__ = [
+    "check_divisor",
+    "check_integer",
+    "check_overflow",
+    "check_power",
+    "division_error",
+    "order_error",
+    "require",
+]
+
+_OPERATIONS = {"truediv": operator.truediv, "floordiv": operator.floordiv, "mod": operator.mod, "pow": operator.pow}
+
+
+def require(wrong: Operand, exception: str, text: str) -> None:
+    """Let the program raise an exception where a condition holds."""
+    if not isinstance(wrong, Literal) or wrong.value:
+        text = text.replace("{", "{{").replace("}", "}}")
+        current_trace().check(emit("logical_not", wrong), (), exception, text)
+
+
+@functools.lru_cache(maxsize=None, typed=True)
+def _error(name: str, *operands: Any) -> tuple[str, str]:
+    """The class and the text of what Python raises."""
+    try:
+        _OPERATIONS[name](*operands)
+    except ArithmeticError as error:
+        return type(error).__name__, str(error)
+    raise AssertionError(name)
+
+
+def division_error(name: str, kind: type) -> ZeroDivisionError:
+    """What Python raises for a division of numbers of this type by zero."""
+    return ZeroDivisionError(_error(name, kind(1), kind(0))[1])
+
+
+def check_divisor(name: str, divisor: Operand, kind: type) -> None:
+    """Division by zero."""
+    require(emit("eq", divisor, literal(0, divisor.type.dtype)), *_error(name, kind(1), kind(0)))
+
+
+def _both_finite(x: Operand, y: Operand | None) -> Operand:
+    finite = emit("isfinite", x)
+    return finite if y is None or isinstance(y, Literal) else emit("bitwise_and", finite, emit("isfinite", y))
+
+
+def check_overflow(result: Operand, x: Operand, y: Operand | None = None) -> None:
+    """A power that is infinite, of finite numbers."""
+    require(emit("bitwise_and", emit("isinf", result), _both_finite(x, y)), *_error("pow", 10.0, 1000.0))
+
+
+def check_power(result: Operand, x: Operand, y: Operand) -> None:
+    """A real power that Python refuses, or that is a complex number."""
+    zero = literal(0.0, FLOAT64)
+    negative = emit("bitwise_and", emit("eq", x, zero), emit("lt", y, zero))
+    require(negative, *_error("pow", 0.0, -1.0))
+    whole = emit("eq", emit("floor", y), y)
+    is_complex = emit("bitwise_and", emit("lt", x, zero), emit("logical_not", whole))
+    text = "a negative float to a power that is no integer is complex in Python; convert the float with np.float64"
+    require(emit("bitwise_and", is_complex, _both_finite(x, y)), "UnsupportedError", text)
+    check_overflow(result, x, y)
 
 
 @functools.cache
-def zero_division(name: str, left: type, right: type) -> str:
-    """Python's message for a division by zero."""
-    function = divmod if name == "divmod" else getattr(operator, name)
+def _conversion_error(value: float) -> tuple[str, str]:
     try:
-        function(left(1), right(0))
-    except ZeroDivisionError as error:
-        return str(error)
-    return "division by zero"
+        int(value)
+    except (ValueError, OverflowError) as error:
+        return type(error).__name__, str(error)
+    raise AssertionError(value)
 
 
-def check_divisor(name: str, left: type, right: type, divisor: Operand) -> None:
-    """Let the program raise ZeroDivisionError."""
-    trace = current_trace()
-    if trace.is_checked((divisor, "!= 0")):
-        return
-    nonzero = divisor if divisor.type.dtype == BOOL else emit("ne", divisor, literal(0, divisor.type.dtype))
-    trace.check(nonzero, (), "ZeroDivisionError", zero_division(name, left, right))
-    trace.checked.add((divisor, "!= 0"))
+def check_integer(x: Operand) -> None:
+    """The conversion of a float to a Python int, which is at most 64 bits wide here."""
+    require(emit("isnan", x), *_conversion_error(float("nan")))
+    require(emit("isinf", x), *_conversion_error(float("inf")))
+    size = emit("abs", x)
+    beyond = emit("ge", size, literal(2.0**63, size.type.dtype))
+    require(beyond, UnsupportedError.__name__, "an int of more than 64 bits, which compiled code cannot hold")
 
 
-def check_power(base: Operand, exponent: Operand) -> None:
-    """Let the program raise where a float to the power of another is no float in Python."""
-    trace = current_trace()
-    zero = literal(0.0, base.type.dtype)
-    known = exponent.value if isinstance(exponent, Literal) else None
-    if known is None or not float(known).is_integer():
-        fits = emit("logical_not", emit("lt", base, zero))
-        if known is None:
-            fits = emit("bitwise_or", fits, emit("eq", emit("floor", exponent), exponent))
-        text = (
-            "a negative float to the power of a fraction, which in Python is a complex number, where compiled code has "
-            "a float; take the power of a complex number, or np.float64(x) ** y, which is nan"
-        )
-        trace.check(fits, (), "UnsupportedError", text)
-    if known is None or known < 0:
-        fits = emit("ne", base, zero)
-        if known is None:
-            fits = emit("bitwise_or", fits, emit("logical_not", emit("lt", exponent, zero)))
-        trace.check(fits, (), "ZeroDivisionError", _zero_power())
-
-
-@functools.cache
-def _zero_power() -> str:
-    try:
-        operator.pow(0.0, -1.0)
-    except ZeroDivisionError as error:
-        return str(error)
-    return ""
-
-
-def check_fits(value: Operand, dtype: DType, weak: bool) -> None:
-    """Let the program raise where a single number is stored into integers that cannot hold it.
-
-    weak: it is a Python number. NumPy's own scalars wrap around in unsigned integers.
-    """
-    source = value.type.dtype
-    if dtype.kind not in "iu" or source.kind not in "iuf" or value.type.dims or (dtype.kind == "u" and not weak):
-        return
-    if isinstance(value, Literal):
-        number = value.value.item() if weak else value.value
-        np.empty(1, dtype)[0] = number
-        return
-    limits = np.iinfo(dtype)
-    low, high = int(limits.min), int(limits.max)
-    if source.kind == "f":
-        _check_whole(value, signed=dtype != np.uint64)
-        smallest, largest = -(2**63), 2**63 - 1 if dtype != np.uint64 else high
-    else:
-        smallest, largest = int(np.iinfo(source).min), int(np.iinfo(source).max)
-    if largest > 2**63 - 1 >= high:  # of 64 bits without a sign
-        fits = emit("le", value, literal(high, source))
-        current_trace().check(fits, (), "OverflowError", "Python int too large to convert to C long")
-        return
-    _check_between(cast(value, INT64), low if smallest < low else None, high if largest > high else None, dtype)
-
-
-def _check_whole(value: Operand, *, signed: bool) -> None:
-    """A float must be an integer of 64 bits."""
-    trace = current_trace()
-    trace.check(emit("eq", value, value), (), "ValueError", "cannot convert float NaN to integer")
-    if signed:
-        inside = emit("lt", emit("abs", cast(value, np.dtype(float))), literal(2.0**63, np.dtype(float)))
-        trace.check(inside, (), "OverflowError", "Python int too large to convert to C long")
-
-
-def _check_between(number: Operand, low: int | None, high: int | None, dtype: DType) -> None:
-    checks = [] if low is None else [emit("ge", number, literal(low, INT64))]
-    checks += [] if high is None else [emit("le", number, literal(high, INT64))]
-    if checks:
-        text = f"Python integer {{0}} out of bounds for {dtype}"
-        holds = functools.reduce(lambda a, b: emit("bitwise_and", a, b), checks)
-        current_trace().check(holds, (number,), "OverflowError", text)
-
-
-def unordered(name: str, left: type, right: type) -> TypeError:
-    """Python's error where numbers have no order."""
+def order_error(name: str, left: type, right: type) -> TypeError:
+    """What Python raises for a comparison of complex numbers."""
     try:
         getattr(operator, name)(left(1), right(1))
     except TypeError as error:
         return error
-    return TypeError(name)
+    raise AssertionError(name)

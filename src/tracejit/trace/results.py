@@ -21,6 +21,7 @@ from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.inputs import operand_of
 from tracejit.trace.scalar import PythonNumber
 from tracejit.trace.storage import Storage
+from tracejit.trace.strided_views import strided_view
 from tracejit.trace.text import is_pending
 from tracejit.trace.values import dim_value, transpose
 
@@ -171,7 +172,8 @@ def replay(
     """Repeat views on a real array; dims in the steps get their values from ``value_of``.
 
     Steps: ``("slice", starts, sizes, steps, dropped)``, ``("reshape", dims)``, ``("transpose", perm)``, ``("real",)``,
-    ``("imag",)``, ``("broadcast", dims)``, ``("diagonal", offset, axes)``.
+    ``("imag",)``, ``("broadcast", dims)``, ``("diagonal", offset, axes)``, ``("view", dtype)``,
+    ``("strided", starts, dims, factors, writeable)``.
 
     Example:
         >>> replay(np.arange(6), [("reshape", (2, 3)), ("slice", (1, 0), (1, 3), (1, 1), (0,))], int)
@@ -204,6 +206,8 @@ _REPLAY: dict[str, Callable[..., Any]] = {
     "imag": lambda array: array.imag,
     "broadcast": lambda array, dims: np.broadcast_to(array, dims),
     "diagonal": lambda array, offset, axes: array.diagonal(offset, *axes),
+    "view": lambda array, dtype: array.view(dtype),
+    "strided": strided_view,
 }
 
 

@@ -20,7 +20,14 @@ from tracejit.trace.base import Tracer, refuse
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import BOOL, INT64, PYTHON_DTYPES, Kind
-from tracejit.trace.number_errors import check_divisor, check_power, unordered, zero_division
+from tracejit.trace.number_errors import (
+    check_divisor,
+    check_integer,
+    check_overflow,
+    check_power,
+    division_error,
+    order_error,
+)
 from tracejit.trace.registry import call
 from tracejit.trace.sizes import SizeEnvironment, UndecidedError, leaked
 from tracejit.trace.values import Dims, cast, dim_value, emit, late_dim, literal, truth
@@ -127,13 +134,9 @@ class PythonNumber(Tracer):
         return self._combine("ne", self, other, other)
 
     def __divmod__(self, other: Any) -> Any:
-        if not _is_array_like(other):
-            _check_divisor("divmod", self, other)
         return self // other, self % other
 
     def __rdivmod__(self, other: Any) -> Any:
-        if not _is_array_like(other):
-            _check_divisor("divmod", other, self)
         return other // self, other % self
 
     def __pos__(self) -> Any:
@@ -451,18 +454,21 @@ def combine_numbers(name: str, left: Any, right: Any) -> Any:
         if result is not NotImplemented:
             return result
     if name in _COMPARISONS:
-        if kind is complex and name not in ("eq", "ne"):
-            raise unordered(name, _type_of(left), _type_of(right))
         return _compare(name, left, right, kind)
     if kind is bool:
         kind = int
+    given = kind
     if name == "truediv" and kind is int:
         kind = float
-    if name in _DIVISIONS:
-        _check_divisor(name, left, right)
     if name == "pow":
         return _power(left, right, kind)
-    return number(emit(_OPS[name], _as(left, kind), _as(right, kind)), kind)
+    divisor = _as(right, kind)
+    if name in ("truediv", "floordiv", "mod"):
+        if isinstance(right, TracedNumber):
+            check_divisor(name, divisor, given)
+        elif not right:
+            raise division_error(name, given)
+    return number(emit(_OPS[name], _as(left, kind), divisor), kind)
 
 
 def _combine_exactly(name: str, left: Any, right: Any) -> Any:
@@ -473,23 +479,13 @@ def _combine_exactly(name: str, left: Any, right: Any) -> Any:
 
 
 def _compare(name: str, left: Any, right: Any, kind: type) -> Any:
+    if kind is complex and name not in ("eq", "ne"):
+        raise order_error(name, _type_of(left), _type_of(right))
     if isinstance(left, SymbolicInt) and type(right) is float:
         return _compare_with_float(name, left, right)
     if isinstance(right, SymbolicInt) and type(left) is float:
         return _compare_with_float(_MIRRORED[name], right, left)
     return number(emit(_OPS[name], _as(left, kind), _as(right, kind)), bool)
-
-
-_DIVISIONS = frozenset(("truediv", "floordiv", "mod"))
-
-
-def _check_divisor(name: str, left: Any, right: Any) -> None:
-    """What is divided by must not be zero, as in Python and unlike in NumPy."""
-    kinds = _type_of(left), _type_of(right)
-    if isinstance(right, TracedNumber):
-        check_divisor(name, *kinds, right.operand())
-    elif not right:
-        raise ZeroDivisionError(zero_division(name, *kinds))
 
 
 def _power(left: Any, right: Any, kind: type) -> Any:
@@ -503,10 +499,14 @@ def _power(left: Any, right: Any, kind: type) -> Any:
             )
     elif kind is float and type(right) is int and right == 2:
         base = _as(left, float)
-        return number(emit("mul", base, base), float)
+        square = emit("mul", base, base)
+        check_overflow(square, base)
+        return number(square, float)
+    base, exponent = _as(left, kind), _as(right, kind)
+    result = emit("pow", base, exponent)
     if kind is float:
-        check_power(_as(left, kind), _as(right, kind))
-    return number(emit("pow", _as(left, kind), _as(right, kind)), kind)
+        check_power(result, base, exponent)
+    return number(result, kind)
 
 
 def _combine_sizes(name: str, a: DimLike, b: DimLike) -> Any:
@@ -526,7 +526,7 @@ def _combine_sizes(name: str, a: DimLike, b: DimLike) -> Any:
         return NotImplemented
     if name in ("floordiv", "mod"):
         if sizes.decide(b, "== 0"):
-            raise ZeroDivisionError(zero_division(name, int, int))
+            raise division_error(name, int)
         return python_size(a // b if name == "floordiv" else a % b)
     return python_size(a + b if name == "add" else a - b if name == "sub" else a * b)
 
@@ -572,4 +572,6 @@ def to_number(value: Any, kind: type) -> Any:
         if not isinstance(value, PythonNumber):
             return number(cast(emit("real", operand), dtype), kind)  # NumPy only warns
         raise TypeError(f"{kind.__name__}() argument must be a string or a real number, not 'complex'")
+    if kind is int and operand.type.dtype.kind == "f":
+        check_integer(operand)
     return number(cast(operand, dtype), kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
@@ -13,12 +13,15 @@ import numpy as np
 import tracejit.trace.applying
 import tracejit.trace.iterators
 import tracejit.trace.library
-import tracejit.trace.numpy_api  # noqa: F401  (these two register the implementations of NumPy's functions)
-from tracejit.errors import TracejitError, UnsupportedError, raisable_class
-from tracejit.ir.builder import substitute_sizes
-from tracejit.ir.core import Function, Operand, Value
+import tracejit.trace.math_functions
+import tracejit.trace.numpy_api
+import tracejit.trace.python_loops  # noqa: F401  (these register what stands for functions of NumPy and Python)
+from tracejit.errors import ConcretizationError, TracejitError, UnsupportedError, raisable_class
+from tracejit.ir.builder import Builder, rebuild, substitute_sizes
+from tracejit.ir.core import Eqn, Function, Operand, Value
 from tracejit.ir.dims import Dim, evaluate
 from tracejit.ir.interpreter import interpret
+from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.arguments import Argument, Static, argument_names, classify, enter, normalize_leaf
 from tracejit.trace.axis_order import fits_layout
 from tracejit.trace.branches import emit_raise, may_raise
@@ -30,7 +33,8 @@ from tracejit.trace.foreign import check_alignment, is_foreign
 from tracejit.trace.frames import running_call
 from tracejit.trace.generators import undisturbed
 from tracejit.trace.location import describe, traceback_location
-from tracejit.trace.outside import Containers, OutsideWrites, Place, found, put_all, refer
+from tracejit.trace.new_objects import flatten_result
+from tracejit.trace.outside import Containers, OutsideWrites, Place, found, put_all, refer, refer_to, reference_of
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
 from tracejit.trace.recursion import TraceAgain
 from tracejit.trace.region import StagedRaise
@@ -72,32 +76,56 @@ class Traced:
         put_all(self.writes, values)
         return found(result)
 
+    def owners(self) -> Iterator[Callable[[], Any]]:
+        """Ways to the objects that places belong to, and to those that the result refers to."""
+        yield from (place.find for place in self.writes)
+        yield from filter(None, (reference_of(result.value) for result in self.results if result.kind == "constant"))
+
     def bind(self, leaves: Sequence[Any], *, fresh: bool = False) -> dict[str, int] | None:
         """The value of every size symbol if this program is right for these leaves, else None.
 
         fresh: these are the leaves that were just traced; what the function itself changed outside does not count.
         """
-        if len(leaves) != len(self.arguments) or not all(map(_leaf_fits, self.arguments, leaves)):
+        if not self.takes(leaves):
             return None
+        with running_call(_plain(leaves)):
+            return self._bind(leaves, fresh)
+
+    def _bind(self, leaves: Sequence[Any], fresh: bool) -> dict[str, int] | None:
         if not fresh and not all(capture.holds() for capture in self.captures):
             return None
         if any(a.same_as is not None and leaves[a.same_as] is not leaves[k] for k, a in enumerate(self.arguments)):
             return None
         return bind_function(self.function, self.inputs(leaves), self.integers(leaves))
 
+    def takes(self, leaves: Sequence[Any]) -> bool:
+        """Whether these leaves are right, whatever is outside, and sizes apart."""
+        return len(leaves) == len(self.arguments) and all(map(_leaf_fits, self.arguments, leaves))
+
+    def fits_but_for_constants(self, leaves: Sequence[Any]) -> bool:
+        """Whether only numbers and strings are in the way of a call: sizes, or such as the trace has remembered."""
+        with running_call(_plain(leaves)):
+            return self.takes(leaves) and all(capture.holds_but_for_constants() for capture in self.captures)
+
+    def changing_numbers(self, leaves: Sequence[Any]) -> list[Capture]:
+        """The remembered numbers that are others in a call with these leaves."""
+        with running_call(_plain(leaves)):
+            return [c for c in self.captures if c.remembers_number() and c.holds_but_for_constants() and not c.holds()]
+
     def integers(self, leaves: Sequence[Any]) -> dict[str, int]:
-        """The value of each size symbol that is an int or bool of the call."""
-        return {a.size: int(leaf) for a, leaf in zip(self.arguments, leaves, strict=True) if a.size is not None}
+        """The value of each size symbol that is an int or bool of the call, in a running call."""
+        found = {a.size: int(leaf) for a, leaf in zip(self.arguments, leaves, strict=True) if a.size is not None}
+        return found | {c.size: int(c.getter()) for c in self.captures if c.size is not None}
 
     def inputs(self, leaves: Sequence[Any]) -> list[Any]:
-        """The value of each param of the function."""
+        """The value of each param of the function, in a running call."""
         found: list[Any] = [None] * len(self.function.params)
         for argument, leaf in zip(self.arguments, leaves, strict=True):
             if argument.param is not None and argument.same_as is None:
                 found[argument.param] = seen_by_program(argument, leaf)
         for capture in self.captures:
-            if capture.kind == "array":
-                found[self.capture_param(capture)] = seen_by_program(capture, capture.getter())
+            if capture.position is not None:
+                found[capture.position] = seen_by_program(capture, capture.getter())
         return found
 
     def capture_param(self, capture: Capture) -> int:
@@ -105,6 +133,10 @@ class Traced:
         position = capture.position
         assert position is not None
         return position
+
+
+def _plain(leaves: Sequence[Any]) -> list[Any]:
+    return [leaf.value if isinstance(leaf, Static) else leaf for leaf in leaves]
 
 
 def seen_by_program(source: Argument | Capture, value: Any) -> Any:
@@ -178,10 +210,12 @@ def trace(
     *,
     static: Iterable[int | str] = (),
     name: str | None = None,
+    volatile: frozenset[Any] = frozenset(),
 ) -> Traced:
     """Run a function once on tracers of these arguments; nothing of the caller's is changed.
 
-    static: positions and keywords of arguments that are passed as they are.
+    static: positions and keywords of arguments that are passed as they are. volatile: ways to outside numbers that are
+    read at each call.
 
     Example:
         >>> traced = trace(lambda x, y: np.sin(x) + y, (np.ones(3), 2.0))
@@ -190,22 +224,33 @@ def trace(
     """
     leaves, tree = flatten_call(args, kwargs or {}, static)
     label: str = name or getattr(fun, "__name__", None) or "function"
-    traced = _trace_all(fun, leaves, tree, label, shared=False)
+    traced = _trace_all(fun, leaves, tree, label, volatile, shared=False)
     ids = [id(leaf) for leaf in leaves]
     if any(a.written and ids.count(id(leaf)) > 1 for a, leaf in zip(traced.arguments, leaves, strict=True)):
         # One array was passed twice and is written: both arguments are one memory.
-        traced = _trace_all(fun, leaves, tree, label, shared=True)
+        traced = _trace_all(fun, leaves, tree, label, volatile, shared=True)
     return traced
 
 
-def _trace_all(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str, *, shared: bool) -> Traced:
-    """Trace again where a number outside was remembered that the function itself replaces."""
-    volatile: frozenset[Any] = frozenset()
+def _trace_all(
+    fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str, volatile: frozenset[Any], *, shared: bool
+) -> Traced:
+    """Trace again where a number outside was remembered that the function itself replaces.
+
+    Numbers are remembered, too, where tracing fails because they are known only when the program runs.
+    """
+    reads_numbers, given = True, volatile
     while True:
         writes = OutsideWrites(CaptureTable(), volatile)
+        writes.captures.reads_numbers = reads_numbers
         try:
             traced = _trace_leaves(fun, leaves, tree, name, writes, shared=shared)
         except TraceAgain:
+            continue
+        except (UnsupportedError, ConcretizationError, TypeError):  # the last one of what hashes a number
+            if not reads_numbers or all(capture.kind != "number" for capture in writes.captures.captures):
+                raise
+            reads_numbers, volatile = False, volatile - given
             continue
         if writes.numbers_read() <= volatile:
             return traced
@@ -220,13 +265,15 @@ def _trace_leaves(
     root = Trace(captures)
     captures.trace = root
     captures.error_state = current_state()
-    with root.running(), undisturbed() as states:
+    with root.running(), undisturbed() as states, running_call(_plain(leaves)) as frame:
         captures.states = states
+        entered = enter_callable(fun, root)
         tracers, arguments = enter(root, leaves, argument_names(fun, tree), shared)
-        args, kwargs = unflatten(tree, tracers)
+        args, kwargs = frame.arguments = unflatten(tree, tracers)
         containers = Containers(args, kwargs)
         try:
-            output = _run(enter_callable(fun, root), args, kwargs, root)
+            captures.open_operands()
+            output = _run(entered, args, kwargs, root)
             if captures.uncompiled is not None:
                 raise captures.uncompiled
         except Exception as error:
@@ -246,7 +293,8 @@ def _trace_leaves(
         if changed:
             output = refer(output, {**writes.owners, **containers.owners})
             output = (output, [value for _, value in changed])
-        out_leaves, out_tree = flatten(output)
+        out_leaves, out_tree = flatten_result(output, captures)
+        out_leaves = [refer_to(leaf, captures) for leaf in out_leaves]
         out_tree = plain_keys(out_tree)
         results, operands = describe_results(root, out_leaves, arguments, captures.captures)
         written = _written(arguments, captures.captures)
@@ -254,6 +302,7 @@ def _trace_leaves(
         function, params = finish(root, [*operands, *finals], name, [source.value for source in written])
     for source in [*arguments, *captures.captures]:
         _settle(source, params)
+    captures.settle()
     results = [resolve_result(result, root.sizes.resolve) for result in results]
     places = tuple(place for place, _ in changed)
     return Traced(function, arguments, captures.captures, tree, out_tree, results, places)
@@ -316,6 +365,17 @@ def _settle(source: Any, params: dict[Value, int]) -> None:
     source.value = source.storage = None
 
 
+def _with_dims(builder: Builder, eqn: Eqn, operands: list[Operand]) -> Sequence[Operand]:
+    """The equation with results of the dims that they have: the same sizes may have been written in another way."""
+    results = builder.emit(eqn.op, tuple(operands), eqn.attrs, eqn.regions, eqn.loc)
+    if eqn.regions:
+        return results
+    return [
+        made if made.type.dims == old.type.dims else PRIMITIVES["reshape"](made, dims=old.type.dims)
+        for made, old in zip(results, eqn.results, strict=True)
+    ]
+
+
 def finish(
     trace: Trace, results: Sequence[Operand], name: str, written: Sequence[Value]
 ) -> tuple[Function, dict[Value, int]]:
@@ -327,6 +387,8 @@ def finish(
     function = builder.finish(results, name=name, aliases=aliases)
     if trace.sizes.has_equalities:
         function = substitute_sizes(function, trace.sizes.resolve)
+        if trace.sizes.has_aliases:
+            function = rebuild(function, _with_dims)
     if trace.parent is None:
         function = Function(
             function.name,
@@ -394,10 +456,10 @@ def run_leaves(
 ) -> Any:
     """Run on flat leaves whose sizes are bound."""
     function = traced.function
-    inputs = traced.inputs(leaves)
-    native = [_native(value, param) for value, param in zip(inputs, function.params, strict=True)]
-    originals = [leaf.value if isinstance(leaf, Static) else leaf for leaf in leaves]
+    originals = _plain(leaves)
     with running_call(originals, arguments):
+        inputs = traced.inputs(leaves)
+        native = [_native(value, param) for value, param in zip(inputs, function.params, strict=True)]
         return traced.finished(_interpreted(traced, originals, inputs, native, sizes))
 
 
