@@ -213,8 +213,8 @@ def a_text_or_none(x, y):
 
 
 def compares_two(x, y):
-    a = x[0] if x[0] > y else None
-    b = x[0] if x[1] > y else None
+    a = float(x[0]) if x[0] > y else None
+    b = float(x[0]) if x[1] > y else None
     return a == b, a != b, a is None and b is None
 
 

@@ -86,8 +86,8 @@ class Nested:
 
 def _gives_none(none: None) -> None:
     raise UnsupportedError(
-        "a function under grad, vmap and the like gives None for some data and a value for other data; let it always give a "
-        "value"
+        "a function under grad, vmap and the like gives None for some data and a value for other data; let it "
+        "always give a value"
     )
 
 
