@@ -91,7 +91,7 @@ np.arcsin(v + 1j * v).imag | np.arctanh(v * 1j + v).real | np.log1p(v + 1j * v).
 # Called through NumPy, without a derivative: an entry that gets one belongs above.
 REFUSED = """
 np.linalg.eigvals(p).real | np.partition(v, 2) | np.roots(v).real | np.linalg.svd(x)[0] | np.linalg.eigvals(p + 0j).real
-np.geomspace(v[0], 9, 3) | np.histogram(v, 3, weights=v)[0]
+np.geomspace(v[0], 9, 3) | np.histogram2d(v, v, 2, weights=v)[0]
 """
 
 

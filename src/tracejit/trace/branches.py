@@ -212,6 +212,8 @@ class Branch:
             merged.append(self._merge_leaf(name, x, y, sides, merged))
 
     def _merge_leaf(self, name: str, x: Any, y: Any, sides: Sequence[_Side], merged: list[_Merged]) -> _Merged:
+        if (shared := _one_array(x, y, sides)) is not None:
+            return _Merged(name, None, [], shared)
         kinds = [None if leaf is UNDEFINED else kind_of(leaf) for leaf in (x, y)]
         present = [kind for kind in kinds if kind is not None]
         if not present or (len(present) == 2 and type(x) is type(y) and not isinstance(x, Tracer) and x is y):
@@ -375,6 +377,16 @@ class _Merged:
         self.outside = outside
         self.sources = sources
         self.owners: dict[Storage, _Merged] = {}  # whether it is the memory of an argument
+
+
+def _one_array(x: Any, y: Any, sides: Sequence[_Side]) -> TracedArray | None:
+    """The array from around a branch that a variable is after both sides, or after the only side that sets it."""
+    found = [leaf for leaf in (x, y) if leaf is not UNDEFINED]
+    regions = [side.region for side in sides]
+    if not all(isinstance(leaf, TracedArray) and leaf.storage.trace not in regions for leaf in found):
+        return None
+    alone = len({leaf.storage for leaf in found}) == 1 and not any(leaf.views for leaf in found)
+    return found[0] if alone or x is y else None
 
 
 def owners_of(leaf: Any) -> dict[Storage, Any]:
