@@ -21,7 +21,7 @@ from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.facts import add_facts, facts_of, negated
 from tracejit.trace.jumps import RETURNED, VALUE
-from tracejit.trace.location import describe, traceback_location, user_location
+from tracejit.trace.location import describe, is_ours, traceback_location, user_location
 from tracejit.trace.maybe import converted, narrowed, unified
 from tracejit.trace.pytree import Tree, flatten, unflatten
 from tracejit.trace.region import Inputs, StagedRaise, emit_regions, finish, region_of, watched
@@ -131,7 +131,7 @@ class Branch:
                         f"every way through a function under grad or vmap raises ({where})"
                     ) from None
             except Exception as error:
-                if isinstance(error, TracejitError) or raisable_class(error) is None:
+                if isinstance(error, TracejitError) or raisable_class(error) is None or is_ours(error.__traceback__):
                     raise
                 found.error, found.location = error, traceback_location(error.__traceback__)
                 if may_raise(region):

@@ -37,6 +37,7 @@ from tracejit.trace.maybe import Maybe, settled, settled_call, settled_item, unb
 from tracejit.trace.outside import Place, note_change, read_outside, writes_of
 from tracejit.trace.pytree import flatten
 from tracejit.trace.random_numbers import draw, is_draw
+from tracejit.trace.recursion import calling
 from tracejit.trace.region import require_set, trying
 from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
 from tracejit.trace.registry import call as registered
@@ -142,7 +143,8 @@ def _call_function(function: FunctionType, args: tuple[Any, ...], kwargs: dict[s
             return _call_with_function(function, args, kwargs)
     if has_effect(function):
         return call_effect(function, args, kwargs)
-    return _call_user(function, args, kwargs, trace)
+    with calling(function, trace):
+        return _call_user(function, args, kwargs, trace)
 
 
 def _takes_none(function: Any) -> bool:
