@@ -103,6 +103,8 @@ class _Describer:
             return self._add(ResultSpec("constant"))
         if result.kind in self._sources:
             return self._add(ResultSpec("argument", index=self._sources[result.kind][result.index]))
+        if result.kind == "list":
+            return self._list(result)
         type = self._computed[result.index].type
         if result.kind == "python":
             if type.dtype == _PYTHON.get(result.value):
@@ -110,11 +112,22 @@ class _Describer:
             return f"{self._name(result.value)}({self._add(ResultSpec('scalar', type.dtype))})"
         if result.kind == "scalar":
             return self._add(ResultSpec("scalar", type.dtype))
+        return _in_order(self._array(result.index), result)
+
+    def _array(self, index: int) -> str:
+        type = self._computed[index].type
         known = symbols_in(type) <= set(self._traced.function.symbols())
-        array = self._add(ResultSpec("array" if known else "claimed", type.dtype, type.dims))
-        if result.kind == "list":
-            return f"{array}.tolist()" if result.value else f"list({array})"
-        return _in_order(array, result)
+        return self._add(ResultSpec("array" if known else "claimed", type.dtype, type.dims))
+
+    def _list(self, result: Result) -> str:
+        columns = [self._array(result.index + k) for k in range(result.value.count)]
+        shape = result.value
+        single = shape.item.single
+        if single is not None and shape.python_class is list and single.number is not None:
+            return f"{columns[0]}.tolist()"
+        if single is not None and shape.python_class is list and single.form != "list":
+            return f"list({columns[0]})"
+        return f"{self._name(shape.build)}({', '.join(columns)})"
 
     def _view(self, position: int, result: Result) -> None:
         kind, index = result.base

@@ -20,12 +20,13 @@ from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, active_trace, current_trace
+from tracejit.trace.growing_lists import GrowingLists, GrowsError
 from tracejit.trace.inputs import contains_tracer, operand_of, stand_in
 from tracejit.trace.jumps import RETURNED, VALUE
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import flatten, unflatten
-from tracejit.trace.region import Inputs, StagedRaise, emit_regions, finish, region_of, watched
-from tracejit.trace.registry import call
+from tracejit.trace.region import Inputs, StagedRaise, UnstageableError, emit_regions, finish, region_of, watched
+from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import PythonNumber, SymbolicInt, number
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import (
@@ -42,6 +43,7 @@ from tracejit.trace.state import (
     put,
 )
 from tracejit.trace.storage import Storage, lose_twins, make_twins
+from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import dim_value, emit, late_dim, reshape, truth
 from tracejit.trace.varying import SIZE, are_alike, room_of_both
 
@@ -55,6 +57,10 @@ def truth_of(value: Any) -> Any:
     """``bool(value)``: a plain bool, or a traced one where only the running program knows."""
     if not isinstance(value, Tracer):
         return bool(value)
+    if isinstance(value, TracedList):
+        value = value.held()
+        if type(value) is int:
+            return value > 0
     if isinstance(value, SymbolicInt):
         try:
             return bool(value)
@@ -75,13 +81,26 @@ def branch(
     otherwise: Callable[[], Any],
     needed: Sequence[str],
     cells: Mapping[str, CellType],
+    changed: Sequence[str] = (),
 ) -> None:
-    """``if test: then() else: otherwise()``; ``needed`` are the variables that are read later."""
+    """``if test: then() else: otherwise()``; ``needed`` are the variables that are read later.
+
+    changed: the variables whose lists one of the sides changes.
+    """
     going = truth_of(test)
     if isinstance(going, bool):
         (then if going else otherwise)()
         return
-    _Branch(going.operand(), needed, cells).run(then, otherwise)
+    _Branch(going.operand(), needed, cells, changed).run(then, otherwise)
+
+
+@implements("when")
+def when(test: Any, then: Callable[[], Any]) -> None:
+    """``if test: then()``."""
+
+    def nothing() -> None: ...
+
+    branch(test, then, nothing, (), {})
 
 
 class _Side:
@@ -95,8 +114,11 @@ class _Side:
 
 
 class _Branch:
-    def __init__(self, predicate: Operand, needed: Sequence[str], cells: Mapping[str, CellType]) -> None:
+    def __init__(
+        self, predicate: Operand, needed: Sequence[str], cells: Mapping[str, CellType], changed: Sequence[str] = ()
+    ) -> None:
         self.outer = current_trace()
+        self.lists = GrowingLists(self.outer, cells, changed)
         self.predicate = predicate
         self.cells = cells
         self.names = [name for name in cells if name in needed]
@@ -105,9 +127,10 @@ class _Branch:
 
     def run(self, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
         """Trace both sides and emit the choice; gives the joined value of what they return."""
-        sides = [self._trace(then), self._trace(otherwise)]
+        sides = self._trace_both(then, otherwise)
         for position, side in enumerate(sides):
             if side.error is not None:
+                self.lists.leave(done=False)
                 # That side only raises: the program checks, and goes on with the other.
                 self._check(side.error, fails_if=position == 0)
                 return (otherwise if position == 0 else then)()
@@ -124,7 +147,29 @@ class _Branch:
         inputs.write_back(values[len(computed) :])
         for side in sides:
             lose_twins(side.region, self.outer)
-        return self._hand_out(sides, merged, values)
+        result = self._hand_out(sides, merged, values)
+        self.lists.finish({**sides[0].ends, **sides[1].ends})
+        return result
+
+    def _trace_both(self, then: Callable[[], Any], otherwise: Callable[[], Any]) -> list[_Side]:
+        """Both sides, once there is room for what they add to lists."""
+        self.lists.enter()
+        for _ in range(12):
+            self.lists.begin(None)
+            try:
+                sides = [self._trace(then), self._trace(otherwise)]
+                self.lists.check({storage: None for side in sides for storage in side.region.written})
+                return sides
+            except GrowsError as grown:
+                if grown.owner is not self.outer:
+                    raise
+                self.lists.prepare(grown)
+            except UnstageableError as error:
+                self.lists.leave(done=False)
+                if self.outer.region:
+                    raise
+                raise UnsupportedError(str(error)) from error
+        raise UnsupportedError(f"what a branch does to lists is too involved ({describe(user_location())})")
 
     def _trace(self, side: Callable[[], Any]) -> _Side:
         before = {name: get(cell) for name, cell in self.cells.items()}
@@ -411,6 +456,8 @@ def contained(item: Any, container: Any) -> Any:
     """``item in container``: of arrays any equal element, of lists and tuples one comparison after the other."""
     if isinstance(container, TracedArray):
         return truth_of(call(np.any, container == item))
+    if isinstance(container, TracedList):
+        return container.contains(item)
     if type(container) not in (list, tuple) or not contains_tracer((item, container)):
         return item in container
     comparisons = [lambda element=element: element is item or element == item for element in container]

@@ -17,7 +17,6 @@ from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_arra
 from tracejit.trace.base import Tracer
 from tracejit.trace.branches import truth_of
 from tracejit.trace.dtypes import BOOL, COMPLEX128, FLOAT64, INT64
-from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.inputs import (
     as_array,
     contains_tracer,
@@ -38,6 +37,7 @@ from tracejit.trace.scalar import (
     to_number,
 )
 from tracejit.trace.text import formatted, is_pending
+from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import cast, emit, reshape, truth
 
 __all__ = ["BUILTINS"]
@@ -56,7 +56,9 @@ def _replaces(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
 
 @_replaces(len)
 def _len(value: Any) -> Any:
-    if isinstance(value, (TracedArray, GrowingList)) and value.dims:
+    if isinstance(value, TracedList):
+        return value.held()
+    if isinstance(value, TracedArray) and value.dims:
         return python_size(value.dims[0])
     if isinstance(value, Tracer) and not isinstance(value, TracedArray):
         kind = _class_of(value)
@@ -98,8 +100,8 @@ def _complex_of_parts(*args: Any, **kwargs: Any) -> Any:
 
 def _class_of(value: Any) -> type:
     """The class that a tracer stands for."""
-    if isinstance(value, GrowingList):
-        return list
+    if isinstance(value, TracedList):
+        return value.python_class
     if isinstance(value, TracedArray):
         return np.ndarray
     if isinstance(value, TracedScalar):
@@ -125,7 +127,7 @@ def _extreme(function: Any, comparison: np.ufunc, size: Callable[[Any, Any], Any
         values = args
         if len(args) == 1:
             (single,) = args
-            if isinstance(single, GrowingList) and len(single.dims) == 1 and not kwargs:
+            if isinstance(single, TracedList) and len(single.dims) == 1 and not kwargs:
                 found = call(np.max if function is max else np.min, as_array(single))
                 return single.as_item(found)
             if isinstance(single, TracedArray) and single.ndim == 1 and not kwargs:
@@ -175,7 +177,7 @@ _extreme(min, np.less, min)
 
 @_replaces(sum)
 def _sum(iterable: Any, /, start: Any = 0) -> Any:
-    if isinstance(iterable, GrowingList):
+    if isinstance(iterable, TracedList):
         total = _sum(as_array(iterable), start)
         return iterable.as_item(total)
     if isinstance(iterable, TracedArray) and iterable.ndim:

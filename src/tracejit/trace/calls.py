@@ -158,6 +158,12 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
     return _call_other(function, args, kwargs, trace)
 
 
+@implements("call")
+def call_function(function: Any, *args: Any) -> Any:
+    """A call of the user's function."""
+    return Hook({}, {}).call(function, *args)
+
+
 def _call_numpy(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if function in CREATION or _is_traced(args) or _is_traced(kwargs):
         return registered(function, *args, **kwargs)
@@ -266,10 +272,12 @@ class Hook:
 
     # Control flow; without a trace it is Python's own, with the variables that the nested functions share.
 
-    def for_loop(self, iterable: Any, body: Any, carried: Any, needed: Any, stopped: str | None) -> None:
+    def for_loop(
+        self, iterable: Any, body: Any, carried: Any, needed: Any, stopped: str | None, changed: Any = ()
+    ) -> None:
         """``for``; see :mod:`tracejit.trace.loops`."""
         if active_trace() is not None:
-            loops.for_loop(self.iterate(iterable), body, carried, needed, stopped)
+            loops.for_loop(self.iterate(iterable), body, carried, needed, stopped, changed)
             return
         flag = cells_of([body])[stopped] if stopped else None
         for item in iterable:
@@ -277,18 +285,18 @@ class Hook:
                 break
             body(item)
 
-    def while_loop(self, test: Any, body: Any, carried: Any, needed: Any) -> None:
+    def while_loop(self, test: Any, body: Any, carried: Any, needed: Any, changed: Any = ()) -> None:
         """``while``."""
         if active_trace() is not None:
-            loops.while_loop(test, body, carried, needed)
+            loops.while_loop(test, body, carried, needed, changed)
             return
         while test():
             body()
 
-    def branch(self, test: Any, then: Any, otherwise: Any, needed: Any) -> None:
+    def branch(self, test: Any, then: Any, otherwise: Any, needed: Any, changed: Any = ()) -> None:
         """``if``."""
         if active_trace() is not None:
-            branches.branch(test, then, otherwise, needed, cells_of([then, otherwise]))
+            branches.branch(test, then, otherwise, needed, cells_of([then, otherwise]), changed)
         elif test:
             then()
         else:

@@ -228,6 +228,9 @@ class CaptureTable:
         self.captures: list[Capture] = []
         self.warned: set[Any] = set()  # what this trace has warned of
         self.error_state: Any = None  # NumPy's modes for floating-point errors when the trace began
+        self.plain_lists: Exception | None = None  # why all lists stay Python's, if they must
+        self.has_traced_lists = False
+        self.stored_lists: list[tuple[list[Any], list[Any]]] = []  # items of traced lists, and what they held then
         self.uncompiled: Exception | None = None  # why the function must run in NumPy, if it must
         self._arrays: dict[int, tuple[Capture, TracedArray]] = {}
         self._paths: dict[int, tuple[Any, Getter]] = {}  # the objects are kept, so that ids stay theirs

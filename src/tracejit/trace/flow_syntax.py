@@ -10,7 +10,7 @@ import ast
 from typing import Any
 
 from tracejit.trace.jumps import PREFIX, without_jumps
-from tracejit.trace.liveness import annotate, assigned_names
+from tracejit.trace.liveness import annotate, assigned_names, changed_lists
 
 __all__ = ["capture_flow"]
 
@@ -216,6 +216,7 @@ class _Statements:
             self._names(node.carried, node),
             self._names(node.needed, node),
             stopped,
+            self._names(changed_lists(node.body), node),
             like=node,
         )
         return [function, call]
@@ -235,6 +236,7 @@ class _Statements:
             self._read(body, node),
             self._names(node.carried, node),
             self._names(node.needed, node),
+            self._names(changed_lists([node.test, *node.body]), node),
             like=node,
         )
         return [condition, body, call]
@@ -249,6 +251,7 @@ class _Statements:
             self._read(then, node),
             self._read(otherwise, node),
             self._names(needed.needed, node),
+            self._names(changed_lists([*node.body, *node.orelse]), node),
             like=node,
         )
         return [then, otherwise, call]

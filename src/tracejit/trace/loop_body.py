@@ -92,7 +92,9 @@ class LoopBody:
         carried: Sequence[str],
         needed: Sequence[str],
         stopped: str | None,
+        changed: Sequence[str] = (),
     ) -> None:
+        self.changed = changed
         self.body = body
         self.test = test
         self.needed = needed
@@ -158,6 +160,7 @@ class LoopBody:
         attempt = self._start(region, names, indexed)
         position = None if attempt.index is None or indexed is None else loop_index(attempt.index, indexed)
         turn = 0 if indexed is None or position is None else position.dim - indexed.start
+        region.turn = turn
         rooms = [size.room for size in self.sizes.computed]
         computed = [late_dim(p, 0, room) for p, room in zip(attempt.params, rooms, strict=False)]
         entered = attempt.entered(attempt.params, self.sizes.begin(computed, turn))

@@ -39,26 +39,42 @@ MOST_TURNS = 20_000  # of a loop that runs in Python while tracing
 
 
 def for_loop(
-    iterable: Any, body: FunctionType, carried: Sequence[str], needed: Sequence[str], stopped: str | None
+    iterable: Any,
+    body: FunctionType,
+    carried: Sequence[str],
+    needed: Sequence[str],
+    stopped: str | None,
+    changed: Sequence[str] = (),
 ) -> None:
-    """``for item in iterable: body(item)``; ``stopped`` names the variable that ends it early."""
+    """``for item in iterable: body(item)``; ``stopped`` names the variable that ends it early.
+
+    changed: the variables whose lists the body changes.
+    """
     indexed = as_indexed(iterable)
     if indexed is None:
         _turn_by_turn(iterable, body, stopped, needed)
         return
     count = current_trace().sizes.resolve(indexed.stop - indexed.start)
     if isinstance(count, int) and count <= SHORT:
-        _turn_by_turn(indexed, body, stopped, needed)
+        with indexed.going_through():
+            _turn_by_turn(indexed, body, stopped, needed)
         return
-    loop = LoopBody(body, None, carried, needed, stopped)
-    problem = _stage(loop, indexed)
-    if problem is not None:
-        _fall_back(problem, indexed, count, loop)
+    loop = LoopBody(body, None, carried, needed, stopped, changed)
+    with indexed.going_through():
+        problem = _stage(loop, indexed)
+        if problem is not None:
+            _fall_back(problem, indexed, count, loop)
 
 
-def while_loop(test: FunctionType, body: FunctionType, carried: Sequence[str], needed: Sequence[str]) -> None:
+def while_loop(
+    test: FunctionType,
+    body: FunctionType,
+    carried: Sequence[str],
+    needed: Sequence[str],
+    changed: Sequence[str] = (),
+) -> None:
     """``while test(): body()``."""
-    loop = LoopBody(body, test, carried, needed, None)
+    loop = LoopBody(body, test, carried, needed, None, changed)
     problem = _stage(loop, None)
     if problem is None:
         return
@@ -122,7 +138,7 @@ def _say(what: str, problem: Exception) -> None:
 
 def _stage(loop: LoopBody, indexed: Indexed | None) -> Exception | None:
     """Emit the loop; the reason where that cannot be done, with everything as it was."""
-    lists = GrowingLists(loop.body, loop.cells, loop.outer)
+    lists = GrowingLists(loop.outer, loop.cells, loop.changed)
     before = {name: get(cell) for name, cell in loop.cells.items()}
     with watched(list(before.values())) as changed:
         try:
@@ -130,6 +146,7 @@ def _stage(loop: LoopBody, indexed: Indexed | None) -> Exception | None:
             return None
         except Exception as error:
             reason = error
+    lists.leave(done=False)
     for name, value in before.items():
         put(loop.cells[name], value)
     if isinstance(reason, NoTurnError):
@@ -137,7 +154,7 @@ def _stage(loop: LoopBody, indexed: Indexed | None) -> Exception | None:
     if isinstance(reason, Rotation):
         return _stage_groups(loop, indexed, reason)
     if isinstance(reason, PeelError) and indexed is not None and loop.runs_once(indexed):
-        first, rest = indexed.start, Indexed(indexed.start + 1, indexed.stop, indexed.item)
+        first, rest = indexed.start, Indexed(indexed.start + 1, indexed.stop, indexed.item, indexed.lists)
         loop.turns(indexed.item(python_size(first)))
         if loop.stopped is None:
             for_loop(rest, loop.body, loop.carried, loop.needed, loop.stopped)
@@ -146,13 +163,12 @@ def _stage(loop: LoopBody, indexed: Indexed | None) -> Exception | None:
 
 
 def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[], bool], lists: GrowingLists) -> None:
-    names = loop.begin(indexed)
     turns = None
-    if lists.by_name and (indexed is None or loop.runs_once(indexed, late=True)):
-        turns = None if indexed is None else loop.most_turns(indexed)
-        for name, each in lists.by_name.items():
-            put(loop.cells[name], each)
-    for _ in range(8):
+    if indexed is None or loop.runs_once(indexed, late=True):
+        turns = None if indexed is None or loop.stopped is not None else loop.most_turns(indexed)
+        lists.enter()
+    names = loop.begin(indexed)
+    for _ in range(12):
         try:
             lists.begin(turns)
             attempt = loop.trace(names, indexed)
@@ -162,12 +178,12 @@ def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[
         except GrowsError as grown:
             if grown.owner is not loop.outer:
                 raise
-            lists.make_room()
+            lists.prepare(grown)
             continue
         if changed():
             raise UnstageableError("its body changes a list or dict")
         emit_loop(loop, attempt)
-        lists.finish(loop.cells, attempt.ends)
+        lists.finish(attempt.ends)
         return
     raise UnstageableError("its variables change their kind from turn to turn")
 

@@ -17,10 +17,13 @@ from tracejit.trace.array import TracedArray, TracedScalar
 from tracejit.trace.axis_order import Order, inverse
 from tracejit.trace.captures import Capture
 from tracejit.trace.context import Trace
-from tracejit.trace.growing_lists import GrowingList
+from tracejit.trace.list_items import Item, rebuilt
+from tracejit.trace.region import UnstageableError
 from tracejit.trace.scalar import PythonNumber
+from tracejit.trace.state import Kind
 from tracejit.trace.storage import Storage
 from tracejit.trace.text import is_pending
+from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import dim_value, transpose
 
 __all__ = ["Result", "build_results", "describe_results", "replay"]
@@ -35,8 +38,8 @@ class Result:
     kind: "array" (a new array, the function's result number ``index``), "scalar" (a NumPy scalar, ``index``), "python"
         (a Python number of type ``value``, ``index``), "argument" (leaf ``index`` of the arguments itself), "capture"
         (the array of capture ``index`` itself), "same" (the object of result leaf ``index``), "view" (of ``base``, made
-        by ``steps``), "list" (the items of result number ``index``, as Python numbers if ``value``), or "constant" (the
-        object ``value``).
+        by ``steps``), "list" (of what result number ``index`` and those after it hold, as the :class:`ListShape` says
+        that is ``value``), or "constant" (the object ``value``).
     base: kind and index of what a view shows: an argument, a capture, or another result leaf ("result").
     steps: views to repeat on the real array, see :func:`replay`.
     late: the sizes in ``steps`` that the program computes, with the numbers of the function's results that tell them.
@@ -50,6 +53,32 @@ class Result:
     value: Any = None
     late: Mapping[DimLike, int] = field(default_factory=dict)
     order: Order = ()
+
+
+@dataclass(frozen=True)
+class ListShape:
+    """What a list that is returned is made of: so many arrays, one for each leaf of its items."""
+
+    item: Item
+    python_class: type
+    count: int
+
+    def build(self, *columns: np.ndarray[Any, Any]) -> Any:
+        """The list."""
+        parts = [self._values(column, kind) for column, kind in zip(columns, self.item.kinds, strict=True)]
+        if self.item.single is not None:
+            return parts[0] if self.python_class is list else self.python_class(parts[0])
+        return self.python_class(rebuilt(self.item, leaves) for leaves in zip(*parts, strict=True))
+
+    def _values(self, column: np.ndarray[Any, Any], kind: Kind) -> list[Any]:
+        if kind.number is not None:
+            return column.tolist()  # type: ignore[no-any-return]
+        return _rows(column, kind.type.rank if kind.form == "list" else 0)
+
+
+def _rows(column: np.ndarray[Any, Any], depth: int) -> list[Any]:
+    """A list of NumPy scalars or arrays, or of lists of them."""
+    return [_rows(part, depth - 1) for part in column] if depth else list(column)
 
 
 class _Describer:
@@ -80,8 +109,8 @@ class _Describer:
     def leaf(self, position: int, value: Any) -> Result:
         if isinstance(value, TracedArray):
             return self.array(position, value)
-        if isinstance(value, GrowingList):
-            return Result("list", self.add(value.operand()), value=value.holds_numbers)
+        if isinstance(value, TracedList):
+            return self.list(value)
         if isinstance(value, TracedScalar):
             return Result("scalar", self.add(value.operand()))
         if isinstance(value, PythonNumber):
@@ -92,6 +121,18 @@ class _Describer:
                 "the value and make the text outside"
             )
         return Result("constant", value=value)
+
+    def list(self, value: TracedList) -> Result:
+        if value.item is None or not value.columns:
+            raise UnstageableError("a list that was made in a branch or loop, and that has no items, is returned")
+        if value.mixed:
+            raise UnstageableError(
+                f"a list is returned that was made of numbers of different classes, which are {value.item} in the "
+                "compiled function; let its items be of one class (0.0 instead of 0, float(x) instead of x), or return "
+                "np.array(the list)"
+            )
+        numbers = [self.add(part.operand()) for part in value.parts()]
+        return Result("list", numbers[0], value=ListShape(value.item, value.python_class, len(numbers)))
 
     def array(self, position: int, value: TracedArray) -> Result:
         if id(value) in self.leaves:
@@ -243,7 +284,7 @@ def _build(result: Result, values: Sequence[Any], arguments: Sequence[Any], capt
     if kind == "python":
         return result.value(values[result.index][()])
     if kind == "list":
-        return values[result.index].tolist() if result.value else list(values[result.index])
+        return result.value.build(*values[result.index : result.index + result.value.count])
     if kind == "argument":
         return arguments[result.index]
     return captures[result.index] if kind == "capture" else result.value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 import tracejit.trace.applying
 import tracejit.trace.iterators
 import tracejit.trace.library
+import tracejit.trace.list_functions
 import tracejit.trace.numpy_api  # noqa: F401  (these two register the implementations of NumPy's functions)
 from tracejit.errors import UnsupportedError
 from tracejit.ir.builder import substitute_sizes
@@ -31,12 +33,16 @@ from tracejit.trace.generators import undisturbed
 from tracejit.trace.location import describe, traceback_location
 from tracejit.trace.outside import Containers, OutsideWrites, Place, found, put_all, refer
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
+from tracejit.trace.region import UnstageableError
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.syntax import rewritten_code
+from tracejit.trace.traced_list import GrowsError, check_stored_lists
 from tracejit.trace.values import reshape, resolve_dims, transpose
 
 __all__ = ["Traced", "flatten_call", "run", "trace"]
+
+_log = logging.getLogger("tracejit.guards")
 
 
 @dataclass
@@ -189,11 +195,30 @@ def trace(
 
 
 def _trace_all(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str, *, shared: bool) -> Traced:
-    """Trace again where a number outside was remembered that the function itself replaces."""
+    """Trace again where a number outside was remembered that the function itself replaces, and where lists do not fit
+    into arrays: with lists of Python, for which loops run turn by turn."""
     volatile: frozenset[Any] = frozenset()
+    plain: Exception | None = None
     while True:
         writes = OutsideWrites(CaptureTable(), volatile)
-        traced = _trace_leaves(fun, leaves, tree, name, writes, shared=shared)
+        writes.captures.plain_lists = plain
+        try:
+            traced = _trace_leaves(fun, leaves, tree, name, writes, shared=shared)
+        except UnstageableError as reason:
+            if plain is not None or not writes.captures.has_traced_lists:
+                raise
+            plain = reason
+            _log.info("%s: all lists stay Python's, and loops that change them are unrolled: %s", name, reason)
+            continue
+        except GrowsError as error:
+            raise UnsupportedError(
+                "a list is changed inside a function that the compiled program calls (a callback of np.vectorize or "
+                "the like), and was made outside of it; return what the list gets"
+            ) from error
+        except Exception as error:
+            if plain is not None:
+                error.add_note(f"lists were kept as Python's, as {plain}")
+            raise
         if writes.numbers_read() <= volatile:
             return traced
         volatile |= writes.numbers_read()
@@ -216,6 +241,7 @@ def _trace_leaves(
             output = enter_callable(fun, root)(*args, **kwargs)
             if captures.uncompiled is not None:
                 raise captures.uncompiled
+            check_stored_lists(captures)
         except Exception as error:
             location = traceback_location(error.__traceback__)
             error.add_note(f"while tracing {name!r} at {describe(location)}")

@@ -1,0 +1,687 @@
+"""Lists as arrays of the program: one column for each leaf of the items, and how many items there are.
+
+A list that loops or branches change has room for what may come, and its length in memory (or, where every turn appends
+as many items, as a function of the loop's index). What is stored are copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tracejit.errors import UnsupportedError
+from tracejit.ir.core import Operand
+from tracejit.ir.dims import DimLike, maximum
+from tracejit.trace.array import TracedArray, new_array
+from tracejit.trace.base import Tracer
+from tracejit.trace.context import Trace, current_trace
+from tracejit.trace.dtypes import INT64, DType
+from tracejit.trace.inputs import accept_input, operand_of
+from tracejit.trace.list_items import Item, element_of, item_of, join_items, rebuilt, row_kind, split, stored
+from tracejit.trace.list_methods import ListMethods
+from tracejit.trace.location import describe, user_location
+from tracejit.trace.pytree import LEAF
+from tracejit.trace.region import UnstageableError
+from tracejit.trace.registry import call
+from tracejit.trace.scalar import SymbolicInt, number, python_size, to_number
+from tracejit.trace.state import Kind, enter
+from tracejit.trace.storage import LOST, IndexView, SliceView, Storage, Twin, View
+from tracejit.trace.values import Dims, cast, dim_value, emit, late_dim, literal, resolve_dims, select
+
+__all__ = ["GrowsError", "TracedList"]
+
+MOST_IN_WHILE = 1 << 22  # numbers in a list that a while loop makes longer
+BOOL = np.dtype(bool)
+
+
+class GrowsError(BaseException):
+    """A list must be prepared for changes: trace the loop or branch again, the outermost one after the list was made."""
+
+    def __init__(self, grown: TracedList, item: Item | None = None, *, resizes: bool = False) -> None:
+        super().__init__()
+        self.list = grown
+        self.owner = grown.owner
+        self.item = item
+        self.resizes = resizes
+
+
+class TracedList(ListMethods):
+    """A list (or deque) that is columns of the program.
+
+    owner: the trace in which it was made. item: of what kind its items are; None as long as there is none.
+    first: the items themselves until there is memory (``columns``). length: how many there are, as long as no loop or
+    branch changes that; ``counter``: their number in memory while one does, and the position of the first one.
+    """
+
+    __slots__ = (
+        "ambiguous_kind",
+        "capacity",
+        "columns",
+        "counter",
+        "done",
+        "endless",
+        "exact",
+        "first",
+        "fixed",
+        "has_head",
+        "item",
+        "iterating",
+        "length",
+        "mixed",
+        "owner",
+        "python_class",
+        "regular",
+        "room",
+        "shown",
+        "shrinks",
+        "sources",
+        "stage",
+        "stamp",
+    )
+
+    def __init__(self, items: list[Any], owner: Trace, python_class: type = list) -> None:
+        self.owner = owner
+        self.python_class = python_class
+        self.first = items
+        self.item: Item | None = None
+        self.length: DimLike = len(items)
+        self.columns: list[TracedArray] = []
+        self.capacity: DimLike = 0
+        self.counter: TracedArray | None = None
+        self.has_head = False  # whether the first item moves on
+        self.fixed = False  # whether the columns are parts of another list's: the length does not change
+        self.mixed = False  # whether items of Python's kinds and of NumPy's are one kind here
+        self.ambiguous_kind = False  # whether nobody knows if an item of the joined kind is left
+        self.stamp = 0  # counts the changes that move items
+        self.sources: list[Storage] = []  # arrays of which items are copies
+        self.stage: Any = None  # the loop or branch that is being traced and changes the list
+        self.exact: DimLike | None = None  # in it: how many items each turn appends, if that is always the same
+        self.iterating = 0
+        self.endless = False  # whether it is in a while loop that it becomes longer
+        self._begin()
+        for item in items:
+            self._agree(item)
+
+    def _begin(self) -> None:
+        self.room: DimLike = 0
+        self.done = 0
+        self.regular = True
+        self.shrinks = False
+        self.shown: list[tuple[Storage, int]] = []
+
+    @classmethod
+    def around(cls, columns: list[TracedArray], item: Item, length: DimLike | None = None) -> TracedList:
+        """A list of what arrays hold."""
+        made = cls([], current_trace())
+        made.owner.captures.has_traced_lists = True
+        made.item, made.columns = item, columns
+        made.length = columns[0].dims[0] if length is None else length
+        made.capacity = columns[0].dims[0]
+        return made
+
+    # ------------------------------------------------------------------------------------------------------ as a tracer
+
+    @property
+    def dtype(self) -> DType:
+        """Of the items, as an array."""
+        if self.item is None:
+            return np.dtype(np.float64)
+        return np.result_type(*(kind.type.dtype for kind in self.item.kinds))
+
+    @property
+    def kind(self) -> DType:
+        """The same."""
+        return self.dtype
+
+    @property
+    def dims(self) -> Dims:
+        """Of the items as one array."""
+        if self.item is None:
+            return (self.size(),)
+        if self.item.single is None:
+            return (self.size(), len(self.item.kinds), *self.item.kinds[0].type.dims)
+        return (self.size(), *self.item.single.type.dims)
+
+    def operand(self) -> Operand:
+        """The items as one array."""
+        if self.ambiguous_kind:
+            raise UnsupportedError(
+                f"the dtype of a list of {self.item} depends on which items were replaced ({describe(user_location())}); "
+                "begin with items of the kind that is stored later, or use an array"
+            )
+        return self.array().operand()
+
+    def array(self) -> TracedArray:
+        """The items as one array."""
+        if not self.columns:
+            return call(np.asarray, self.first)  # type: ignore[no-any-return]
+        parts = self.parts()
+        assert self.item is not None
+        if self.item.single is not None:
+            return parts[0]
+        if any(child is not LEAF for child in self.item.tree.children) or len({p.ndim for p in parts}) > 1:
+            self._refuse("an array is made of nested tuples")
+        return call(np.stack, parts, axis=1)  # type: ignore[no-any-return]
+
+    def parts(self) -> list[TracedArray]:
+        """The columns, as long as the list."""
+        start = self._head()
+        size = python_size(self.size())
+        return [column[start : start + size] for column in self.columns]
+
+    def as_row(self) -> Kind | None:
+        """The kind of this list as an item of another one."""
+        item = self.item
+        if self.counter is not None or item is None or item.single is None or self.python_class is not list:
+            return None
+        return None if self.owner.sizes.is_late(self.length) else row_kind(item.single, self.length)
+
+    def __repr__(self) -> str:
+        return f"a {self.python_class.__name__} of {self.item or 'nothing yet'} that the compiled function makes"
+
+    def __len__(self) -> int:
+        return int(python_size(self.size()))
+
+    def __bool__(self) -> bool:
+        return bool(python_size(self.size()))
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[k] for k in range(len(self)))
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise UnstageableError(
+            f"{what} in a {self.python_class.__name__} of the compiled function ({describe(user_location())})"
+        )
+
+    # ------------------------------------------------------------------------------------------------- how many there are
+
+    def size(self) -> DimLike:
+        """The number of items as a size."""
+        count = self.held()
+        if isinstance(count, Tracer) and not isinstance(count, SymbolicInt):
+            return late_dim(count.operand(), 0, self.capacity)
+        return count.dim if isinstance(count, SymbolicInt) else count
+
+    def held(self) -> Any:
+        """The number of items as a Python number."""
+        if self.exact is not None:
+            return python_size(self.length + self._turn() * self.exact + self.done)
+        if self.counter is None:
+            return python_size(self.length)
+        end = number(self.counter[0].operand(), int)
+        return end - self._head() if self.has_head else end
+
+    def _turn(self) -> DimLike:
+        """How many turns there have been before this one, of the loop that makes the list longer."""
+        trace = current_trace()
+        while trace.parent is not self.owner:
+            assert trace.parent is not None
+            trace = trace.parent
+        return trace.turn
+
+    def _head(self) -> Any:
+        """Where the first item is."""
+        return number(self.counter[1].operand(), int) if self.has_head and self.counter is not None else 0
+
+    def _resize(self, count: Any) -> None:
+        """The list has another number of items."""
+        if self.stage is None:
+            self.length = count.dim if isinstance(count, SymbolicInt) else count
+            if isinstance(count, Tracer) and not isinstance(count, SymbolicInt):
+                self.length = late_dim(count.operand(), 0, self.capacity)
+        elif self.exact is None:
+            assert self.counter is not None
+            self.counter[0] = count + self._head()
+
+    def _changing(self) -> None:
+        """The number of items is about to change."""
+        if self.fixed:
+            self._refuse("the length of an item changes, which is itself a list,")
+        if self.iterating:
+            self._refuse("items are added or removed while a loop goes through them,")
+        if current_trace() is not self.owner and (self.counter is None and self.exact is None):
+            self._require_regions()
+            raise GrowsError(self, resizes=True)
+
+    def _require_regions(self) -> None:
+        trace: Trace | None = current_trace()
+        while trace is not self.owner and trace is not None and trace.region:
+            trace = trace.parent
+        if trace is not self.owner:
+            raise UnsupportedError(
+                f"a function under a transform (grad, vmap, ...) changes a list of the function around it "
+                f"({describe(user_location())}); let it return what the list gets"
+            )
+
+    def _shrinking(self) -> None:
+        self._changing()
+        self.shrinks = True
+        self.regular = False
+        if self.exact is not None:
+            raise GrowsError(self)
+
+    # ---------------------------------------------------------------------------------------------------- single items
+
+    def position(self, key: Any, what: str = "list index out of range") -> Any:
+        """The place of an item, negative ones counted from the end; the program checks that there is one."""
+        count = self.held()
+        if isinstance(key, TracedArray) or (isinstance(key, Tracer) and getattr(key.kind, "kind", "i") not in "iub"):
+            raise TypeError(f"list indices must be integers or slices, not {'numpy.ndarray' if key.dims else 'float'}")
+        if isinstance(key, Tracer) and not isinstance(key, SymbolicInt):
+            if getattr(key, "dim", None) is not None:
+                key = python_size(key.dim)  # type: ignore[attr-defined]
+            else:
+                key = to_number(key, int)
+        elif not isinstance(key, SymbolicInt):
+            key = key.__index__()
+        place = self._from_front(key, count)
+        self._check_place(place, count, what)
+        return place
+
+    def _from_front(self, key: Any, count: Any) -> Any:
+        if type(key) is int:
+            return key + count if key < 0 else key
+        sizes = current_trace().sizes
+        if isinstance(key, SymbolicInt):
+            if sizes.proves(key.dim):
+                return key
+            if sizes.proves(-1 - key.dim):
+                return key + count
+            if not sizes.is_late(sizes.resolve(key.dim)):
+                return key if key >= 0 else key + count
+        x, size = operand_of(key), operand_of(count)
+        negative = emit("lt", x, literal(0, INT64))
+        return number(select(negative, emit("add", x, size), x), int)
+
+    def _check_place(self, place: Any, count: Any, what: str) -> None:
+        sizes = current_trace().sizes
+        if all(isinstance(x, (int, SymbolicInt)) for x in (place, count)):
+            first, size = (getattr(x, "dim", x) for x in (place, count))
+            if sizes.proves(first) and sizes.proves(size - 1 - first):
+                return
+            if isinstance(first, int) and isinstance(size, int):
+                raise IndexError(what)
+        x, size = operand_of(place), operand_of(count)
+        holds = emit("bitwise_and", emit("ge", x, literal(0, INT64)), emit("lt", x, size))
+        current_trace().check(holds, (), "IndexError", what)
+
+    def at(self, column: TracedArray, place: Any) -> TracedArray:
+        """The part of a column at a place that is known to be one."""
+        if self.has_head and self.counter is not None:
+            place = place + self._head()
+        dims = column.dims
+        rank = len(dims)
+        view: View
+        if isinstance(place, (int, SymbolicInt)):
+            start = place if isinstance(place, int) else place.dim
+            view = SliceView(dims, (start, *(0,) * (rank - 1)), (1, *dims[1:]), (1,) * rank, (0,))
+        else:
+            view = IndexView(dims, (0,), (operand_of(place),), current_trace())
+        return TracedArray(column.storage, (*column.views, view), column.dtype)
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            return self.sliced(key)
+        if not self.columns:
+            if type(key) is int or not self.first:
+                return self.first[key]
+            self.own_memory()
+        return self.read(self.position(key))
+
+    def item_at(self, place: Any) -> Any:
+        """The item at a place that is known to be one."""
+        if not self.columns:
+            if type(place) is int:
+                return self.first[place]
+            self.own_memory()
+        return self.read(place)
+
+    def read(self, place: Any, *, copy: bool = False) -> Any:
+        """The item at a place."""
+        assert self.item is not None
+        leaves = []
+        for column, kind in zip(self.columns, self.item.kinds, strict=True):
+            found = self.at(column, place)
+            if kind.form in ("array", "list"):
+                if copy:
+                    found = new_array(found.operand())
+                else:
+                    found = TracedArray(found.storage, (*found.views, _ItemView(found.dims, self)), found.dtype)
+            leaves.append(self._entered(found, kind, copy))
+        return rebuilt(self.item, leaves)
+
+    def _entered(self, found: TracedArray, kind: Kind, copy: bool) -> Any:
+        if kind.form == "array":
+            return found
+        if kind.form == "list":
+            made = TracedList.around([found], Item(LEAF, (element_of(kind),)))
+            made.fixed = not copy
+            return made
+        return enter(found.operand(), kind)
+
+    def own_memory(self) -> None:
+        """Columns for the items, where there are none yet."""
+        if not self.columns:
+            if current_trace() is not self.owner:
+                self._require_regions()
+                raise GrowsError(self)
+            if self.item is not None:
+                self.allocate(self.length)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if isinstance(key, slice):
+            self._refuse("a slice is assigned")
+        if not self.columns and type(key) is int and current_trace() is self.owner and self.stage is None:
+            self._agree(value, replaces=True)
+            self.first[key] = value
+            return
+        self._agree(value, replaces=True)
+        self.own_memory()
+        place = self.position(key, "list assignment index out of range")
+        self.store(place, value)
+        assert self.item is not None
+        if any(kind.form in ("array", "list") for kind in self.item.kinds):
+            self.moved()
+
+    def store(self, place: Any, value: Any) -> None:
+        """Write an item."""
+        assert self.item is not None
+        leaves, _ = split(value)
+        for column, kind, leaf in zip(self.columns, self.item.kinds, leaves, strict=True):
+            self.at(column, place).write(stored(leaf, kind))
+            origin = leaf.storage if isinstance(leaf, TracedArray) else None
+            if isinstance(leaf, TracedList) and leaf.columns:
+                origin = leaf.columns[0].storage
+            if origin is not None and origin is not column.storage:
+                self.shown.append((origin, origin.version))
+                self.sources.append(origin)
+            elif type(leaf) is list:
+                current_trace().captures.stored_lists.append((leaf, list(leaf)))
+
+
+    def moved(self) -> None:
+        """Items are at other places, or are other ones: what was read by reference is no longer theirs."""
+        self.stamp += 1
+
+    def _agree(self, value: Any, *, replaces: bool = False) -> None:
+        found = item_of(value)
+        if found is None:
+            self._refuse(f"{value!r} is stored, which is no number, no array and no tuple of these,")
+        if self.item is None:
+            self._become(found)
+            return
+        if found == self.item:
+            return
+        joined = join_items(self.item, found)
+        if joined is None:
+            self._refuse(f"{found} is stored among items that are {self.item}")
+        if joined != found and not _equal_forms(joined, found):
+            if replaces:
+                self.ambiguous_kind = True
+            self.mixed = True
+        if joined != self.item and not _equal_forms(joined, self.item):
+            self.mixed = True
+            self._become(joined)
+
+    def _become(self, item: Item) -> None:
+        if any(self.owner.sizes.is_late(dim) for kind in item.kinds for dim in kind.type.dims):
+            if current_trace() is not self.owner or self.owner.region:
+                raise UnstageableError(
+                    f"arrays of a size that is known only when the function runs are stored in a list: {item}"
+                )
+        if current_trace() is not self.owner or self.stage is not None:
+            self._require_regions()
+            raise GrowsError(self, item)
+        self.change_item(item)
+
+    def change_item(self, item: Item) -> None:
+        """Items have another kind from now on."""
+        self.mixed = self.mixed or self.item is not None
+        self.item = item
+        if self.columns:
+            self.columns = [
+                new_array(cast(column.operand(), kind.type.dtype))
+                for column, kind in zip(self.columns, item.kinds, strict=True)
+            ]
+
+    # ------------------------------------------------------------------------------------------------------------ growing
+
+    def append(self, value: Any) -> None:
+        """``list.append``."""
+        self._agree(value)
+        self._changing()
+        if self.stage is None:
+            self._append_here(value)
+            return
+        trace = current_trace()
+        turns = _turns(trace, self.owner)
+        self.room = self.room + (self._room_in_while() if turns is None else turns)
+        if trace.parent is not self.owner or trace.turns is None:
+            self.regular = False  # in a branch or an inner loop: how often is found out by counting
+            if self.exact is not None:
+                raise GrowsError(self)
+        if not self.columns:
+            raise GrowsError(self)
+        if turns is None and not self.endless:
+            self.endless = True
+            raise GrowsError(self)
+        count = self.held()
+        if self.endless:
+            self._require_room()
+            count = self.held()
+        self.store(count, value)
+        self.done += 1
+        self._resize(count + 1)
+
+    def _append_here(self, value: Any) -> None:
+        """Outside of what is traced as a region: the length is known."""
+        if not self.columns and isinstance(self.length, int):
+            self.first.append(value)
+            self.length = len(self.first)
+            return
+        self.allocate(self.length + 1)
+        self.store(python_size(self.length), value)
+        self.length = self.length + 1
+
+    def _room_in_while(self) -> DimLike:
+        """Where nobody knows how often values are appended: memory that is not used costs next to nothing."""
+        assert self.item is not None
+        most: DimLike = MOST_IN_WHILE
+        for kind in self.item.kinds:
+            size: DimLike = 1
+            for dim in kind.type.dims:
+                size = size * dim
+            if self.owner.sizes.is_late(size):
+                self._refuse(f"{kind} is appended in a while loop, whose size is known only when the function runs,")
+            if size != 1:
+                most = MOST_IN_WHILE // maximum(size, 1) + 16
+        return most
+
+    def _require_room(self) -> None:
+        if self.has_head:
+            self._move_to_front()
+        assert self.counter is not None
+        holds = emit("lt", self.counter[0].operand(), dim_value(self.capacity))
+        text = (
+            f"a {self.python_class.__name__} of more than {MOST_IN_WHILE} numbers is made in a while loop; "
+            "use a for loop with break, or an array"
+        )
+        current_trace().check(holds, (), "UnsupportedError", text)
+
+    def _move_to_front(self) -> None:
+        """Use the room of items that were taken from the front, where the room at the end is used up."""
+        assert self.counter is not None
+        full = number(emit("ge", self.counter[0].operand(), dim_value(self.capacity)), bool)
+        full = call("binary", np.bitwise_and, full, self._head() > 0)
+
+        def move() -> None:
+            assert self.counter is not None
+            parts, count = self.parts(), self.held()
+            values = [new_array(part.operand()) for part in parts]
+            size = values[0].shape[0]
+            for column, value in zip(self.columns, values, strict=True):
+                column[:size] = value
+            self.counter[1] = 0
+            self.counter[0] = count
+
+        call("when", full, move)
+
+    def allocate(self, capacity: DimLike) -> None:
+        """Memory for so many items, in the owner's trace, with the items that there are."""
+        assert self.item is not None
+        current_trace().captures.has_traced_lists = True
+        before, self.columns = self.columns, []
+        for position, kind in enumerate(self.item.kinds):
+            column = new_array(emit("empty", dtype=kind.type.dtype, dims=(capacity, *resolve_dims(kind.type.dims))))
+            self.columns.append(column)
+            if before:
+                size = python_size(self.length)
+                column[:size] = before[position][:size]
+                continue
+            for place, value in enumerate(self.first):
+                self.at(column, place).write(stored(split(value)[0][position], kind))
+        self.capacity = capacity
+        self.fixed = False
+        for value in self.first if not before else ():
+            self.sources += [leaf.storage for leaf in split(value)[0] if isinstance(leaf, TracedArray)]
+
+    # ------------------------------------------------------------------------------------------------------- by loops
+
+    def snapshot(self) -> tuple[Any, ...]:
+        """What a loop or branch that cannot be staged must put back."""
+        names = ("item", "length", "columns", "capacity", "mixed", "ambiguous_kind", "first", "has_head", "sources", "endless")
+        values: list[Any] = [getattr(self, name) for name in names]
+        return names, [list(value) if isinstance(value, list) else value for value in values]
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Put it back."""
+        for name, value in zip(*state, strict=True):
+            setattr(self, name, value)
+        self.stage = self.exact = self.counter = None
+
+    def begin(self) -> None:
+        """One more attempt to trace the loop or branch."""
+        self._begin()
+
+    def start_counting(self) -> None:
+        """The length becomes a number in memory that the loop changes."""
+        self.counter = new_array(emit("empty", dtype=INT64, dims=(2 if self.has_head else 1,)))
+        self.counter[0] = number(dim_value(self.length), int)
+        if self.has_head:
+            self.counter[1] = 0
+
+    def check_unchanged(self, written: dict[Storage, None]) -> None:
+        """What was appended must be what it still is: items are copies."""
+        for storage, version in self.shown:
+            if storage in written or storage.version != version:
+                self._refuse("an array is changed after it was appended")
+
+    def finish(self, turns: DimLike | None) -> None:
+        """The loop or branch is emitted; turns: how many there are in any case."""
+        if self.exact is not None and turns is not None:
+            self.length = self.length + turns * self.exact
+        elif self.counter is not None:
+            low = 0 if self.shrinks else self.length
+            count = self.held()
+            end = late_dim(count.operand(), low, self.capacity)
+            if self.has_head:
+                start = late_dim(self._head().operand(), 0, self.capacity)
+                self.counter, head = None, python_size(start)
+                self.columns = [new_array(c[head : head + python_size(end)].operand()) for c in self.columns]
+                self.capacity = end
+            self.length = end
+        self.counter = self.exact = self.stage = None
+
+    # ------------------------------------------------------------------------------------------------------- as results
+
+    @property
+    def holds_numbers(self) -> bool:
+        """Whether the items are Python's own numbers."""
+        return self.item is not None and self.item.single is not None and self.item.single.form == "python"
+
+    def as_item(self, value: Any) -> Any:
+        """What NumPy computed of the items, as a Python number if they are Python numbers."""
+        if self.item is None or self.item.single is None or self.item.single.number is None:
+            return value
+        return to_number(value, self.item.single.number)
+
+
+accept_input(TracedList, lambda value: (value.dtype, value.operand()))
+
+
+def _equal_forms(a: Item, b: Item) -> bool:
+    """Whether values of two items are seen in one way."""
+    forms = [[(k.form, k.number, k.type.dtype) for k in item.kinds] for item in (a, b)]
+    return forms[0] == forms[1]
+
+
+class _ItemView(View):
+    """The last step to an item that was read by reference: right as long as the items stay where they are."""
+
+    __slots__ = ("list", "stamp", "trace")
+    replayable = False
+
+    def __init__(self, dims: Dims, source: TracedList) -> None:
+        self.dims = dims
+        self.list = source
+        self.stamp = source.stamp
+        self.trace = current_trace()
+
+    def _check(self) -> None:
+        if self.list.stamp != self.stamp:
+            self.list._refuse("an item is used that was read before others were replaced or removed; copy it")
+        if self.list.stage is not None and current_trace() is not self.trace:
+            self.list.stage.used_from_outside.add(id(self.list))
+
+    def read(self, x: Operand) -> Operand:
+        """The value seen through the view."""
+        self._check()
+        return x
+
+    def write(self, x: Operand, part: Operand) -> Operand:
+        """The value of the memory with the item replaced; arrays of which items are copies are no longer right."""
+        self._check()
+        trace, where = current_trace(), describe(user_location())
+        for storage in self.list.sources:
+            if storage.trace is not trace and trace.region and storage.trace.active:
+                raise UnstageableError(f"an item of a list is changed that was stored under another name ({where})")
+            storage.twins.append(Twin(storage.trace, storage, LOST, where))
+        return part
+
+    def strides(self, strides: Any, shape: Any) -> Any:
+        """The strides seen through the view."""
+        return strides
+
+    def paces(self, paces: Any) -> Any:
+        """The paces of the axes seen through the view."""
+        return paces
+
+    def replay(self) -> tuple[Any, ...]:
+        """The step, for comparing."""
+        return "item", id(self.list), self.stamp
+
+
+def _turns(trace: Trace, owner: Trace) -> DimLike | None:
+    """How often a block runs at most while its owner's block runs once."""
+    total: DimLike = 1
+    while trace is not owner:
+        turns = trace.turns if trace.turns is not None else trace.most_turns
+        if turns is None or trace.parent is None:
+            return None
+        bound = trace.sizes.upper_bound(turns)
+        if bound is None:
+            return None
+        total = total * bound
+        trace = trace.parent
+    return total
+
+
+def check_stored_lists(captures: Any) -> None:
+    """Lists of Python that were stored in traced lists must be what they were: items are copies."""
+    for value, copy in captures.stored_lists:
+        if len(value) != len(copy) or any(a is not b for a, b in zip(value, copy, strict=True)):
+            raise UnstageableError("a list is changed after it was stored in another list; store a copy")
+
+
