@@ -18,17 +18,11 @@ _NAMES = {
     "a loop is unrolled: one version for each size": """
         rnn_loss fft_radix2 stockham_radix2
     """,
-    "computed sizes: a question that cannot be decided": """
-        dbscan
-    """,
     "one more version where x[:k] has fewer than k elements": """
         nearest_neighbours
     """,
     "a name that is None or a number": """
         trace_spheres
-    """,
-    "a list as a stack in a loop": """
-        simplify_line convex_hull
     """,
     "new attributes of an object that was given": """
         train_layers

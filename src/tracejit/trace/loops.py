@@ -89,7 +89,8 @@ def while_loop(
         turns += 1
         if turns > MOST_TURNS:
             raise _too_long(problem)
-    _say(f"while loop run {turns} times while tracing", problem)
+    if turns:
+        _say(f"while loop run {turns} times while tracing", problem)
 
 
 def _turn_by_turn(iterable: Any, body: FunctionType, stopped: str | None, needed: Sequence[str]) -> None:
