@@ -80,7 +80,12 @@ class _Describer:
     def _check_order(self) -> None:
         """A kernel's results have their slots in the order of the leaves."""
         results = self._traced.results
-        wanted = [result.index for result in results if result.kind in ("array", "list", "scalar", "python")]
+        wanted = [
+            result.index + k
+            for result in results
+            if result.kind in ("array", "list", "scalar", "python")
+            for k in range(result.value.count if result.kind == "list" else 1)
+        ]
         wanted += sorted({index for result in results for index in result.late.values()})
         if wanted != list(range(len(self._computed))):
             raise AssertionError(f"the results {wanted} of {self._traced.function.name} are not in order")

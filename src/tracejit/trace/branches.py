@@ -98,9 +98,12 @@ def branch(
 def when(test: Any, then: Callable[[], Any]) -> None:
     """``if test: then()``."""
 
+    def side() -> None:
+        then()
+
     def nothing() -> None: ...
 
-    branch(test, then, nothing, (), {})
+    branch(test, side, nothing, (), {})
 
 
 class _Side:

@@ -194,6 +194,8 @@ def _sum(iterable: Any, /, start: Any = 0) -> Any:
 def _quantifier(function: Any, name: str, pairwise: str, decisive: bool) -> None:
     @_replaces(function)
     def quantifier(iterable: Any) -> Any:
+        if isinstance(iterable, TracedList):
+            iterable = as_array(iterable)
         if isinstance(iterable, TracedArray) and iterable.ndim == 1:
             return number(emit(name, truth(iterable.operand()), axes=(0,)), bool)
         if isinstance(iterable, Tracer):

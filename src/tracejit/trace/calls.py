@@ -23,6 +23,7 @@ from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS
 from tracejit.trace.captures import GROWING, AttributeOf, ClosureCell, Fixed, GlobalName, ItemOf
+from tracejit.trace.comprehensions import Generated, added, comprehension, extended, filtered
 from tracejit.trace.context import Trace, active_trace
 from tracejit.trace.creation import wrap_constant
 from tracejit.trace.effects import call_effect, has_effect
@@ -313,6 +314,22 @@ class Hook:
     contained, identical = staticmethod(branches.contained), staticmethod(branches.identical)
     ensure, raising = staticmethod(branches.ensure), staticmethod(branches.raising)
     finished = staticmethod(branches.finished)
+
+    def comprehension(self, iterable: Any, step: Any) -> Any:
+        """``[... for item in iterable]``."""
+        return comprehension(self.iterate(iterable), step)
+
+    def extended(self, out: Any, iterable: Any, step: Any) -> Any:
+        """``for`` behind the first one."""
+        return extended(out, self.iterate(iterable), step)
+
+    def generator(self, iterable: Any, step: Any, value: Any, wanted: Any) -> Any:
+        """``(... for item in iterable)``."""
+        if active_trace() is None:
+            return iter(comprehension(iterable, step))
+        return Generated(self.iterate(iterable), step, value, wanted)
+
+    added, filtered = staticmethod(added), staticmethod(filtered)
 
     joined = staticmethod(joined)
 

@@ -7,6 +7,7 @@ set them through its closure. Purely syntactic, before the rewriting of expressi
 from __future__ import annotations
 
 import ast
+import copy
 from typing import Any
 
 from tracejit.trace.jumps import PREFIX, without_jumps
@@ -78,7 +79,8 @@ class _Expressions(ast.NodeTransformer):
         none = ast.arguments([], [], None, [], [], None, [])
         return ast.copy_location(ast.Lambda(none, value), value)
 
-    def _deferrable(self, *values: ast.expr) -> bool:
+    def deferrable(self, *values: ast.expr) -> bool:
+        """Whether expressions may move into functions of their own."""
         return not any(isinstance(n, (ast.NamedExpr, *_UNFIT)) for value in values for n in ast.walk(value))
 
     def visit_FunctionDef(self, node: Any) -> Any:
@@ -96,14 +98,14 @@ class _Expressions(ast.NodeTransformer):
 
     def visit_IfExp(self, node: ast.IfExp) -> Any:
         self.generic_visit(node)
-        if not self._deferrable(node.body, node.orelse):
+        if not self.deferrable(node.body, node.orelse):
             return node
         return self.call("choose", node.test, self.later(node.body), self.later(node.orelse), like=node)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> Any:
         self.generic_visit(node)
         first, *rest = node.values
-        if not self._deferrable(*rest):
+        if not self.deferrable(*rest):
             return node
         method = "both" if isinstance(node.op, ast.And) else "either"
         return self.call(method, first, *map(self.later, rest), like=node)
@@ -119,13 +121,82 @@ class _Expressions(ast.NodeTransformer):
             found = self.call(method, node.left, *node.comparators, like=node)
             return self.call("opposite", found, like=node) if isinstance(node.ops[0], (ast.NotIn, ast.IsNot)) else found
         plain = all(isinstance(op, (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)) for op in node.ops)
-        if len(node.ops) == 1 or not plain or not self._deferrable(*node.comparators):
+        if len(node.ops) == 1 or not plain or not self.deferrable(*node.comparators):
             return node
         names: list[ast.expr] = [ast.copy_location(ast.Constant(type(op).__name__), node) for op in node.ops]
         pairs: list[ast.expr] = []
         for name, value in zip(names, node.comparators, strict=True):
             pairs += [name, self.later(value)]
         return self.call("chain", node.left, *pairs, like=node)
+
+
+def _visit_list(self: _Expressions, node: ast.ListComp) -> ast.expr:
+    self.generic_visit(node)
+    if not self.deferrable(node):
+        return node
+    first = node.generators[0]
+    return self.call("comprehension", first.iter, _step(self, node.generators, node.elt), like=node)
+
+
+def _visit_call(self: _Expressions, node: ast.Call) -> ast.expr:
+    self.generic_visit(node)
+    name = node.func.id if isinstance(node.func, ast.Name) else ""
+    if name not in _TAKING or not node.args or not isinstance(node.args[0], ast.GeneratorExp):
+        return node
+    made = node.args[0]
+    if not self.deferrable(made):
+        return node
+    first, none = made.generators[0], ast.copy_location(ast.Constant(None), node)
+    parts: list[ast.expr] = [none, none]
+    if len(made.generators) == 1:
+        again = copy.deepcopy(made)
+        parts[0] = _of_item(self, again.generators[0].target, again.elt)
+        tests = again.generators[0].ifs
+        if tests:
+            test = tests[0]
+            for other in tests[1:]:
+                test = self.call("both", test, self.later(other), like=node)
+            parts[1] = _of_item(self, copy.deepcopy(first.target), test)
+    step = _step(self, made.generators, made.elt)
+    node.args[0] = self.call("generator", first.iter, step, *parts, like=node)
+    return node
+
+
+_TAKING = frozenset(("sum", "max", "min", "any", "all", "list", "sorted", "tuple"))
+_OUT, _ITEM = PREFIX + "out", PREFIX + "element"
+
+
+def _step(self: _Expressions, generators: list[ast.comprehension], element: ast.expr) -> ast.expr:
+    """``lambda item, out: ...``: what one item of the first ``for`` adds to a list."""
+    first, *rest = generators
+    out = ast.copy_location(ast.Name(_OUT, ast.Load()), element)
+    if rest:
+        inner = self.call("extended", out, rest[0].iter, _step(self, rest, element), like=element)
+    else:
+        inner = self.call("added", out, element, like=element)
+    for test in reversed(first.ifs):
+        given = ast.Lambda(_parameters(_OUT), inner)
+        inner = self.call("filtered", copy.copy(out), test, ast.copy_location(given, test), like=element)
+    return _of_item(self, first.target, inner, _OUT)
+
+
+def _of_item(self: _Expressions, target: ast.expr, value: ast.expr, *more: str) -> ast.expr:
+    """A function of an item that is taken apart as the target of a ``for`` says."""
+    if isinstance(target, ast.Name):
+        return ast.copy_location(ast.Lambda(_parameters(target.id, *more), value), value)
+    single = ast.copy_location(ast.Tuple([ast.Name(_ITEM, ast.Load())], ast.Load()), value)
+    unpacked = ast.ListComp(value, [ast.comprehension(target, single, [], 0)])
+    first = ast.Subscript(unpacked, ast.Constant(0), ast.Load())
+    made = ast.Lambda(_parameters(_ITEM, *more), first)
+    return ast.fix_missing_locations(ast.copy_location(made, value))
+
+
+def _parameters(*names: str) -> ast.arguments:
+    return ast.arguments([], [ast.arg(name) for name in names], None, [], [], None, [])
+
+
+_Expressions.visit_ListComp = _visit_list  # type: ignore[attr-defined]
+_Expressions.visit_Call = _visit_call  # type: ignore[attr-defined]
 
 
 class _Statements:

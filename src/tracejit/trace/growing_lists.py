@@ -109,7 +109,7 @@ class GrowingLists:
         each = self._lists[key]
         each.exact = each.counter = None
         if each.item is not None:
-            each.allocate(each.length + each.room)
+            each.allocate(_needed(each))
         if key in self._resizing:
             if self.turns is not None and each.regular and each.done and key not in self._inexact:
                 each.exact = each.done
@@ -122,7 +122,7 @@ class GrowingLists:
             if key in self._resizing:
                 promising = self.turns is not None and each.regular and each.done > 0 and key not in self._inexact
                 wrong = each.exact is not None and (not each.regular or each.done != each.exact)
-                if wrong or (promising and each.exact is None) or each.capacity != each.length + each.room:
+                if wrong or (promising and each.exact is None) or each.capacity != _needed(each):
                     raise GrowsError(each)
             each.check_unchanged(written)
             if key in self.used_from_outside and each.stamp != self._stamps.get(key, each.stamp):
@@ -147,3 +147,9 @@ class GrowingLists:
         for each in self._lists.values():
             each.finish(self.turns)
         self.leave(done=True)
+
+
+def _needed(each: TracedList) -> DimLike:
+    """Room for what there is and what may come; never none, so that there is a place to read in checked code."""
+    needed = each.length + each.room
+    return max(needed, 1) if isinstance(needed, int) else needed

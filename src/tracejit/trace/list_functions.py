@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,17 +11,17 @@ import numpy as np
 from tracejit.ir.dims import DimLike, maximum
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray, new_array
-from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS
+from tracejit.trace.comprehensions import Generated, added, comprehension
 from tracejit.trace.context import current_trace
 from tracejit.trace.inputs import contains_tracer
 from tracejit.trace.iteration import Indexed, as_indexed
-from tracejit.trace.list_items import Item, join_items, split
+from tracejit.trace.list_items import Item, join_items
 from tracejit.trace.loops import for_loop
 from tracejit.trace.pytree import LEAF
 from tracejit.trace.region import UnstageableError
-from tracejit.trace.registry import call, implements
-from tracejit.trace.scalar import as_dim, number
+from tracejit.trace.registry import ask, call, implements
+from tracejit.trace.scalar import as_dim
 from tracejit.trace.state import Kind
 from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import broadcast_to, reshape, resolve_dims
@@ -58,18 +57,9 @@ def traced_list(values: Sequence[Any], item: Item) -> TracedList:
     return made
 
 
-def collected(iterable: Any, function: Callable[[Any], Any], *, wanted: Callable[[Any], Any] | None = None) -> Any:
-    """``[function(x) for x in iterable if wanted(x)]``."""
-    result: Any = []
-
-    def turn(item: Any) -> None:
-        if wanted is None:
-            result.append(function(item))
-        else:
-            call("when", wanted(item), lambda: result.append(function(item)))
-
-    for_loop(iterable, turn, (), ("result",), None, ("result",))  # type: ignore[arg-type]
-    return result
+def collected(iterable: Any, function: Callable[[Any], Any]) -> Any:
+    """``[function(x) for x in iterable]``."""
+    return comprehension(iterable, lambda item, out: added(out, function(item)))
 
 
 def _is_long(count: DimLike) -> bool:
@@ -84,6 +74,10 @@ def _class(kind: type) -> None:
         if len(args) != 1 or kwargs:
             return plain(*args, **kwargs)
         (value,) = args
+        if isinstance(value, Generated):
+            value = value.collect()
+            if type(value) is list and kind is list:
+                return value
         if current_trace().captures.plain_lists is not None:
             return plain(value)
         if isinstance(value, TracedList):
@@ -127,7 +121,7 @@ def for_each(iterable: Any, function: Callable[[Any], Any]) -> None:
 @implements("map list")
 def map_list(function: Callable[[Any], Any], values: TracedList) -> Any:
     """The list of a function of each item."""
-    made = collected(values, lambda item: call("call", function, item))
+    made = collected(values, lambda item: ask("call", function, item))
     return made if isinstance(made, TracedList) else _as_traced(made)
 
 
@@ -186,12 +180,28 @@ def repeat_list(items: Any, times: Any) -> Any:
     return made
 
 
+def _extreme(function: Any) -> None:
+    others = BUILTINS[function]
+
+    @_replaces(function)
+    def extreme(*args: Any, **kwargs: Any) -> Any:
+        if len(args) == 1 and isinstance(args[0], Generated):
+            args = (args[0].collect(),)
+        if len(args) == 1 and isinstance(args[0], TracedList) and not args[0].columns:
+            args = (args[0].first,)
+        return others(*args, **kwargs)
+
+
+_extreme(max)
+_extreme(min)
+
+
 # ---------------------------------------------------------------------------------------------------------- questions
 
 
 @_replaces(sorted)
 def _sorted(iterable: Any, /, *, key: Any = None, reverse: Any = False) -> Any:
-    if isinstance(iterable, (TracedArray, Indexed)):
+    if isinstance(iterable, (TracedArray, Indexed, Generated)):
         iterable = BUILTINS[list](iterable)
     if not contains_tracer(iterable):
         return sorted(iterable, key=key, reverse=reverse)
@@ -212,80 +222,3 @@ def _sorted(iterable: Any, /, *, key: Any = None, reverse: Any = False) -> Any:
 def smaller(a: int, b: Any) -> Any:
     """``min(a, b)``."""
     return BUILTINS[min](a, b)
-
-
-# -------------------------------------------------------------------------------------------------------------- heaps
-
-
-def _less(a: Any, b: Any) -> Any:
-    """``a < b`` of items: tuples by their first difference."""
-    x, y = split(a)[0], split(b)[0]
-    result: Any = x[-1] < y[-1]
-    for p, q in zip(reversed(x[:-1]), reversed(y[:-1]), strict=True):
-        before, same = p < q, p == q
-        result = call(np.logical_or, before, call(np.logical_and, same, result))
-    return number(result.operand(), bool) if isinstance(result, Tracer) else bool(result)
-
-
-@_replaces(heapq.heappush)
-def _push(heap: Any, item: Any, /) -> None:
-    if not isinstance(heap, TracedList):
-        _refuse_computed(heap, item)
-        heapq.heappush(heap, item)
-        return
-    heap.append(item)
-    call("with hooks", _sift_down)(heap, 0, heap.held() - 1)
-
-
-@_replaces(heapq.heappop)
-def _pop(heap: Any, /) -> Any:
-    if not isinstance(heap, TracedList):
-        _refuse_computed(heap)
-        return heapq.heappop(heap)
-    heap._check_not_empty("index out of range")
-    return call("with hooks", _pop_smallest)(heap)
-
-
-def _refuse_computed(*values: Any) -> None:
-    if contains_tracer(list(values)):
-        raise UnstageableError("a heap of computed values is changed outside of the function that makes it")
-
-
-def _sift_down(heap, start, place):  # type: ignore[no-untyped-def]
-    """An item moves towards the root, past those that are larger."""
-    item = heap[place]
-    while place > start:
-        parent = (place - 1) >> 1
-        above = heap[parent]
-        if not _less(item, above):
-            break
-        heap[place] = above
-        place = parent
-    heap[place] = item
-
-
-def _sift_up(heap, place):  # type: ignore[no-untyped-def]
-    """The smaller children move up until a leaf is free, and the item goes up from there."""
-    end = len(heap)
-    start = place
-    item = heap[place]
-    child = 2 * place + 1
-    while child < end:
-        right = child + 1
-        if right < end and not _less(heap[child], heap[right]):
-            child = right
-        heap[place] = heap[child]
-        place = child
-        child = 2 * place + 1
-    heap[place] = item
-    _sift_down(heap, start, place)
-
-
-def _pop_smallest(heap):  # type: ignore[no-untyped-def]
-    last = heap.pop()
-    smallest = last
-    if len(heap) > 0:
-        smallest = heap[0]
-        heap[0] = last
-        _sift_up(heap, 0)
-    return smallest

@@ -18,11 +18,12 @@ from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import PYTHON_DTYPES
 from tracejit.trace.pytree import LEAF, Tree, unflatten
 from tracejit.trace.registry import call
+from tracejit.trace.scalar import number
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import Kind, join, kind_of, operand_as
 from tracejit.trace.values import cast
 
-__all__ = ["Item", "element_of", "item_of", "join_items", "rebuilt", "row_kind", "split", "stored"]
+__all__ = ["Item", "comes_before", "element_of", "item_of", "join_items", "rebuilt", "row_kind", "split", "stored"]
 
 
 @dataclass(frozen=True)
@@ -141,3 +142,13 @@ def stored(leaf: Any, kind: Kind) -> Operand:
 def rebuilt(item: Item, leaves: Sequence[Any]) -> Any:
     """An item of its leaves."""
     return leaves[0] if item.tree is LEAF else unflatten(item.tree, leaves)
+
+
+def comes_before(a: Any, b: Any) -> Any:
+    """``a < b`` of items: of tuples the first difference decides."""
+    x, y = split(a)[0], split(b)[0]
+    result: Any = x[-1] < y[-1]
+    for p, q in zip(reversed(x[:-1]), reversed(y[:-1]), strict=True):
+        before, same = p < q, p == q
+        result = call(np.logical_or, before, call(np.logical_and, same, result))
+    return number(result.operand(), bool) if isinstance(result, Tracer) else bool(result)

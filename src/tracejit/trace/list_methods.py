@@ -13,7 +13,7 @@ from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import INT64
 from tracejit.trace.inputs import operand_of
 from tracejit.trace.list_items import Item, split
-from tracejit.trace.registry import call
+from tracejit.trace.registry import ask, call
 from tracejit.trace.scalar import number, python_size, to_number
 from tracejit.trace.values import emit, literal
 
@@ -92,7 +92,7 @@ class ListMethods(Tracer):
         """``list.pop``."""
         last = type(key) is int and key == -1
         text = "pop from empty list" if self.python_class is list else "pop from an empty deque"
-        self._check_not_empty(text)
+        self.check_not_empty(text)
         self._shrinking()
         self.own_memory()
         if type(key) is int and key == 0:
@@ -106,7 +106,8 @@ class ListMethods(Tracer):
         self._resize(count - 1)
         return item
 
-    def _check_not_empty(self, text: str) -> None:
+    def check_not_empty(self, text: str) -> None:
+        """Let the program raise an IndexError if there is no item."""
         count = self.held()
         if type(count) is int:
             if not count:
@@ -172,7 +173,7 @@ class ListMethods(Tracer):
             index = key + count if isinstance(key, int) and key < 0 else key
             place = to_number(call(np.clip, index, 0, count), int) if isinstance(index, Tracer) else None
             if place is None:
-                place = call("smaller", index, count)
+                place = ask("smaller", index, count)
         for column in self.parts():
             moved = new_array(column[place:count].operand())
             column[place + 1 :] = moved
@@ -189,7 +190,7 @@ class ListMethods(Tracer):
             for value in values:
                 self.append(value)
             return
-        call("for each", values, self.append)
+        ask("for each", values, self.append)
 
     def __iadd__(self, values: Any) -> Any:
         self.extend(values)
@@ -251,7 +252,7 @@ class ListMethods(Tracer):
     def sorting_order(self, key: Any = None, reverse: Any = False) -> Any:
         """The indices that sort the list, equal items in the order in which they are."""
         self.own_memory()
-        keys = self if key is None else call("map list", key, self)
+        keys = self if key is None else ask("map list", key, self)
         assert isinstance(keys, ListMethods)
         keys.own_memory()
         if keys.item is None or any(kind.form in ("array", "list") for kind in keys.item.kinds):
@@ -296,13 +297,13 @@ class ListMethods(Tracer):
     __copy__ = copy
 
     def __add__(self, other: Any) -> Any:
-        return call("concatenate lists", self, other)
+        return ask("concatenate lists", self, other)
 
     def __radd__(self, other: Any) -> Any:
-        return call("concatenate lists", other, self)
+        return ask("concatenate lists", other, self)
 
     def __mul__(self, times: Any) -> Any:
-        return call("repeat list", self, times)
+        return ask("repeat list", self, times)
 
     __rmul__ = __mul__
 

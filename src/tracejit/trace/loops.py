@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from types import CellType, FunctionType
 from typing import Any
 
-from tracejit.errors import UnsupportedError
+from tracejit.errors import TracejitError, UnsupportedError
 from tracejit.ir.dims import DimLike
 from tracejit.trace.branches import branch, truth_of
 from tracejit.trace.context import current_trace
@@ -28,7 +28,7 @@ from tracejit.trace.scalar import number, python_size
 from tracejit.trace.state import cells_of, get, put
 from tracejit.trace.values import dim_value, emit
 
-__all__ = ["for_loop", "while_loop"]
+__all__ = ["captured", "for_loop", "turns_in_python", "while_loop"]
 
 _log = logging.getLogger("tracejit.guards")
 SHORT = 4  # turns of a loop with a constant count that are traced one by one
@@ -63,7 +63,7 @@ def for_loop(
     with indexed.going_through():
         problem = _stage(loop, indexed)
         if problem is not None:
-            _fall_back(problem, indexed, count, loop)
+            _fall_back(problem, indexed, loop)
 
 
 def while_loop(
@@ -93,6 +93,26 @@ def while_loop(
         _say(f"while loop run {turns} times while tracing", problem)
 
 
+def captured(indexed: Indexed, body: Any) -> Exception | None:
+    """``for item in indexed: body(item)`` as a loop of the program; the reason where that cannot be done."""
+
+    def turn(item: Any) -> None:
+        body(item)
+
+    return _stage(LoopBody(turn, None, (), (), None), indexed)  # type: ignore[arg-type]
+
+
+def turns_in_python(indexed: Indexed, problem: Exception) -> None:
+    """Say why a loop is about to run while tracing; raise where it cannot."""
+    sizes = current_trace().sizes
+    count = sizes.resolve(indexed.stop - indexed.start)
+    if sizes.is_late(count):
+        raise problem
+    if sizes.hint(count) > MOST_TURNS:
+        raise _too_long(problem)
+    _say(f"loop run {max(sizes.hint(count), 0)} times while tracing", problem)
+
+
 def _turn_by_turn(iterable: Any, body: FunctionType, stopped: str | None, needed: Sequence[str]) -> None:
     cell = cells_of([body])[stopped] if stopped else None
     for item in iterable:
@@ -116,14 +136,14 @@ def _under_flag(cell: CellType, body: FunctionType, item: Any, needed: Sequence[
     branch(get(cell), nothing, lambda: body(item), names, cells_of([body]))
 
 
-def _fall_back(problem: Exception, indexed: Indexed, count: DimLike, loop: LoopBody) -> None:
-    sizes = current_trace().sizes
-    if sizes.is_late(count):
-        raise problem
-    if sizes.hint(count) > MOST_TURNS:
-        raise _too_long(problem)
-    _say(f"loop run {max(sizes.hint(count), 0)} times while tracing", problem)
-    _turn_by_turn(indexed, loop.body, loop.stopped, loop.needed)
+def _fall_back(problem: Exception, indexed: Indexed, loop: LoopBody) -> None:
+    turns_in_python(indexed, problem)
+    where = describe(user_location())
+    try:
+        _turn_by_turn(indexed, loop.body, loop.stopped, loop.needed)
+    except TracejitError as error:
+        error.add_note(f"in a loop that runs turn by turn while tracing ({where}), as {problem}")
+        raise
 
 
 def _too_long(problem: Exception) -> Exception:

@@ -24,7 +24,7 @@ from tracejit.trace.list_methods import ListMethods
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import LEAF
 from tracejit.trace.region import UnstageableError
-from tracejit.trace.registry import call
+from tracejit.trace.registry import ask, call
 from tracejit.trace.scalar import SymbolicInt, number, python_size, to_number
 from tracejit.trace.state import Kind, enter
 from tracejit.trace.storage import LOST, IndexView, SliceView, Storage, Twin, View
@@ -314,6 +314,8 @@ class TracedList(ListMethods):
         dims = column.dims
         rank = len(dims)
         view: View
+        if isinstance(place, int) and isinstance(dims[0], int):
+            place = min(place, dims[0] - 1)  # where there is none, the program has raised by then
         if isinstance(place, (int, SymbolicInt)):
             start = place if isinstance(place, int) else place.dim
             view = SliceView(dims, (start, *(0,) * (rank - 1)), (1, *dims[1:]), (1,) * rank, (0,))
@@ -526,7 +528,7 @@ class TracedList(ListMethods):
             self.counter[1] = 0
             self.counter[0] = count
 
-        call("when", full, move)
+        ask("when", full, move)
 
     def allocate(self, capacity: DimLike) -> None:
         """Memory for so many items, in the owner's trace, with the items that there are."""

@@ -16,7 +16,7 @@ import tracejit.trace.iterators
 import tracejit.trace.library
 import tracejit.trace.list_functions
 import tracejit.trace.numpy_api  # noqa: F401  (these two register the implementations of NumPy's functions)
-from tracejit.errors import UnsupportedError
+from tracejit.errors import TracejitError, UnsupportedError
 from tracejit.ir.builder import substitute_sizes
 from tracejit.ir.core import Function, Operand, Value
 from tracejit.ir.dims import Dim, evaluate
@@ -33,7 +33,6 @@ from tracejit.trace.generators import undisturbed
 from tracejit.trace.location import describe, traceback_location
 from tracejit.trace.outside import Containers, OutsideWrites, Place, found, put_all, refer
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
-from tracejit.trace.region import UnstageableError
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.syntax import rewritten_code
@@ -204,8 +203,10 @@ def _trace_all(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str
         writes.captures.plain_lists = plain
         try:
             traced = _trace_leaves(fun, leaves, tree, name, writes, shared=shared)
-        except UnstageableError as reason:
-            if plain is not None or not writes.captures.has_traced_lists:
+        except TracejitError as reason:
+            if plain is not None:
+                raise plain from None
+            if not writes.captures.has_traced_lists:
                 raise
             plain = reason
             _log.info("%s: all lists stay Python's, and loops that change them are unrolled: %s", name, reason)
@@ -215,10 +216,6 @@ def _trace_all(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str
                 "a list is changed inside a function that the compiled program calls (a callback of np.vectorize or "
                 "the like), and was made outside of it; return what the list gets"
             ) from error
-        except Exception as error:
-            if plain is not None:
-                error.add_note(f"lists were kept as Python's, as {plain}")
-            raise
         if writes.numbers_read() <= volatile:
             return traced
         volatile |= writes.numbers_read()

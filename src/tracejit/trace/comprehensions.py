@@ -1,0 +1,171 @@
+"""List comprehensions and generator expressions: loops that append, compiled as loops where they are long.
+
+The rewritten syntax hands in the iterable and a function of one item, which adds what it makes to a list. A comprehension
+over a constant range whose items the program does not compute stays a list of Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tracejit.trace.branches import opposite, truth_of
+from tracejit.trace.builtin_functions import BUILTINS
+from tracejit.trace.context import active_trace, current_trace
+from tracejit.trace.inputs import contains_tracer
+from tracejit.trace.iteration import Indexed, as_indexed
+from tracejit.trace.loops import captured, turns_in_python
+from tracejit.trace.region import region_of, watched
+from tracejit.trace.registry import ask, call
+from tracejit.trace.traced_list import TracedList
+
+__all__ = ["Generated", "added", "comprehension", "extended", "filtered"]
+
+Step = Callable[[Any, Any], Any]
+_LONG = 8  # turns of a constant range from which on computed items are made by a loop
+_CONSTANT = 1000  # items of a constant range that may be known while tracing
+
+
+def comprehension(iterable: Any, step: Step) -> Any:
+    """``[... for item in iterable]``, where ``step(item, out)`` adds the items that belong to one."""
+    out: Any = []
+    if active_trace() is None:
+        for item in iterable:
+            out = step(item, out)
+        return out
+    indexed = as_indexed(iterable)
+    if indexed is not None and _is_worth_a_loop(indexed, step):
+        made = TracedList([], current_trace())
+        with indexed.going_through():
+            problem = captured(indexed, lambda item: step(item, made))
+        if problem is None:
+            return made if made.columns else made.first
+        turns_in_python(indexed, problem)
+    for item in iterable if indexed is None else indexed:
+        out = step(item, out)
+    return out
+
+
+def _is_worth_a_loop(indexed: Indexed, step: Step) -> bool:
+    trace = current_trace()
+    if trace.captures.plain_lists is not None:
+        return False
+    count = trace.sizes.resolve(indexed.stop - indexed.start)
+    if not isinstance(count, int) or count > _CONSTANT:
+        return True
+    return count > _LONG and contains_tracer(_first(indexed, step))
+
+
+def _first(indexed: Indexed, step: Step) -> Any:
+    """What the first turn adds, found out by tracing it apart."""
+    out: list[Any] = []
+    with watched([]), region_of(current_trace()):
+        made = step(next(iter(indexed)), out)
+        return list(made) if type(made) is list else [made]
+
+
+def extended(out: Any, iterable: Any, step: Step) -> Any:
+    """One more ``for`` inside: its items are added to the same list."""
+    indexed = None if active_trace() is None else as_indexed(iterable)
+    if isinstance(out, TracedList) and indexed is not None:
+        ask("for each", indexed, lambda item: step(item, out))
+        return out
+    for item in iterable if indexed is None else indexed:
+        out = step(item, out)
+    return out
+
+
+def filtered(out: Any, test: Any, inner: Callable[[Any], Any]) -> Any:
+    """``if test`` inside."""
+    going = truth_of(test)
+    if isinstance(going, bool):
+        return inner(out) if going else out
+    made = out if isinstance(out, TracedList) else TracedList(out, current_trace())
+    ask("when", going, lambda: inner(made))
+    return made
+
+
+def added(out: Any, value: Any) -> Any:
+    """The list with one more item."""
+    out.append(value)
+    return out
+
+
+class Generated:
+    """A generator expression that a function is given.
+
+    value, wanted: of one item, where there is one ``for``.
+    """
+
+    def __init__(
+        self, iterable: Any, step: Step, value: Callable[[Any], Any] | None, wanted: Callable[[Any], Any] | None
+    ) -> None:
+        self.iterable = iterable
+        self.step = step
+        self.value = value
+        self.wanted = wanted
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.collect())
+
+    def collect(self) -> Any:
+        """All items as a list."""
+        return comprehension(self.iterable, self.step)
+
+    def total(self, start: Any) -> Any:
+        """Their sum, one after the other."""
+        return call("with hooks", _total)(self.iterable, self.value, self.wanted or _every, start)
+
+    def exists(self, decisive: bool) -> Any:
+        """Whether one is true (or false); the items behind it are not computed."""
+        return call("with hooks", _exists)(self.iterable, self.value, self.wanted or _every, decisive)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the items are made one by one."""
+        indexed = as_indexed(self.iterable)
+        return indexed is None or self.value is None or not _is_worth_a_loop(indexed, self.step)
+
+
+def _every(item: Any) -> bool:
+    return True
+
+
+def _total(iterable, value, wanted, start):  # type: ignore[no-untyped-def]
+    total = start
+    for item in iterable:
+        if wanted(item):
+            total = total + value(item)
+    return total
+
+
+def _exists(iterable, value, wanted, decisive):  # type: ignore[no-untyped-def]
+    found = False
+    for item in iterable:
+        if wanted(item):  # noqa: SIM102  (both are blocks of the program)
+            if bool(value(item)) == decisive:
+                found = True
+                break
+    return found
+
+
+# --------------------------------------------------------------------------------------- functions that are given one
+
+
+def _takes(function: Any, own: Callable[..., Any]) -> None:
+    """Let one of Python's functions use a generator expression as a loop; otherwise it gets a list."""
+    others = BUILTINS[function]
+
+    def given(iterable: Any = (), /, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(iterable, Generated):
+            return others(iterable, *args, **kwargs)
+        if iterable.is_short:
+            return others(iterable.collect(), *args, **kwargs)
+        return own(iterable, *args, **kwargs)
+
+    BUILTINS[function] = given
+
+
+_takes(sum, lambda generated, start=0: generated.total(start))
+_takes(any, lambda generated: generated.exists(True))
+_takes(all, lambda generated: opposite(generated.exists(False)))
