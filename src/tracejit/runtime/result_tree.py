@@ -128,9 +128,9 @@ class _Describer:
         columns = [self._array(result.index + k) for k in range(result.value.count)]
         shape = result.value
         single = shape.item.single
-        if single is not None and shape.python_class is list and single.number is not None:
+        if single is not None and shape.python_class is list and not shape.forms and single.number is not None:
             return f"{columns[0]}.tolist()"
-        if single is not None and shape.python_class is list and single.form != "list":
+        if single is not None and shape.python_class is list and single.form != "list" and not shape.forms:
             return f"list({columns[0]})"
         return f"{self._name(shape.build)}({', '.join(columns)})"
 

@@ -34,7 +34,7 @@ from tracejit.trace.iteration import Indexed
 from tracejit.trace.location import is_internal
 from tracejit.trace.outside import Place, note_change, read_outside, set_attribute, writes_of
 from tracejit.trace.random_numbers import draw, is_draw
-from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
+from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, ask, implements
 from tracejit.trace.registry import call as registered
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.state import cells_of
@@ -328,6 +328,13 @@ class Hook:
         if active_trace() is None:
             return iter(comprehension(iterable, step))
         return Generated(self.iterate(iterable), step, value, wanted)
+
+    def repeated(self, items: Any, times: Any) -> Any:
+        """``[...] * times``."""
+        trace = active_trace()
+        if trace is None or not isinstance(times, Tracer) or trace.captures.plain_lists is not None:
+            return items * times
+        return ask("repeat list", items, times)
 
     added, filtered = staticmethod(added), staticmethod(filtered)
 

@@ -162,6 +162,16 @@ def _visit_call(self: _Expressions, node: ast.Call) -> ast.expr:
     return node
 
 
+def _visit_product(self: _Expressions, node: ast.BinOp) -> ast.expr:
+    self.generic_visit(node)
+    if isinstance(node.op, ast.Mult):
+        if isinstance(node.left, ast.List):
+            return self.call("repeated", node.left, node.right, like=node)
+        if isinstance(node.right, ast.List):
+            return self.call("repeated", node.right, node.left, like=node)
+    return node
+
+
 _TAKING = frozenset(("sum", "max", "min", "any", "all", "list", "sorted", "tuple"))
 _OUT, _ITEM = PREFIX + "out", PREFIX + "element"
 
@@ -197,6 +207,7 @@ def _parameters(*names: str) -> ast.arguments:
 
 _Expressions.visit_ListComp = _visit_list  # type: ignore[attr-defined]
 _Expressions.visit_Call = _visit_call  # type: ignore[attr-defined]
+_Expressions.visit_BinOp = _visit_product  # type: ignore[attr-defined]
 
 
 class _Statements:

@@ -23,7 +23,7 @@ from tracejit.trace.traced_list import GrowsError, TracedList
 __all__ = ["GrowingLists", "GrowsError"]
 
 _ONE_REFERENCE = 3  # the variable, `value`, and the argument of getrefcount
-_LONGEST = 100  # lists of Python that are converted
+_LONGEST = 10_000  # lists of Python that are converted
 
 
 class GrowingLists:
@@ -54,12 +54,12 @@ class GrowingLists:
         value = get(cell)
         if type(value) not in (list, deque) or len(value) >= _LONGEST or sys.getrefcount(value) > _ONE_REFERENCE:
             return
-        if type(value) is deque and value.maxlen is not None:
-            return
         try:
-            self.converted[name] = value, TracedList(list(value), self.owner, type(value))
+            made = TracedList(list(value), self.owner, type(value))
         except UnstageableError:
             return
+        made.maxlen = value.maxlen if type(value) is deque else None
+        self.converted[name] = value, made
 
     def enter(self) -> None:
         """Let the variables have the traced lists."""
@@ -97,10 +97,10 @@ class GrowingLists:
             self._resizing.add(key)
         before = dict(zip(*self._before[key], strict=True))
         item = error.item or each.item
-        each.columns, each.length = list(before["columns"]), before["length"]
+        each.columns, each.length, each.marks = list(before["columns"]), before["length"], before["marks"]
         each.item = before["item"]
-        if item is not None and item != each.item:
-            each.change_item(item)
+        if item is not None:
+            each.change_item(item, error.form or each.forms[0])
         if each.exact is not None:
             self._inexact.add(key)
         self._make_room(key)

@@ -11,17 +11,19 @@ import numpy as np
 from tracejit.ir.dims import DimLike, maximum
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray, new_array
+from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS
 from tracejit.trace.comprehensions import Generated, added, comprehension
 from tracejit.trace.context import current_trace
+from tracejit.trace.dtypes import PYTHON_DTYPES
 from tracejit.trace.inputs import contains_tracer
 from tracejit.trace.iteration import Indexed, as_indexed
 from tracejit.trace.list_items import Item, join_items
-from tracejit.trace.loops import for_loop
+from tracejit.trace.loops import SHORT, for_loop
 from tracejit.trace.pytree import LEAF
 from tracejit.trace.region import UnstageableError
 from tracejit.trace.registry import ask, call, implements
-from tracejit.trace.scalar import as_dim
+from tracejit.trace.scalar import as_dim, python_size
 from tracejit.trace.state import Kind
 from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import broadcast_to, reshape, resolve_dims
@@ -149,35 +151,51 @@ def concatenate_lists(a: Any, b: Any) -> Any:
     item = join_items(x.item, y.item)
     if item is None:
         raise UnstageableError(f"a list of {x.item} and one of {y.item} are joined")
-    x.own_memory(), y.own_memory()
     columns = []
+    for each in (x, y):
+        each.own_memory()
     for p, q, kind in zip(x.parts(), y.parts(), item.kinds, strict=True):
-        parts = [call("astype", part, kind.type.dtype) for part in (p, q)]
-        columns.append(call(np.concatenate, parts))
+        columns.append(call(np.concatenate, [call("astype", part, kind.type.dtype) for part in (p, q)]))
     made = TracedList.around(columns, item)
-    made.mixed = x.mixed or y.mixed or x.item != y.item
+    made.forms = list(dict.fromkeys([*x.forms, *y.forms]))
+    if made.mixed:
+        marks = []
+        for each in (x, y):
+            numbers = np.array([0, *(made.forms.index(form) + 1 for form in each.forms)], np.uint8)
+            own = each.all_parts()[-1] if each.marks is not None else call(np.ones, python_size(each.size()), np.uint8)
+            marks.append(call(np.take, numbers, own))
+        made.marks = call(np.concatenate, marks)
     return made
 
 
 @implements("repeat list")
 def repeat_list(items: Any, times: Any) -> Any:
     """``items * times``."""
+    if isinstance(times, Tracer) and issubclass(getattr(times, "python_type", int), float):
+        raise TypeError("can't multiply sequence by non-int of type 'float'")
     count = as_dim(times, "a size")
-    traced = _as_traced(items)
+    if isinstance(count, int) and type(items) is list:
+        return items * count
+    if type(items) is list and len(items) == 1 and items[0] is None:
+        return TracedList.blanks(count)
+    try:
+        traced = _as_traced(items)
+    except UnstageableError:
+        if type(items) is not list:
+            raise
+        return items * current_trace().sizes.concrete(count)
     if traced.item is None:
         return []
     traced.own_memory()
     sizes = current_trace().sizes
     count = count if sizes.proves(count) else maximum(count, 0)
     columns = []
-    for part in traced.parts():
+    for part in traced.all_parts():
         x = part.operand()
         own = x.type.dims
         wide = broadcast_to(reshape(x, (1, *own)), (count, *own))
         columns.append(new_array(reshape(wide, (count * own[0], *own[1:]))))
-    made = TracedList.around(columns, traced.item)
-    made.mixed = traced.mixed
-    return made
+    return TracedList.around(columns, traced.item, traced)
 
 
 def _extreme(function: Any) -> None:
@@ -222,3 +240,16 @@ def _sorted(iterable: Any, /, *, key: Any = None, reverse: Any = False) -> Any:
 def smaller(a: int, b: Any) -> Any:
     """``min(a, b)``."""
     return BUILTINS[min](a, b)
+
+
+@implements("list of numbers")
+def list_of_numbers(array: TracedArray) -> Any:
+    """``array.tolist()``: a list of Python's numbers, or of such lists."""
+    number = {"b": bool, "i": int, "u": int, "f": float, "c": complex}[array.dtype.kind]
+    dims = resolve_dims(array.dims)
+    if dims[0] == 0:
+        return []
+    if current_trace().captures.plain_lists is not None or (isinstance(dims[0], int) and dims[0] <= SHORT):
+        return [call("tolist", part) for part in array]
+    kind = Kind("list" if array.ndim > 1 else "python", ArrayType(PYTHON_DTYPES[number], dims[1:]), number)
+    return TracedList.around([call("astype", array, kind.type.dtype)], Item(LEAF, (kind,)))

@@ -29,13 +29,12 @@ class ListMethods(Tracer):
     first: list[Any]
     python_class: type
     has_head: bool
-    mixed: bool
     counter: TracedArray | None
     stage: Any
 
     @classmethod
     @abstractmethod
-    def around(cls, columns: list[TracedArray], item: Item) -> Any:
+    def around(cls, memory: list[TracedArray], item: Item, like: Any = None) -> Any:
         """A list of what arrays hold."""
 
     @abstractmethod
@@ -57,6 +56,10 @@ class ListMethods(Tracer):
     @abstractmethod
     def parts(self) -> list[TracedArray]:
         """The columns, as long as the list."""
+
+    @abstractmethod
+    def all_parts(self) -> list[TracedArray]:
+        """The columns and what else belongs to each item, as long as the list."""
 
     @abstractmethod
     def own_memory(self) -> None:
@@ -136,7 +139,7 @@ class ListMethods(Tracer):
 
     def _close_gap(self, place: Any, count: Any) -> None:
         """Items behind a place move up by one."""
-        for column in self.parts():
+        for column in self.all_parts():
             rest = new_array(column[place + 1 :].operand())
             column[place : count - 1] = rest
 
@@ -174,7 +177,7 @@ class ListMethods(Tracer):
             place = to_number(call(np.clip, index, 0, count), int) if isinstance(index, Tracer) else None
             if place is None:
                 place = ask("smaller", index, count)
-        for column in self.parts():
+        for column in self.all_parts():
             moved = new_array(column[place:count].operand())
             column[place + 1 :] = moved
         self.moved()
@@ -245,7 +248,7 @@ class ListMethods(Tracer):
             return
         order = self.sorting_order(key, reverse)
         self.own_memory()
-        for part in self.parts():
+        for part in self.all_parts():
             part[:] = part[order]
         self.moved()
 
@@ -271,7 +274,7 @@ class ListMethods(Tracer):
         if self.item is None:
             return
         self.own_memory()
-        for part in self.parts():
+        for part in self.all_parts():
             part[:] = new_array(part[::-1].operand())
         self.moved()
 
@@ -286,9 +289,7 @@ class ListMethods(Tracer):
         self.own_memory()
         if self.item is None:
             return self.first[key] if isinstance(key, slice) else []
-        made = self.around([new_array(part[key].operand()) for part in self.parts()], self.item)
-        made.mixed = self.mixed
-        return made
+        return self.around([new_array(part[key].operand()) for part in self.all_parts()], self.item, self)
 
     def copy(self) -> Any:
         """``list.copy``."""

@@ -57,23 +57,39 @@ class Result:
 
 @dataclass(frozen=True)
 class ListShape:
-    """What a list that is returned is made of: so many arrays, one for each leaf of its items."""
+    """What a list that is returned is made of: so many arrays, one for each leaf of its items.
+
+    forms: where items have several kinds, these; the last array says which of them each item has.
+    """
 
     item: Item
     python_class: type
     count: int
+    forms: tuple[Item, ...] = ()
 
     def build(self, *columns: np.ndarray[Any, Any]) -> Any:
         """The list."""
-        parts = [self._values(column, kind) for column, kind in zip(columns, self.item.kinds, strict=True)]
+        if self.forms:
+            found = zip(*columns, strict=True)
+            return self.python_class(self._formed(leaves, mark) for *leaves, mark in found)
+        parts = [_values(column, kind) for column, kind in zip(columns, self.item.kinds, strict=True)]
         if self.item.single is not None:
             return parts[0] if self.python_class is list else self.python_class(parts[0])
         return self.python_class(rebuilt(self.item, leaves) for leaves in zip(*parts, strict=True))
 
-    def _values(self, column: np.ndarray[Any, Any], kind: Kind) -> list[Any]:
-        if kind.number is not None:
-            return column.tolist()  # type: ignore[no-any-return]
-        return _rows(column, kind.type.rank if kind.form == "list" else 0)
+    def _formed(self, leaves: list[Any], mark: int) -> Any:
+        """An item of the form that a mark tells."""
+        if not mark:
+            return None
+        form = self.forms[mark - 1]
+        found = zip(leaves, form.kinds, strict=True)
+        return rebuilt(form, [_values(np.asarray(x)[None].astype(k.type.dtype), k)[0] for x, k in found])
+
+
+def _values(column: np.ndarray[Any, Any], kind: Kind) -> list[Any]:
+    if kind.number is not None:
+        return column.tolist()  # type: ignore[no-any-return]
+    return _rows(column, kind.type.rank if kind.form == "list" else 0)
 
 
 def _rows(column: np.ndarray[Any, Any], depth: int) -> list[Any]:
@@ -125,14 +141,9 @@ class _Describer:
     def list(self, value: TracedList) -> Result:
         if value.item is None or not value.columns:
             raise UnstageableError("a list that was made in a branch or loop, and that has no items, is returned")
-        if value.mixed:
-            raise UnstageableError(
-                f"a list is returned that was made of numbers of different classes, which are {value.item} in the "
-                "compiled function; let its items be of one class (0.0 instead of 0, float(x) instead of x), or return "
-                "np.array(the list)"
-            )
-        numbers = [self.add(part.operand()) for part in value.parts()]
-        return Result("list", numbers[0], value=ListShape(value.item, value.python_class, len(numbers)))
+        forms = tuple(value.forms) if value.marks is not None else ()
+        numbers = [self.add(part.operand()) for part in value.all_parts()]
+        return Result("list", numbers[0], value=ListShape(value.item, value.python_class, len(numbers), forms))
 
     def array(self, position: int, value: TracedArray) -> Result:
         if id(value) in self.leaves:

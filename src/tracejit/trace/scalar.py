@@ -117,6 +117,8 @@ class PythonNumber(Tracer):
     def __rpow__(self, other: Any) -> Any:
         return self._combine("pow", other, self, other)
 
+    __hash__ = Tracer.__hash__
+
     def __eq__(self, other: object) -> Any:
         return self._combine("eq", self, other, other)
 
@@ -152,8 +154,6 @@ class TracedNumber(PythonNumber):
     def operand(self) -> Operand:
         """The value in the current trace."""
         return current_trace().lift(self._operand, self.owner)
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __neg__(self) -> Any:
         return number(emit("neg", _as(self, _arithmetic_type(self))), _arithmetic_type(self))

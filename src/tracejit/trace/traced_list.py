@@ -33,17 +33,20 @@ from tracejit.trace.values import Dims, cast, dim_value, emit, late_dim, literal
 __all__ = ["GrowsError", "TracedList"]
 
 MOST_IN_WHILE = 1 << 22  # numbers in a list that a while loop makes longer
-BOOL = np.dtype(bool)
+MARK = np.dtype(np.uint8)
 
 
 class GrowsError(BaseException):
     """A list must be prepared for changes: trace the loop or branch again, the outermost one after the list was made."""
 
-    def __init__(self, grown: TracedList, item: Item | None = None, *, resizes: bool = False) -> None:
+    def __init__(
+        self, grown: TracedList, item: Item | None = None, form: Item | None = None, *, resizes: bool = False
+    ) -> None:
         super().__init__()
         self.list = grown
         self.owner = grown.owner
         self.item = item
+        self.form = form
         self.resizes = resizes
 
 
@@ -56,7 +59,7 @@ class TracedList(ListMethods):
     """
 
     __slots__ = (
-        "ambiguous_kind",
+        "blank",
         "capacity",
         "columns",
         "counter",
@@ -65,11 +68,13 @@ class TracedList(ListMethods):
         "exact",
         "first",
         "fixed",
+        "forms",
         "has_head",
         "item",
         "iterating",
         "length",
-        "mixed",
+        "marks",
+        "maxlen",
         "owner",
         "python_class",
         "regular",
@@ -92,8 +97,10 @@ class TracedList(ListMethods):
         self.counter: TracedArray | None = None
         self.has_head = False  # whether the first item moves on
         self.fixed = False  # whether the columns are parts of another list's: the length does not change
-        self.mixed = False  # whether items of Python's kinds and of NumPy's are one kind here
-        self.ambiguous_kind = False  # whether nobody knows if an item of the joined kind is left
+        self.forms: list[Item] = []  # the kinds that items have in Python; what they have in common is ``item``
+        self.blank = False  # whether it began as ``[None] * n``
+        self.marks: TracedArray | None = None  # which of the forms each item has, counted from 1; 0: it is None
+        self.maxlen: int | None = None  # of a deque
         self.stamp = 0  # counts the changes that move items
         self.sources: list[Storage] = []  # arrays of which items are copies
         self.stage: Any = None  # the loop or branch that is being traced and changes the list
@@ -112,13 +119,24 @@ class TracedList(ListMethods):
         self.shown: list[tuple[Storage, int]] = []
 
     @classmethod
-    def around(cls, columns: list[TracedArray], item: Item, length: DimLike | None = None) -> TracedList:
-        """A list of what arrays hold."""
+    def around(cls, memory: list[TracedArray], item: Item, like: TracedList | None = None) -> TracedList:
+        """A list of what arrays hold. like: a list from which the items are, whose marks may come last."""
         made = cls([], current_trace())
         made.owner.captures.has_traced_lists = True
-        made.item, made.columns = item, columns
-        made.length = columns[0].dims[0] if length is None else length
-        made.capacity = columns[0].dims[0]
+        count = len(item.kinds)
+        made.item, made.forms, made.columns = item, [item], memory[:count]
+        made.length = made.capacity = memory[0].dims[0]
+        if like is not None:
+            made.forms, made.blank = list(like.forms), like.blank
+            made.marks = memory[count] if len(memory) > count else None
+        return made
+
+    @classmethod
+    def blanks(cls, count: DimLike) -> TracedList:
+        """``[None] * count``."""
+        made = cls([], current_trace())
+        made.owner.captures.has_traced_lists = True
+        made.length, made.blank = count, True
         return made
 
     # ------------------------------------------------------------------------------------------------------ as a tracer
@@ -146,12 +164,27 @@ class TracedList(ListMethods):
 
     def operand(self) -> Operand:
         """The items as one array."""
-        if self.ambiguous_kind:
-            raise UnsupportedError(
-                f"the dtype of a list of {self.item} depends on which items were replaced ({describe(user_location())}); "
-                "begin with items of the kind that is stored later, or use an array"
-            )
+        if len(self.forms) > 1 and self.item is not None and self.item.single is not None:
+            self._check_dtype(self.item.single.type.dtype)
         return self.array().operand()
+
+    @property
+    def mixed(self) -> bool:
+        """Whether there are items of Python's kinds and of NumPy's, or of several of either."""
+        return len(self.forms) > 1
+
+    def _check_dtype(self, dtype: DType) -> None:
+        """Let the program check that an item has the dtype of the array that NumPy would make."""
+        if self.marks is None:
+            return
+        marks = self.all_parts()[-1]
+        numbers = [k + 1 for k, form in enumerate(self.forms) if form.kinds[0].type.dtype == dtype]
+        there = call(np.logical_or, call(np.any, call(np.isin, marks, numbers)), marks.shape[0] == 0)
+        text = (
+            f"the dtype of an array of a list depends on which of its items were replaced; it is {dtype} in the compiled "
+            "function, but no item is of that kind. Begin with items of the kind that is stored later, or use an array"
+        )
+        current_trace().check(operand_of(there), (), "UnsupportedError", text)
 
     def array(self) -> TracedArray:
         """The items as one array."""
@@ -167,9 +200,21 @@ class TracedList(ListMethods):
 
     def parts(self) -> list[TracedArray]:
         """The columns, as long as the list."""
+        found = self.all_parts()
+        if self.blank:
+            text = "an item of a list is read that is None in this call; a compiled list of numbers has none"
+            current_trace().check(operand_of(call(np.all, found[-1] != 0)), (), "UnsupportedError", text)
+        return found[: len(self.columns)]
+
+    def all_parts(self) -> list[TracedArray]:
+        """The columns and the marks, as long as the list."""
         start = self._head()
         size = python_size(self.size())
-        return [column[start : start + size] for column in self.columns]
+        return [column[start : start + size] for column in self.memory()]
+
+    def memory(self) -> list[TracedArray]:
+        """The columns and the marks."""
+        return self.columns if self.marks is None else [*self.columns, self.marks]
 
     def as_row(self) -> Kind | None:
         """The kind of this list as an item of another one."""
@@ -237,6 +282,8 @@ class TracedList(ListMethods):
 
     def _changing(self) -> None:
         """The number of items is about to change."""
+        if self.blank:
+            self._refuse("the length changes of what began as [None] * n,")
         if self.fixed:
             self._refuse("the length of an item changes, which is itself a list,")
         if self.iterating:
@@ -342,7 +389,12 @@ class TracedList(ListMethods):
 
     def read(self, place: Any, *, copy: bool = False) -> Any:
         """The item at a place."""
-        assert self.item is not None
+        if self.item is None:
+            self._refuse("an item is read before any is stored")
+        if self.blank and self.marks is not None:
+            there = emit("ne", self.at(self.marks, place).operand(), literal(0, MARK))
+            text = "an item of a list is read that is None in this call; a compiled list of numbers has none"
+            current_trace().check(there, (), "UnsupportedError", text)
         leaves = []
         for column, kind in zip(self.columns, self.item.kinds, strict=True):
             found = self.at(column, place)
@@ -375,11 +427,10 @@ class TracedList(ListMethods):
     def __setitem__(self, key: Any, value: Any) -> None:
         if isinstance(key, slice):
             self._refuse("a slice is assigned")
-        if not self.columns and type(key) is int and current_trace() is self.owner and self.stage is None:
-            self._agree(value, replaces=True)
+        self._agree(value)
+        if self.first and not self.columns and type(key) is int and current_trace() is self.owner and not self.stage:
             self.first[key] = value
             return
-        self._agree(value, replaces=True)
         self.own_memory()
         place = self.position(key, "list assignment index out of range")
         self.store(place, value)
@@ -391,6 +442,10 @@ class TracedList(ListMethods):
         """Write an item."""
         assert self.item is not None
         leaves, _ = split(value)
+        if self.marks is not None:
+            found = item_of(value)
+            number = next(k for k, form in enumerate(self.forms) if found is not None and _equal_forms(form, found))
+            self.at(self.marks, place).write(literal(number + 1, MARK))
         for column, kind, leaf in zip(self.columns, self.item.kinds, leaves, strict=True):
             self.at(column, place).write(stored(leaf, kind))
             origin = leaf.storage if isinstance(leaf, TracedArray) else None
@@ -407,27 +462,21 @@ class TracedList(ListMethods):
         """Items are at other places, or are other ones: what was read by reference is no longer theirs."""
         self.stamp += 1
 
-    def _agree(self, value: Any, *, replaces: bool = False) -> None:
+    def _agree(self, value: Any) -> None:
+        """Be a list that can hold a value."""
         found = item_of(value)
         if found is None:
             self._refuse(f"{value!r} is stored, which is no number, no array and no tuple of these,")
         if self.item is None:
-            self._become(found)
+            self._become(found, found)
             return
-        if found == self.item:
-            return
-        joined = join_items(self.item, found)
+        joined = self.item if found == self.item else join_items(self.item, found)
         if joined is None:
             self._refuse(f"{found} is stored among items that are {self.item}")
-        if joined != found and not _equal_forms(joined, found):
-            if replaces:
-                self.ambiguous_kind = True
-            self.mixed = True
-        if joined != self.item and not _equal_forms(joined, self.item):
-            self.mixed = True
-            self._become(joined)
+        if not any(_equal_forms(form, found) for form in self.forms) or not _equal_forms(joined, self.item):
+            self._become(joined, found)
 
-    def _become(self, item: Item) -> None:
+    def _become(self, item: Item, form: Item) -> None:
         if any(self.owner.sizes.is_late(dim) for kind in item.kinds for dim in kind.type.dims):
             if current_trace() is not self.owner or self.owner.region:
                 raise UnstageableError(
@@ -435,23 +484,30 @@ class TracedList(ListMethods):
                 )
         if current_trace() is not self.owner or self.stage is not None:
             self._require_regions()
-            raise GrowsError(self, item)
-        self.change_item(item)
+            raise GrowsError(self, item, form)
+        self.change_item(item, form)
 
-    def change_item(self, item: Item) -> None:
-        """Items have another kind from now on."""
-        self.mixed = self.mixed or self.item is not None
+    def change_item(self, item: Item, form: Item) -> None:
+        """Items may have one more form from now on."""
+        if not any(_equal_forms(known, form) for known in self.forms):
+            self.forms.append(form)
         self.item = item
         if self.columns:
             self.columns = [
                 new_array(cast(column.operand(), kind.type.dtype))
                 for column, kind in zip(self.columns, item.kinds, strict=True)
             ]
+            if len(self.forms) > 1 and self.marks is None:
+                self.marks = call(np.ones, self.columns[0].shape[0], MARK)
 
     # ------------------------------------------------------------------------------------------------------------ growing
 
     def append(self, value: Any) -> None:
         """``list.append``."""
+        if self.maxlen is not None:
+            if not self.maxlen:
+                return
+            ask("when", self.held() >= self.maxlen, lambda: self.pop(0))
         self._agree(value)
         self._changing()
         if self.stage is None:
@@ -520,10 +576,10 @@ class TracedList(ListMethods):
 
         def move() -> None:
             assert self.counter is not None
-            parts, count = self.parts(), self.held()
+            parts, count = self.all_parts(), self.held()
             values = [new_array(part.operand()) for part in parts]
             size = values[0].shape[0]
-            for column, value in zip(self.columns, values, strict=True):
+            for column, value in zip(self.memory(), values, strict=True):
                 column[:size] = value
             self.counter[1] = 0
             self.counter[0] = count
@@ -541,19 +597,42 @@ class TracedList(ListMethods):
             if before:
                 size = python_size(self.length)
                 column[:size] = before[position][:size]
-                continue
-            for place, value in enumerate(self.first):
-                self.at(column, place).write(stored(split(value)[0][position], kind))
+            else:
+                self._fill(column, kind, [split(value)[0][position] for value in self.first])
+        self._allocate_marks(capacity)
         self.capacity = capacity
         self.fixed = False
         for value in self.first if not before else ():
             self.sources += [leaf.storage for leaf in split(value)[0] if isinstance(leaf, TracedArray)]
 
+    def _fill(self, column: TracedArray, kind: Kind, values: list[Any]) -> None:
+        if kind.form == "array" or len(values) <= 4:
+            for place, value in enumerate(values):
+                self.at(column, place).write(stored(value, kind))
+        else:
+            column[: len(values)] = call(np.asarray, values, dtype=kind.type.dtype)
+
+    def _allocate_marks(self, capacity: DimLike) -> None:
+        before, self.marks = self.marks, None
+        if len(self.forms) < 2 and not self.blank:
+            return
+        if before is None and self.blank:
+            self.marks = call(np.zeros, python_size(capacity), MARK)
+            return
+        self.marks = call(np.ones, python_size(capacity), MARK)
+        if before is not None:
+            size = python_size(self.length)
+            self.marks[:size] = before[:size]
+        elif self.first:
+            items = [item_of(value) for value in self.first]
+            numbers = [next(k for k, f in enumerate(self.forms) if i and _equal_forms(f, i)) + 1 for i in items]
+            self.marks[: len(numbers)] = call(np.asarray, numbers, dtype=MARK)
+
     # ------------------------------------------------------------------------------------------------------- by loops
 
     def snapshot(self) -> tuple[Any, ...]:
         """What a loop or branch that cannot be staged must put back."""
-        names = ("item", "length", "columns", "capacity", "mixed", "ambiguous_kind", "first", "has_head", "sources", "endless")
+        names = "item length columns marks capacity forms blank first has_head sources endless".split()
         values: list[Any] = [getattr(self, name) for name in names]
         return names, [list(value) if isinstance(value, list) else value for value in values]
 
@@ -591,7 +670,9 @@ class TracedList(ListMethods):
             if self.has_head:
                 start = late_dim(self._head().operand(), 0, self.capacity)
                 self.counter, head = None, python_size(start)
-                self.columns = [new_array(c[head : head + python_size(end)].operand()) for c in self.columns]
+                memory = [new_array(c[head : head + python_size(end)].operand()) for c in self.memory()]
+                count = len(self.columns)
+                self.columns, self.marks = memory[:count], memory[count] if len(memory) > count else None
                 self.capacity = end
             self.length = end
         self.counter = self.exact = self.stage = None

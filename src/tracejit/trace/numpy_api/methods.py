@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from tracejit.trace.array import TracedArray, TracedScalar, new_array, wrap
-from tracejit.trace.base import refuse
 from tracejit.trace.constants import constant_value
 from tracejit.trace.creation import as_dtype
 from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
@@ -116,8 +115,10 @@ def isfortran(a: Any) -> bool:
 
 @implements("tolist")
 def tolist(x: Any) -> Any:
-    """``ndarray.tolist`` of constants; other values are known only when the program runs."""
+    """``ndarray.tolist``: of computed values a list of the program, or one Python number."""
     known = constant_value(x.operand())
     if known is not None:
         return known.tolist()
-    refuse("tolist()", x, "Return the array and convert it outside.")
+    if not x.dims:
+        return item(x)
+    return call("list of numbers", x)
