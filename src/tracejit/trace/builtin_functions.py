@@ -57,7 +57,7 @@ def _replaces(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
 @_replaces(len)
 def _len(value: Any) -> Any:
     if isinstance(value, TracedList):
-        return value.held()
+        return python_size(value.size())
     if isinstance(value, TracedArray) and value.dims:
         return python_size(value.dims[0])
     if isinstance(value, Tracer) and not isinstance(value, TracedArray):
@@ -73,7 +73,7 @@ def _converter(kind: type) -> None:
             return kind(*args, **kwargs)
         (value,) = args
         if isinstance(value, SymbolicInt) and kind in (int, bool):
-            return python_size(value.dim) if kind is int else bool(value)
+            return python_size(value.dim) if kind is int else truth_of(value)
         if isinstance(value, NumpyValue) and value.dims:
             kind(stand_in(value))  # raises what NumPy raises
             value = wrap(reshape(value.operand(), ()))

@@ -389,6 +389,10 @@ class Hook:
             return owner[key]
         if type(owner) is np.ndarray:
             return trace.captures.array(owner)[key]
+        if type(owner) in (list, tuple) and isinstance(key, Tracer):
+            found = ask("computed item", owner, key)
+            if found is not NotImplemented:
+                return found
         if type(owner) in INDEXED:
             return INDEXED[type(owner)](owner, key)
         value = owner[key]

@@ -36,6 +36,7 @@ class GrowingLists:
         self.owner = owner
         self.cells = cells
         self.turns: DimLike | None = None
+        self.known = frozenset(owner.sizes.late)  # sizes that are known in front of it
         self.used_from_outside: set[int] = set()
         self._lists: dict[int, TracedList] = {}
         self._before: dict[int, Any] = {}
@@ -43,23 +44,36 @@ class GrowingLists:
         self._inexact: set[int] = set()
         self._resizing: set[int] = set()
         self.converted: dict[str, tuple[Any, TracedList]] = {}
+        self._unshared: set[str] = set()
         if owner.captures.plain_lists is None:
-            for name in changed:
+            self._find(changed)
+
+    def _find(self, changed: Sequence[str]) -> None:
+        for name, cell in self.cells.items():
+            value = get(cell)
+            if type(value) in (list, deque) and sys.getrefcount(value) <= _ONE_REFERENCE and len(value) <= _LONGEST:
+                self._unshared.add(name)
+        for name in changed:
+            if name in self._unshared:
                 self._convert(name)
 
     def _convert(self, name: str) -> None:
-        cell = self.cells.get(name)
-        if cell is None:
-            return
-        value = get(cell)
-        if type(value) not in (list, deque) or len(value) >= _LONGEST or sys.getrefcount(value) > _ONE_REFERENCE:
-            return
+        value = get(self.cells[name])
         try:
             made = TracedList(list(value), self.owner, type(value))
         except UnstageableError:
             return
         made.maxlen = value.maxlen if type(value) is deque else None
         self.converted[name] = value, made
+
+    def convert(self, name: str) -> bool:
+        """Let a variable have a traced list, whose contents change where another list was assigned."""
+        if name in self._unshared and name not in self.converted:
+            self._convert(name)
+            if name in self.converted:
+                put(self.cells[name], self.converted[name][1])
+                return True
+        return False
 
     def enter(self) -> None:
         """Let the variables have the traced lists."""
@@ -111,18 +125,23 @@ class GrowingLists:
         if each.item is not None:
             each.allocate(_needed(each))
         if key in self._resizing:
-            if self.turns is not None and each.regular and each.done and key not in self._inexact:
+            if self._is_exact(key, each):
                 each.exact = each.done
             else:
                 each.start_counting()
+
+    def _is_exact(self, key: int, each: TracedList) -> bool:
+        """Whether each turn appends the same number of items, as far as the attempt has come."""
+        return (
+            self.turns is not None and each.regular and each.done > 0 and not each.endless and key not in self._inexact
+        )
 
     def check(self, written: dict[Storage, None]) -> None:
         """After the body is traced: whether there is as much room as it needs, and whether copies are right."""
         for key, each in self._lists.items():
             if key in self._resizing:
-                promising = self.turns is not None and each.regular and each.done > 0 and key not in self._inexact
-                wrong = each.exact is not None and (not each.regular or each.done != each.exact)
-                if wrong or (promising and each.exact is None) or each.capacity != _needed(each):
+                exact = each.done if self._is_exact(key, each) else None
+                if each.exact != exact or each.capacity != _needed(each):
                     raise GrowsError(each)
             each.check_unchanged(written)
             if key in self.used_from_outside and each.stamp != self._stamps.get(key, each.stamp):
@@ -151,5 +170,5 @@ class GrowingLists:
 
 def _needed(each: TracedList) -> DimLike:
     """Room for what there is and what may come; never none, so that there is a place to read in checked code."""
-    needed = each.length + each.room
+    needed = each.length + each.room + each.needs
     return max(needed, 1) if isinstance(needed, int) else needed

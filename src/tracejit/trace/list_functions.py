@@ -23,7 +23,7 @@ from tracejit.trace.loops import SHORT, for_loop
 from tracejit.trace.pytree import LEAF
 from tracejit.trace.region import UnstageableError
 from tracejit.trace.registry import ask, call, implements
-from tracejit.trace.scalar import as_dim, python_size
+from tracejit.trace.scalar import SymbolicInt, as_dim
 from tracejit.trace.state import Kind
 from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import broadcast_to, reshape, resolve_dims
@@ -159,12 +159,7 @@ def concatenate_lists(a: Any, b: Any) -> Any:
     made = TracedList.around(columns, item)
     made.forms = list(dict.fromkeys([*x.forms, *y.forms]))
     if made.mixed:
-        marks = []
-        for each in (x, y):
-            numbers = np.array([0, *(made.forms.index(form) + 1 for form in each.forms)], np.uint8)
-            own = each.all_parts()[-1] if each.marks is not None else call(np.ones, python_size(each.size()), np.uint8)
-            marks.append(call(np.take, numbers, own))
-        made.marks = call(np.concatenate, marks)
+        made.marks = call(np.concatenate, [x.marks_among(made.forms), y.marks_among(made.forms)])
     return made
 
 
@@ -253,3 +248,24 @@ def list_of_numbers(array: TracedArray) -> Any:
         return [call("tolist", part) for part in array]
     kind = Kind("list" if array.ndim > 1 else "python", ArrayType(PYTHON_DTYPES[number], dims[1:]), number)
     return TracedList.around([call("astype", array, kind.type.dtype)], Item(LEAF, (kind,)))
+
+
+@implements("computed item")
+def computed_item(items: Any, key: Any) -> Any:
+    """``items[key]`` of a list or tuple of numbers at an index that the program computes."""
+    trace = current_trace()
+    if isinstance(key, SymbolicInt) and not trace.sizes.is_late(trace.sizes.resolve(key.dim)):
+        return NotImplemented
+    if key.dims or getattr(key, "dim", None) is not None and not isinstance(key, SymbolicInt):
+        return NotImplemented
+    if not items or len(items) > _LONGEST or any(isinstance(x, (list, np.ndarray, TracedArray)) for x in items):
+        return NotImplemented
+    try:
+        made = TracedList(list(items), trace)
+    except UnstageableError:
+        return NotImplemented
+    made.own_memory()
+    return made[key]
+
+
+_LONGEST = 10_000

@@ -21,17 +21,18 @@ from tracejit.trace.inputs import as_array
 from tracejit.trace.iteration import Indexed
 from tracejit.trace.jumps import VALUE
 from tracejit.trace.location import user_location
-from tracejit.trace.pytree import Tree, flatten, unflatten
+from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
 from tracejit.trace.region import UnstageableError, region_of
 from tracejit.trace.rotation import Rotation, period_of
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import UNDEFINED, Kind, cells_of, enter, get, is_outside, join, kind_of, operand_as, put
 from tracejit.trace.storage import Storage, make_twins, written_twins
+from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import dim_value, late_dim
 from tracejit.trace.varying import SIZE, VaryingSizes, are_alike
 
-__all__ = ["Attempt", "CarriedName", "LoopBody", "PeelError", "RetryError", "loop_index"]
+__all__ = ["Attempt", "CarriedName", "LoopBody", "NewListError", "PeelError", "RetryError", "loop_index"]
 
 
 @dataclass
@@ -76,6 +77,14 @@ class Attempt:
 
 class RetryError(Exception):
     """Trace again, with other kinds."""
+
+
+class NewListError(Exception):
+    """A variable holds another list after a turn, of another length: it must be one list that gets new contents."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 class PeelError(UnstageableError):
@@ -239,6 +248,8 @@ class LoopBody:
         """Note what a carried variable holds after one turn; whether it needs other kinds."""
         leaves, tree = flatten(attempt.ends[entry.name])
         if tree != entry.tree:
+            if _is_list(entry.tree, entry.leaves) and _is_list(tree, leaves):
+                raise NewListError(entry.name)
             raise PeelError(f"the structure of {entry.name!r} changes from turn to turn")
         before = list(entry.kinds)
         for k, (leaf, given) in enumerate(zip(leaves, entered, strict=True)):
@@ -254,6 +265,9 @@ class LoopBody:
         if isinstance(initial, TracedArray):
             if not (isinstance(leaf, TracedArray) and leaf.shares_place(initial)):
                 entry.kinds[k] = kind_of(initial)
+        elif isinstance(initial, TracedList) and isinstance(leaf, TracedList):
+            if leaf is not initial:
+                initial.become(leaf)
         elif leaf is not initial:
             raise PeelError(f"{entry.name!r} changes from {initial!r} to {leaf!r}, which is not computed")
 
@@ -296,6 +310,11 @@ class LoopBody:
         dims = [a if n is None else b for a, b, n in zip(first.type.dims, end.type.dims, kind.varying, strict=True)]
         fixed = [a if n is None else b for a, b, n in zip(end.type.dims, dims, kind.varying, strict=True)]
         return self.sizes.vary(found, dims, fixed)
+
+
+def _is_list(tree: Tree, leaves: Sequence[Any]) -> bool:
+    """Whether a variable holds a list, of Python's or of the program's."""
+    return tree.kind == "list" or (tree is LEAF and isinstance(leaves[0], TracedList))
 
 
 @functools.lru_cache(maxsize=4096)

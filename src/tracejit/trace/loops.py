@@ -19,7 +19,7 @@ from tracejit.trace.context import current_trace
 from tracejit.trace.growing_lists import GrowingLists, GrowsError
 from tracejit.trace.iteration import Indexed, as_indexed
 from tracejit.trace.location import describe, user_location
-from tracejit.trace.loop_body import LoopBody, PeelError, RetryError, loop_index
+from tracejit.trace.loop_body import LoopBody, NewListError, PeelError, RetryError, loop_index
 from tracejit.trace.loop_emission import emit_loop
 from tracejit.trace.loop_results import NoTurnError
 from tracejit.trace.region import UnstageableError, watched
@@ -200,6 +200,11 @@ def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[
             if grown.owner is not loop.outer:
                 raise
             lists.prepare(grown)
+            continue
+        except NewListError as error:
+            if not lists.convert(error.name):
+                raise PeelError(f"the structure of {error.name!r} changes from turn to turn") from None
+            names = loop.begin(indexed)
             continue
         if changed():
             raise UnstageableError("its body changes a list or dict")

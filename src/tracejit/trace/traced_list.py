@@ -6,7 +6,7 @@ as many items, as a function of the loop's index). What is stored are copies.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -75,6 +75,7 @@ class TracedList(ListMethods):
         "length",
         "marks",
         "maxlen",
+        "needs",
         "owner",
         "python_class",
         "regular",
@@ -101,6 +102,7 @@ class TracedList(ListMethods):
         self.blank = False  # whether it began as ``[None] * n``
         self.marks: TracedArray | None = None  # which of the forms each item has, counted from 1; 0: it is None
         self.maxlen: int | None = None  # of a deque
+        self.needs: DimLike = 0  # room for a list that is assigned to the variable
         self.stamp = 0  # counts the changes that move items
         self.sources: list[Storage] = []  # arrays of which items are copies
         self.stage: Any = None  # the loop or branch that is being traced and changes the list
@@ -467,6 +469,9 @@ class TracedList(ListMethods):
         found = item_of(value)
         if found is None:
             self._refuse(f"{value!r} is stored, which is no number, no array and no tuple of these,")
+        self._agree_with(found)
+
+    def _agree_with(self, found: Item) -> None:
         if self.item is None:
             self._become(found, found)
             return
@@ -514,7 +519,7 @@ class TracedList(ListMethods):
             self._append_here(value)
             return
         trace = current_trace()
-        turns = _turns(trace, self.owner)
+        turns = _turns(trace, self.owner, self.stage.known)
         self.room = self.room + (self._room_in_while() if turns is None else turns)
         if trace.parent is not self.owner or trace.turns is None:
             self.regular = False  # in a branch or an inner loop: how often is found out by counting
@@ -532,6 +537,47 @@ class TracedList(ListMethods):
         self.store(count, value)
         self.done += 1
         self._resize(count + 1)
+
+    def become(self, other: TracedList) -> None:
+        """At the end of a turn: hold what a list of this turn holds, which the next turn does not know."""
+        trace = current_trace()
+        if other.owner is not trace or other.python_class is not self.python_class:
+            self._refuse("a variable gets another list that outlives the turn, which is one")
+        if other.item is None:
+            if isinstance(other.length, int) and not other.length:
+                self.clear()
+                return
+            self._refuse("a variable gets a list of unknown items")
+        for form in other.forms:
+            self._agree_with(form)
+        self._shrinking()
+        if not self.columns:
+            raise GrowsError(self)
+        other.own_memory()
+        most = self.owner.sizes.upper_bound(other.capacity, () if self.stage is None else self.stage.known)
+        if not self.endless and (most is None or self.needs not in (0, most)):
+            self.endless = True  # each attempt would need more
+            raise GrowsError(self)
+        self.needs = self._room_in_while() if most is None or self.endless else most
+        if self.endless:
+            holds = emit("le", operand_of(other.held()), dim_value(self.capacity))
+            text = f"a list of more than {MOST_IN_WHILE} numbers is made in a loop; use an array"
+            trace.check(holds, (), "UnsupportedError", text)
+        size = python_size(other.size())
+        for column, part in zip(self.columns, other.all_parts(), strict=False):
+            column[:size] = part
+        if self.marks is not None:
+            self.marks[:size] = other.marks_among(self.forms)
+        self.moved()
+        if self.has_head and self.counter is not None:
+            self.counter[1] = 0
+        self._resize(other.held())
+
+    def marks_among(self, forms: list[Item]) -> TracedArray:
+        """The marks of the items, where the forms are those of another list."""
+        numbers = [0, *(next(k for k, form in enumerate(forms) if _equal_forms(form, own)) + 1 for own in self.forms)]
+        own = call(np.ones, python_size(self.size()), MARK) if self.marks is None else self.all_parts()[-1]
+        return call(np.take, np.array(numbers, MARK), own)  # type: ignore[no-any-return]
 
     def _append_here(self, value: Any) -> None:
         """Outside of what is traced as a region: the length is known."""
@@ -632,7 +678,7 @@ class TracedList(ListMethods):
 
     def snapshot(self) -> tuple[Any, ...]:
         """What a loop or branch that cannot be staged must put back."""
-        names = "item length columns marks capacity forms blank first has_head sources endless".split()
+        names = "item length columns marks capacity forms blank first has_head sources endless needs".split()
         values: list[Any] = [getattr(self, name) for name in names]
         return names, [list(value) if isinstance(value, list) else value for value in values]
 
@@ -746,14 +792,14 @@ class _ItemView(View):
         return "item", id(self.list), self.stamp
 
 
-def _turns(trace: Trace, owner: Trace) -> DimLike | None:
+def _turns(trace: Trace, owner: Trace, known: Container[str]) -> DimLike | None:
     """How often a block runs at most while its owner's block runs once."""
     total: DimLike = 1
     while trace is not owner:
         turns = trace.turns if trace.turns is not None else trace.most_turns
         if turns is None or trace.parent is None:
             return None
-        bound = trace.sizes.upper_bound(turns)
+        bound = trace.sizes.upper_bound(turns, known)
         if bound is None:
             return None
         total = total * bound
