@@ -19,6 +19,7 @@ from tracejit.trace.region import UnstageableError
 from tracejit.trace.state import get, put
 from tracejit.trace.storage import Storage
 from tracejit.trace.traced_list import GrowsError, TracedList
+from tracejit.trace.traced_table import TracedTable
 
 __all__ = ["GrowingLists", "GrowsError"]
 
@@ -51,7 +52,7 @@ class GrowingLists:
     def _find(self, changed: Sequence[str]) -> None:
         for name, cell in self.cells.items():
             value = get(cell)
-            if type(value) in (list, deque) and sys.getrefcount(value) <= _ONE_REFERENCE and len(value) <= _LONGEST:
+            if type(value) in (list, deque, dict) and sys.getrefcount(value) <= _ONE_REFERENCE:
                 self._unshared.add(name)
         for name in changed:
             if name in self._unshared:
@@ -59,7 +60,12 @@ class GrowingLists:
 
     def _convert(self, name: str) -> None:
         value = get(self.cells[name])
+        if len(value) > _LONGEST or (type(value) is dict and any(type(key) is not int for key in value)):
+            return
         try:
+            if type(value) is dict:
+                self.converted[name] = value, TracedTable(dict(value), self.owner)
+                return
             made = TracedList(list(value), self.owner, type(value))
         except UnstageableError:
             return

@@ -103,9 +103,9 @@ class ListMethods(Tracer):
         count = self.held()
         place = count - 1 if last else self.position(key, "pop index out of range")
         item = self.read(place, copy=True)
+        self.moved()
         if not last:
             self._close_gap(place, count)
-        self.moved()
         self._resize(count - 1)
         return item
 
@@ -124,8 +124,8 @@ class ListMethods(Tracer):
         count = self.held()
         if self.stage is None:
             item = self.read(0, copy=True)
-            self._close_gap(0, count)
             self.moved()
+            self._close_gap(0, count)
             self._resize(count - 1)
             return item
         if not self.has_head:
@@ -177,10 +177,10 @@ class ListMethods(Tracer):
             place = to_number(call(np.clip, index, 0, count), int) if isinstance(index, Tracer) else None
             if place is None:
                 place = ask("smaller", index, count)
+        self.moved()
         for column in self.all_parts():
             moved = new_array(column[place:count].operand())
             column[place + 1 :] = moved
-        self.moved()
         self.store(place, value)
 
     def appendleft(self, value: Any) -> None:
@@ -248,9 +248,9 @@ class ListMethods(Tracer):
             return
         order = self.sorting_order(key, reverse)
         self.own_memory()
+        self.moved()
         for part in self.all_parts():
             part[:] = part[order]
-        self.moved()
 
     def sorting_order(self, key: Any = None, reverse: Any = False) -> Any:
         """The indices that sort the list, equal items in the order in which they are."""
@@ -274,9 +274,9 @@ class ListMethods(Tracer):
         if self.item is None:
             return
         self.own_memory()
+        self.moved()
         for part in self.all_parts():
             part[:] = new_array(part[::-1].operand())
-        self.moved()
 
     # -------------------------------------------------------------------------------------------------------- new lists
 

@@ -73,6 +73,7 @@ class TracedList(ListMethods):
         "item",
         "iterating",
         "length",
+        "live",
         "marks",
         "maxlen",
         "needs",
@@ -101,6 +102,7 @@ class TracedList(ListMethods):
         self.forms: list[Item] = []  # the kinds that items have in Python; what they have in common is ``item``
         self.blank = False  # whether it began as ``[None] * n``
         self.marks: TracedArray | None = None  # which of the forms each item has, counted from 1; 0: it is None
+        self.live: list[TracedArray] = []  # items that were read by reference
         self.maxlen: int | None = None  # of a deque
         self.needs: DimLike = 0  # room for a list that is assigned to the variable
         self.stamp = 0  # counts the changes that move items
@@ -119,6 +121,7 @@ class TracedList(ListMethods):
         self.regular = True
         self.shrinks = False
         self.shown: list[tuple[Storage, int]] = []
+        self.live = []
 
     @classmethod
     def around(cls, memory: list[TracedArray], item: Item, like: TracedList | None = None) -> TracedList:
@@ -405,6 +408,7 @@ class TracedList(ListMethods):
                     found = new_array(found.operand())
                 else:
                     found = TracedArray(found.storage, (*found.views, _ItemView(found.dims, self)), found.dtype)
+                    self.live.append(found)
             leaves.append(self._entered(found, kind, copy))
         return rebuilt(self.item, leaves)
 
@@ -435,10 +439,9 @@ class TracedList(ListMethods):
             return
         self.own_memory()
         place = self.position(key, "list assignment index out of range")
-        self.store(place, value)
-        assert self.item is not None
-        if any(kind.form in ("array", "list") for kind in self.item.kinds):
+        if self._by_reference():
             self.moved()
+        self.store(place, value)
 
     def store(self, place: Any, value: Any) -> None:
         """Write an item."""
@@ -460,8 +463,18 @@ class TracedList(ListMethods):
                 current_trace().captures.stored_lists.append((leaf, list(leaf)))
 
 
+    def _by_reference(self) -> bool:
+        return self.item is not None and any(kind.form in ("array", "list") for kind in self.item.kinds)
+
     def moved(self) -> None:
-        """Items are at other places, or are other ones: what was read by reference is no longer theirs."""
+        """Items are about to be at other places, or other ones: what was read by reference becomes a copy."""
+        trace = current_trace()
+        for array in self.live:
+            view = array.views[-1] if array.views else None
+            if isinstance(view, _ItemView) and view.trace is trace and view.stamp == self.stamp:
+                array.storage, array.views = new_array(array.operand()).storage, ()
+                array._version, array._cached = -1, None
+        self.live.clear()
         self.stamp += 1
 
     def _agree(self, value: Any) -> None:
@@ -564,11 +577,11 @@ class TracedList(ListMethods):
             text = f"a list of more than {MOST_IN_WHILE} numbers is made in a loop; use an array"
             trace.check(holds, (), "UnsupportedError", text)
         size = python_size(other.size())
+        self.moved()
         for column, part in zip(self.columns, other.all_parts(), strict=False):
             column[:size] = part
         if self.marks is not None:
             self.marks[:size] = other.marks_among(self.forms)
-        self.moved()
         if self.has_head and self.counter is not None:
             self.counter[1] = 0
         self._resize(other.held())
@@ -676,9 +689,12 @@ class TracedList(ListMethods):
 
     # ------------------------------------------------------------------------------------------------------- by loops
 
+    def _names_of_state(self) -> list[str]:
+        return "item length columns marks capacity forms blank first has_head sources endless needs".split()
+
     def snapshot(self) -> tuple[Any, ...]:
         """What a loop or branch that cannot be staged must put back."""
-        names = "item length columns marks capacity forms blank first has_head sources endless needs".split()
+        names = self._names_of_state()
         values: list[Any] = [getattr(self, name) for name in names]
         return names, [list(value) if isinstance(value, list) else value for value in values]
 
