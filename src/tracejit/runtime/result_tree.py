@@ -125,6 +125,8 @@ class _Describer:
         return self._add(ResultSpec("array" if known else "claimed", type.dtype, type.dims))
 
     def _list(self, result: Result) -> str:
+        if not result.value.count:
+            return f"{self._name(result.value.build)}()"
         columns = [self._array(result.index + k) for k in range(result.value.count)]
         shape = result.value
         single = shape.item.single

@@ -40,6 +40,7 @@ from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.state import cells_of
 from tracejit.trace.syntax import HOOK, rewritten_code
 from tracejit.trace.text import formatted, is_pending, joined
+from tracejit.trace.traced_list import TracedList
 
 __all__ = ["Hook", "dispatch", "enter_callable", "rewritten"]
 
@@ -328,6 +329,11 @@ class Hook:
         if active_trace() is None:
             return iter(comprehension(iterable, step))
         return Generated(self.iterate(iterable), step, value, wanted)
+
+    def new_list(self) -> Any:
+        """``[]`` in a variable that is given to functions, which may append in their loops."""
+        trace = active_trace()
+        return [] if trace is None or trace.captures.plain_lists is not None else TracedList([], trace)
 
     def repeated(self, items: Any, times: Any) -> Any:
         """``[...] * times``."""

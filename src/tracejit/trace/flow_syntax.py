@@ -11,7 +11,7 @@ import copy
 from typing import Any
 
 from tracejit.trace.jumps import PREFIX, without_jumps
-from tracejit.trace.liveness import annotate, assigned_names, changed_lists
+from tracejit.trace.liveness import annotate, assigned_names, changed_lists, given_names
 
 __all__ = ["capture_flow"]
 
@@ -222,6 +222,9 @@ class _Statements:
         for node in _own(function):
             if isinstance(node, (ast.Global, ast.Nonlocal)):
                 self.outside.update(node.names)
+        self.given = {
+            name for node in _own(function) if isinstance(node, ast.Call) for name in given_names(node)
+        } - self.outside
         self.globals = {n for node in _own(function) if isinstance(node, ast.Global) for n in node.names}
 
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
@@ -242,7 +245,11 @@ class _Statements:
             node.exc = self.expressions.call("raising", node.exc, like=node.exc)
         elif isinstance(node, (ast.With, ast.Try, ast.Match)):
             return [self.compound(node)]
-        return [self.expressions.visit(node)]
+        node = self.expressions.visit(node)
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and getattr(node.targets[0], "id", "") in self.given:
+            if isinstance(node.value, ast.List) and not node.value.elts:
+                node.value = self.expressions.call("new_list", like=node.value)
+        return [node]
 
     def compound(self, node: Any) -> Any:
         """A statement whose blocks stay where they are."""
@@ -274,7 +281,7 @@ class _Statements:
         return ast.fix_missing_locations(function)
 
     def _names(self, names: set[str], like: ast.AST) -> ast.expr:
-        items: list[ast.expr] = [ast.Constant(name) for name in sorted(names - self.outside)]
+        items: list[ast.expr] = [ast.Constant(name) for name in sorted(names) if name not in self.outside]
         return ast.fix_missing_locations(ast.copy_location(ast.Tuple(items, ast.Load()), like))
 
     def _read(self, function: Any, like: ast.AST) -> ast.expr:

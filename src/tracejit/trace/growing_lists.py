@@ -15,7 +15,9 @@ from typing import Any
 from tracejit.ir.dims import DimLike
 from tracejit.trace.array import TracedArray
 from tracejit.trace.context import Trace
+from tracejit.trace.liveness import GIVEN
 from tracejit.trace.region import UnstageableError
+from tracejit.trace.scalar import PythonNumber
 from tracejit.trace.state import get, put
 from tracejit.trace.storage import Storage
 from tracejit.trace.traced_list import GrowsError, TracedList
@@ -55,8 +57,10 @@ class GrowingLists:
             if type(value) in (list, deque, dict) and sys.getrefcount(value) <= _ONE_REFERENCE:
                 self._unshared.add(name)
         for name in changed:
-            if name in self._unshared:
-                self._convert(name)
+            if name.removeprefix(GIVEN) not in self._unshared or name.removeprefix(GIVEN) in self.converted:
+                continue
+            if not name.startswith(GIVEN) or _is_of_numbers(get(self.cells[name[1:]])):
+                self._convert(name.removeprefix(GIVEN))
 
     def _convert(self, name: str) -> None:
         value = get(self.cells[name])
@@ -172,6 +176,11 @@ class GrowingLists:
         for each in self._lists.values():
             each.finish(self.turns)
         self.leave(done=True)
+
+
+def _is_of_numbers(value: Any) -> bool:
+    """Whether a list that a function is given holds nothing but numbers, so that the function hardly needs to know it."""
+    return type(value) is not dict and all(isinstance(item, (int, float, PythonNumber)) for item in value)
 
 
 def _needed(each: TracedList) -> DimLike:

@@ -23,7 +23,7 @@ from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import Kind, join, kind_of, operand_as
 from tracejit.trace.values import cast
 
-__all__ = ["Item", "comes_before", "element_of", "item_of", "join_items", "rebuilt", "row_kind", "split", "stored"]
+__all__ = ["EMPTY", "Item", "comes_before", "element_of", "item_of", "join_items", "rebuilt", "row_kind", "split", "stored"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,9 @@ class Item:
     def __str__(self) -> str:
         shown = [_shown(kind) for kind in self.kinds]
         return shown[0] if self.tree is LEAF else f"a tuple of {', '.join(shown)}"
+
+
+EMPTY = Item(Tree("tuple"), ())  # of a list that has none
 
 
 def _shown(kind: Kind) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tracejit.trace.array import TracedArray, new_array
+from tracejit.trace.array import NumpyValue, TracedArray, new_array
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import INT64
@@ -18,6 +18,35 @@ from tracejit.trace.scalar import number, python_size, to_number
 from tracejit.trace.values import emit, literal
 
 __all__ = ["ListMethods"]
+
+
+def _is_numpys(value: Any) -> bool:
+    return isinstance(value, (NumpyValue, np.ndarray, np.generic))
+
+
+def _no_operator(*operands: Any) -> Any:
+    kinds = [getattr(x, "python_class", type(x)).__name__ for x in operands]
+    raise TypeError(f"unsupported operand type(s): {' and '.join(map(repr, kinds))}")
+
+
+def _with_arrays(function: np.ufunc, *, reflected: bool) -> Any:
+    """An operator that lists have beside arrays only, which see them as arrays."""
+
+    def method(self: Any, other: Any) -> Any:
+        if not _is_numpys(other):
+            _no_operator(self, other)
+        return call("binary", function, *((other, self) if reflected else (self, other)))
+
+    return method
+
+
+def _compared(function: np.ufunc) -> Any:
+    def method(self: Any, other: Any) -> Any:
+        if _is_numpys(other):
+            return call("binary", function, self, other)
+        return self._compared(other)
+
+    return method
 
 
 class ListMethods(Tracer):
@@ -298,17 +327,48 @@ class ListMethods(Tracer):
     __copy__ = copy
 
     def __add__(self, other: Any) -> Any:
-        return ask("concatenate lists", self, other)
+        return call("binary", np.add, self, other) if _is_numpys(other) else ask("concatenate lists", self, other)
 
     def __radd__(self, other: Any) -> Any:
-        return ask("concatenate lists", other, self)
+        return call("binary", np.add, other, self) if _is_numpys(other) else ask("concatenate lists", other, self)
 
     def __mul__(self, times: Any) -> Any:
+        if isinstance(times, (TracedArray, np.ndarray)):
+            return call("binary", np.multiply, self, times)
         return ask("repeat list", self, times)
 
     __rmul__ = __mul__
+
+    def _compared(self, other: Any) -> Any:
+        self._refuse("it is compared as a whole, which is not compiled,")
+
+    __hash__ = object.__hash__
+    __neg__ = __pos__ = __abs__ = __invert__ = lambda self: _no_operator(self)
 
     def __getattr__(self, name: str) -> Any:
         if hasattr(self.python_class, name) and not name.startswith("__"):
             self._refuse(f"{self.python_class.__name__}.{name} is called")
         raise AttributeError(f"{self.python_class.__name__!r} object has no attribute {name!r}")
+
+
+for _name, _function in (
+    ("sub", np.subtract),
+    ("truediv", np.divide),
+    ("floordiv", np.floor_divide),
+    ("mod", np.remainder),
+    ("pow", np.power),
+    ("and", np.bitwise_and),
+    ("or", np.bitwise_or),
+    ("xor", np.bitwise_xor),
+):
+    setattr(ListMethods, f"__{_name}__", _with_arrays(_function, reflected=False))
+    setattr(ListMethods, f"__r{_name}__", _with_arrays(_function, reflected=True))
+for _name, _function in (
+    ("eq", np.equal),
+    ("ne", np.not_equal),
+    ("lt", np.less),
+    ("le", np.less_equal),
+    ("gt", np.greater),
+    ("ge", np.greater_equal),
+):
+    setattr(ListMethods, f"__{_name}__", _compared(_function))

@@ -6,6 +6,7 @@ Backwards over blocks without jumps (``jumps.py``). Cautious: a name that a nest
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
@@ -153,11 +154,23 @@ def changed_lists(nodes: Iterable[ast.AST]) -> set[str]:
             name = getattr(function, "attr", getattr(function, "id", ""))
             if name in _HEAPS and node.args:
                 found.update(_root(node.args[0]))
+            found.update(GIVEN + argument for argument in given_names(node))
         elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
             found.update(_root(node.value))
         elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
             found.update(_root(node.target))
     return found
+
+
+GIVEN = "*"  # in front of the name of what may be changed by a function that it is given to
+
+
+def given_names(node: ast.Call) -> list[str]:
+    """The names that a call hands to a function that may be the user's."""
+    function = node.func
+    if isinstance(function, ast.Name) and not hasattr(builtins, function.id):
+        return [argument.id for argument in node.args if isinstance(argument, ast.Name)]
+    return []
 
 
 _CHANGING = frozenset("append appendleft extend extendleft insert pop popleft remove clear sort reverse rotate".split())

@@ -17,7 +17,7 @@ from tracejit.trace.array import TracedArray, TracedScalar
 from tracejit.trace.axis_order import Order, inverse
 from tracejit.trace.captures import Capture
 from tracejit.trace.context import Trace
-from tracejit.trace.list_items import Item, rebuilt
+from tracejit.trace.list_items import EMPTY, Item, rebuilt
 from tracejit.trace.region import UnstageableError
 from tracejit.trace.scalar import PythonNumber
 from tracejit.trace.state import Kind
@@ -69,6 +69,8 @@ class ListShape:
 
     def build(self, *columns: np.ndarray[Any, Any]) -> Any:
         """The list."""
+        if not self.count:
+            return self.python_class()
         if self.forms:
             found = zip(*columns, strict=True)
             return self.python_class(self._formed(leaves, mark) for *leaves, mark in found)
@@ -139,6 +141,9 @@ class _Describer:
         return Result("constant", value=value)
 
     def list(self, value: TracedList) -> Result:
+        if not value.columns and not value.first and value.length == 0:
+            return Result("list", value=ListShape(EMPTY, value.python_class, 0))
+        value.own_memory()
         if value.item is None or not value.columns:
             raise UnstageableError("a list that was made in a branch or loop, and that has no items, is returned")
         forms = tuple(value.forms) if value.marks is not None else ()
