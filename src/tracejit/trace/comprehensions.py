@@ -14,7 +14,8 @@ from tracejit.trace.builtin_functions import BUILTINS
 from tracejit.trace.context import active_trace, current_trace
 from tracejit.trace.inputs import contains_tracer
 from tracejit.trace.iteration import Indexed, as_indexed
-from tracejit.trace.loops import captured, turns_in_python
+from tracejit.trace.location import describe, user_location
+from tracejit.trace.loops import captured, turns_in_python, unrolling
 from tracejit.trace.region import region_of, watched
 from tracejit.trace.registry import ask, call
 from tracejit.trace.traced_list import TracedList
@@ -41,6 +42,11 @@ def comprehension(iterable: Any, step: Step) -> Any:
         if problem is None:
             return made if made.columns else made.first
         turns_in_python(indexed, problem)
+        with unrolling(problem, describe(user_location())) as budget:
+            for item in indexed:
+                budget.check()
+                out = step(item, out)
+        return out
     for item in iterable if indexed is None else indexed:
         out = step(item, out)
     return out

@@ -8,7 +8,8 @@ turn in Python while tracing, which the log ``tracejit.guards`` tells.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import CellType, FunctionType
 from typing import Any
 
@@ -32,6 +33,7 @@ __all__ = ["captured", "for_loop", "turns_in_python", "while_loop"]
 
 _log = logging.getLogger("tracejit.guards")
 SHORT = 4  # turns of a loop with a constant count that are traced one by one
+MOST_RECORDED = 50_000  # operations that such loops may record, all of one function together
 MOST_TURNS = 20_000  # of a loop that runs in Python while tracing
 
 
@@ -79,16 +81,18 @@ def while_loop(
     if problem is None:
         return
     turns = 0
-    while True:
-        going = truth_of(test())
-        if not isinstance(going, bool):
-            raise problem
-        if not going:
-            break
-        body()
-        turns += 1
-        if turns > MOST_TURNS:
-            raise _too_long(problem)
+    with unrolling(problem, describe(user_location())) as budget:
+        while True:
+            going = truth_of(test())
+            if not isinstance(going, bool):
+                raise problem
+            if not going:
+                break
+            body()
+            turns += 1
+            budget.check()
+            if turns > MOST_TURNS:
+                raise _too_long(problem)
     if turns:
         _say(f"while loop run {turns} times while tracing", problem)
 
@@ -113,9 +117,48 @@ def turns_in_python(indexed: Indexed, problem: Exception) -> None:
     _say(f"loop run {max(sizes.hint(count), 0)} times while tracing", problem)
 
 
-def _turn_by_turn(iterable: Any, body: FunctionType, stopped: str | None, needed: Sequence[str]) -> None:
+class Budget:
+    """How many operations loops that run turn by turn may record, all of one traced function together."""
+
+    def __init__(self, where: str, problem: Exception) -> None:
+        self.where = where
+        self.problem = problem
+        self.start = current_trace().sizes.recorded
+
+    def check(self) -> None:
+        """Refuse a program that would take minutes to compile."""
+        outermost: Budget = current_trace().captures.unrolling
+        recorded = current_trace().sizes.recorded - outermost.start
+        if recorded > MOST_RECORDED:
+            inner = "" if outermost is self else f" The one at {self.where} inside does so because of this: {self.problem}."
+            raise UnsupportedError(
+                f"the loop at {outermost.where} runs turn by turn while tracing, and has recorded more than "
+                f"{MOST_RECORDED} operations, which would take minutes to compile. The reason: {outermost.problem}.{inner} "
+                "Let every turn do the same with arrays, numbers and lists of one kind of items, so that the loop is "
+                "compiled as one, or use functions of arrays instead of it"
+            )
+
+
+@contextmanager
+def unrolling(problem: Exception, where: str) -> Iterator[Budget]:
+    """While a loop runs turn by turn."""
+    captures = current_trace().captures
+    budget = Budget(where, problem)
+    before = captures.unrolling
+    captures.unrolling = before or budget
+    try:
+        yield budget
+    finally:
+        captures.unrolling = before
+
+
+def _turn_by_turn(
+    iterable: Any, body: FunctionType, stopped: str | None, needed: Sequence[str], budget: Budget | None = None
+) -> None:
     cell = cells_of([body])[stopped] if stopped else None
     for item in iterable:
+        if budget is not None:
+            budget.check()
         if cell is not None:
             gone = truth_of(get(cell))
             if isinstance(gone, bool):
@@ -140,7 +183,8 @@ def _fall_back(problem: Exception, indexed: Indexed, loop: LoopBody) -> None:
     turns_in_python(indexed, problem)
     where = describe(user_location())
     try:
-        _turn_by_turn(indexed, loop.body, loop.stopped, loop.needed)
+        with unrolling(problem, where) as budget:
+            _turn_by_turn(indexed, loop.body, loop.stopped, loop.needed, budget)
     except TracejitError as error:
         error.add_note(f"in a loop that runs turn by turn while tracing ({where}), as {problem}")
         raise
@@ -184,9 +228,8 @@ def _stage(loop: LoopBody, indexed: Indexed | None) -> Exception | None:
 
 
 def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[], bool], lists: GrowingLists) -> None:
-    turns = None
-    if indexed is None or loop.runs_once(indexed, late=True):
-        turns = None if indexed is None or loop.stopped is not None else loop.most_turns(indexed)
+    turns = None if indexed is None or loop.stopped is not None else loop.most_turns(indexed)
+    if lists.converted and (indexed is None or loop.runs_once(indexed, late=True)):
         lists.enter()
     names = loop.begin(indexed)
     for _ in range(12):
