@@ -228,7 +228,9 @@ class CaptureTable:
         self.captures: list[Capture] = []
         self.warned: set[Any] = set()  # what this trace has warned of
         self.error_state: Any = None  # NumPy's modes for floating-point errors when the trace began
+        self.said: set[str] = set()  # where loops were unrolled that the log has told of
         self.unrolling: Any = None  # the outermost loop that is running turn by turn
+        self.maps_only = False  # whether dicts with ints as keys are looked through like others
         self.plain_lists: Exception | None = None  # why all lists stay Python's, if they must
         self.has_traced_lists = False
         self.stored_lists: list[tuple[list[Any], list[Any]]] = []  # items of traced lists, and what they held then

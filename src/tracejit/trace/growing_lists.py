@@ -7,7 +7,7 @@ found out by tracing: the loop is traced again with the memory that the attempt 
 from __future__ import annotations
 
 import sys
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from types import CellType
 from typing import Any
@@ -17,6 +17,7 @@ from tracejit.trace.array import TracedArray
 from tracejit.trace.context import Trace
 from tracejit.trace.liveness import GIVEN
 from tracejit.trace.region import UnstageableError
+from tracejit.trace.registry import ask
 from tracejit.trace.scalar import PythonNumber
 from tracejit.trace.state import get, put
 from tracejit.trace.storage import Storage
@@ -26,6 +27,7 @@ from tracejit.trace.traced_table import TracedTable
 __all__ = ["GrowingLists", "GrowsError"]
 
 _ONE_REFERENCE = 3  # the variable, `value`, and the argument of getrefcount
+_CONVERTED = (list, deque, dict, set, defaultdict, Counter)
 _LONGEST = 10_000  # lists of Python that are converted
 
 
@@ -54,7 +56,7 @@ class GrowingLists:
     def _find(self, changed: Sequence[str]) -> None:
         for name, cell in self.cells.items():
             value = get(cell)
-            if type(value) in (list, deque, dict) and sys.getrefcount(value) <= _ONE_REFERENCE:
+            if type(value) in _CONVERTED and sys.getrefcount(value) <= _ONE_REFERENCE:
                 self._unshared.add(name)
         for name in changed:
             if name.removeprefix(GIVEN) not in self._unshared or name.removeprefix(GIVEN) in self.converted:
@@ -64,11 +66,18 @@ class GrowingLists:
 
     def _convert(self, name: str) -> None:
         value = get(self.cells[name])
-        if len(value) > _LONGEST or (type(value) is dict and any(type(key) is not int for key in value)):
+        if len(value) > _LONGEST:
             return
+        made: Any
         try:
-            if type(value) is dict:
-                self.converted[name] = value, TracedTable(dict(value), self.owner)
+            if type(value) not in (list, deque):
+                indices = type(value) is dict and all(type(key) is int for key in value)
+                if indices and not self.owner.captures.maps_only:
+                    made = TracedTable(dict(value), self.owner)
+                else:
+                    made = ask("map of", value, self.owner)
+                if made is not None:
+                    self.converted[name] = value, made
                 return
             made = TracedList(list(value), self.owner, type(value))
         except UnstageableError:
@@ -180,7 +189,7 @@ class GrowingLists:
 
 def _is_of_numbers(value: Any) -> bool:
     """Whether a list that a function is given holds nothing but numbers, so that the function hardly needs to know it."""
-    return type(value) is not dict and all(isinstance(item, (int, float, PythonNumber)) for item in value)
+    return type(value) in (list, deque) and all(isinstance(item, (int, float, PythonNumber)) for item in value)
 
 
 def _needed(each: TracedList) -> DimLike:

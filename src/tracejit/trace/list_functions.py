@@ -83,7 +83,8 @@ def _class(kind: type) -> None:
         if current_trace().captures.plain_lists is not None:
             return plain(value)
         if isinstance(value, TracedList):
-            made = value.copy()
+            made = value.as_list()
+            made = made.copy() if made is value else made
             if isinstance(made, TracedList):
                 made.python_class = kind
                 return made
@@ -198,15 +199,18 @@ def _extreme(function: Any) -> None:
 
     @_replaces(function)
     def extreme(*args: Any, **kwargs: Any) -> Any:
-        if len(args) == 1 and isinstance(args[0], Generated):
+        if len(args) == 1 and isinstance(args[0], Generated) and function is not sum:
             args = (args[0].collect(),)
-        if len(args) == 1 and isinstance(args[0], TracedList) and not args[0].columns:
-            args = (args[0].first,)
+        if args and isinstance(args[0], TracedList):
+            args = (args[0].as_list(), *args[1:])
+            if not args[0].columns:
+                args = (args[0].first, *args[1:])
         return others(*args, **kwargs)
 
 
 _extreme(max)
 _extreme(min)
+_extreme(sum)
 
 
 # ---------------------------------------------------------------------------------------------------------- questions
@@ -216,6 +220,8 @@ _extreme(min)
 def _sorted(iterable: Any, /, *, key: Any = None, reverse: Any = False) -> Any:
     if isinstance(iterable, (TracedArray, Indexed, Generated)):
         iterable = BUILTINS[list](iterable)
+    if isinstance(iterable, TracedList):
+        iterable = iterable.as_list()
     if not contains_tracer(iterable):
         return sorted(iterable, key=key, reverse=reverse)
     if not isinstance(iterable, TracedList):

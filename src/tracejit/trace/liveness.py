@@ -173,7 +173,9 @@ def given_names(node: ast.Call) -> list[str]:
     return []
 
 
-_CHANGING = frozenset("append appendleft extend extendleft insert pop popleft remove clear sort reverse rotate".split())
+_CHANGING = frozenset(
+    "append appendleft extend extendleft insert pop popleft remove clear sort reverse rotate add discard "
+    "update setdefault".split())
 _HEAPS = frozenset("heappush heappop heapify heapreplace heappushpop insort insort_left insort_right".split())
 
 

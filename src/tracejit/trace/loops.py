@@ -195,7 +195,11 @@ def _too_long(problem: Exception) -> Exception:
 
 
 def _say(what: str, problem: Exception) -> None:
-    _log.info("%s: %s: %s", describe(user_location()), what, problem)
+    """Log that a loop is unrolled, once for each line."""
+    where, said = describe(user_location()), current_trace().captures.said
+    if where not in said:
+        said.add(where)
+        _log.info("%s: %s: %s", where, what, problem)
 
 
 # ------------------------------------------------------------------------------------------------------------- staging

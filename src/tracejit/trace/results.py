@@ -23,7 +23,7 @@ from tracejit.trace.scalar import PythonNumber
 from tracejit.trace.state import Kind
 from tracejit.trace.storage import Storage
 from tracejit.trace.text import is_pending
-from tracejit.trace.traced_list import TracedList
+from tracejit.trace.traced_list import NeedsMapsError, TracedList
 from tracejit.trace.values import dim_value, transpose
 
 __all__ = ["Result", "build_results", "describe_results", "replay"]
@@ -141,14 +141,17 @@ class _Describer:
         return Result("constant", value=value)
 
     def list(self, value: TracedList) -> Result:
+        made = getattr(value, "made", value.python_class)
+        if made is dict and made is not getattr(value, "made", None):
+            raise NeedsMapsError
         if not value.columns and not value.first and value.length == 0:
-            return Result("list", value=ListShape(EMPTY, value.python_class, 0))
+            return Result("list", value=ListShape(EMPTY, made, 0))
         value.own_memory()
         if value.item is None or not value.columns:
             raise UnstageableError("a list that was made in a branch or loop, and that has no items, is returned")
         forms = tuple(value.forms) if value.marks is not None else ()
         numbers = [self.add(part.operand()) for part in value.all_parts()]
-        return Result("list", numbers[0], value=ListShape(value.item, value.python_class, len(numbers), forms))
+        return Result("list", numbers[0], value=ListShape(value.item, made, len(numbers), forms))
 
     def array(self, position: int, value: TracedArray) -> Result:
         if id(value) in self.leaves:

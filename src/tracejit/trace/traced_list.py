@@ -30,7 +30,7 @@ from tracejit.trace.state import Kind, enter
 from tracejit.trace.storage import LOST, IndexView, SliceView, Storage, Twin, View
 from tracejit.trace.values import Dims, cast, dim_value, emit, late_dim, literal, resolve_dims, select
 
-__all__ = ["GrowsError", "TracedList"]
+__all__ = ["GrowsError", "NeedsMapsError", "TracedList"]
 
 MOST_IN_WHILE = 1 << 22  # numbers in a list that a while loop makes longer
 MARK = np.dtype(np.uint8)
@@ -48,6 +48,10 @@ class GrowsError(BaseException):
         self.item = item
         self.form = form
         self.resizes = resizes
+
+
+class NeedsMapsError(BaseException):
+    """Trace everything again: a dict has keys that are no indices of loops."""
 
 
 class TracedList(ListMethods):
@@ -220,6 +224,10 @@ class TracedList(ListMethods):
     def memory(self) -> list[TracedArray]:
         """The columns and the marks."""
         return self.columns if self.marks is None else [*self.columns, self.marks]
+
+    def as_list(self) -> Any:
+        """What a loop goes through: of dicts the keys."""
+        return self
 
     def as_row(self) -> Kind | None:
         """The kind of this list as an item of another one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from tracejit.trace.dtypes import INT64
 from tracejit.trace.inputs import operand_of
 from tracejit.trace.registry import call
 from tracejit.trace.scalar import SymbolicInt, as_dim, number, python_size, to_number
-from tracejit.trace.traced_list import MARK, GrowsError, TracedList
+from tracejit.trace.traced_list import MARK, GrowsError, NeedsMapsError, TracedList
 from tracejit.trace.values import emit, literal
 
 __all__ = ["TracedTable"]
@@ -35,6 +35,9 @@ class TracedTable(TracedList):
         self.blank = True
         for value in entries.values():
             self._agree(value)
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise NeedsMapsError(what)
 
     def _names_of_state(self) -> list[str]:
         return [*super()._names_of_state(), "low", "high", "wanted"]
@@ -62,6 +65,15 @@ class TracedTable(TracedList):
         safe = emit("select", inside, place, literal(0, INT64))
         mark = self.at(self.marks, number(safe, int)).operand()
         return emit("bitwise_and", inside, emit("ne", mark, literal(0, MARK)))
+
+    def __getattr__(self, name: str) -> Any:
+        self._refuse(f"dict.{name} is called")
+
+    def as_list(self) -> Any:
+        """What a loop goes through."""
+        self._refuse("a loop goes through the keys")
+
+    item_at = as_row = __iter__ = operand = lambda self, *_: self.as_list()  # type: ignore[assignment]
 
     def __getitem__(self, key: Any) -> Any:
         key = self._entry(key)

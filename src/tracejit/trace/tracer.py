@@ -15,6 +15,7 @@ import tracejit.trace.applying
 import tracejit.trace.iterators
 import tracejit.trace.library
 import tracejit.trace.list_functions
+import tracejit.trace.traced_map
 import tracejit.trace.numpy_api  # noqa: F401  (these two register the implementations of NumPy's functions)
 from tracejit.errors import TracejitError, UnsupportedError
 from tracejit.ir.builder import substitute_sizes
@@ -36,7 +37,7 @@ from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.syntax import rewritten_code
-from tracejit.trace.traced_list import GrowsError, check_stored_lists
+from tracejit.trace.traced_list import GrowsError, NeedsMapsError, check_stored_lists
 from tracejit.trace.values import reshape, resolve_dims, transpose
 
 __all__ = ["Traced", "flatten_call", "run", "trace"]
@@ -198,9 +199,10 @@ def _trace_all(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str
     into arrays: with lists of Python, for which loops run turn by turn."""
     volatile: frozenset[Any] = frozenset()
     plain: Exception | None = None
+    maps = False
     while True:
         writes = OutsideWrites(CaptureTable(), volatile)
-        writes.captures.plain_lists = plain
+        writes.captures.plain_lists, writes.captures.maps_only = plain, maps
         try:
             traced = _trace_leaves(fun, leaves, tree, name, writes, shared=shared)
         except TracejitError as reason:
@@ -210,6 +212,9 @@ def _trace_all(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str
                 raise
             plain = reason
             _log.info("%s: all lists stay Python's, and loops that change them are unrolled: %s", name, reason)
+            continue
+        except NeedsMapsError:
+            maps = True
             continue
         except GrowsError as error:
             raise UnsupportedError(
