@@ -23,7 +23,7 @@ from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS
 from tracejit.trace.captures import GROWING, AttributeOf, ClosureCell, Fixed, GlobalName, ItemOf
-from tracejit.trace.comprehensions import Generated, added, comprehension, extended, filtered
+from tracejit.trace.comprehensions import Generated, added, comprehension, extended, filtered, keyed
 from tracejit.trace.context import Trace, active_trace
 from tracejit.trace.creation import wrap_constant
 from tracejit.trace.effects import call_effect, has_effect
@@ -319,6 +319,13 @@ class Hook:
     def comprehension(self, iterable: Any, step: Any) -> Any:
         """``[... for item in iterable]``."""
         return comprehension(self.iterate(iterable), step)
+
+    def keyed(self, is_dict: bool, iterable: Any, step: Any) -> Any:
+        """``{... for item in iterable}``."""
+        if active_trace() is None:
+            made = comprehension(iterable, step)
+            return dict(made) if is_dict else set(made)
+        return keyed(is_dict, self.iterate(iterable), step)
 
     def extended(self, out: Any, iterable: Any, step: Any) -> Any:
         """``for`` behind the first one."""

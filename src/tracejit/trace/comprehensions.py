@@ -20,10 +20,10 @@ from tracejit.trace.region import region_of, watched
 from tracejit.trace.registry import ask, call
 from tracejit.trace.traced_list import TracedList
 
-__all__ = ["Generated", "added", "comprehension", "extended", "filtered"]
+__all__ = ["Generated", "added", "comprehension", "extended", "filtered", "keyed"]
 
 Step = Callable[[Any, Any], Any]
-_LONG = 8  # turns of a constant range from which on computed items are made by a loop
+_LONG = 32  # turns of a constant range from which on computed items are made by a loop
 _CONSTANT = 1000  # items of a constant range that may be known while tracing
 
 
@@ -68,6 +68,25 @@ def _first(indexed: Indexed, step: Step) -> Any:
     with watched([]), region_of(current_trace()):
         made = step(next(iter(indexed)), out)
         return list(made) if type(made) is list else [made]
+
+
+def keyed(is_dict: bool, iterable: Any, step: Step) -> Any:
+    """A comprehension that makes a dict or set."""
+    indexed = as_indexed(iterable)
+    short = indexed is None or isinstance(current_trace().sizes.resolve(indexed.stop - indexed.start), int)
+    found = comprehension(list(iterable) if short else iterable, step)
+    if not isinstance(found, TracedList):
+        return dict(found) if is_dict else set(found)
+    made: Any = ask("map of", {} if is_dict else set(), current_trace())
+
+    def enter(item: Any) -> None:
+        if is_dict:
+            made[item[0]] = item[1]
+        else:
+            made.add(item)
+
+    ask("for each", found, enter)
+    return made
 
 
 def extended(out: Any, iterable: Any, step: Step) -> Any:

@@ -138,6 +138,17 @@ def _visit_list(self: _Expressions, node: ast.ListComp) -> ast.expr:
     return self.call("comprehension", first.iter, _step(self, node.generators, node.elt), like=node)
 
 
+def _visit_keyed(self: _Expressions, node: ast.DictComp | ast.SetComp) -> ast.expr:
+    self.generic_visit(node)
+    if not self.deferrable(node):
+        return node
+    pairs = isinstance(node, ast.DictComp)
+    element = ast.copy_location(ast.Tuple([node.key, node.value], ast.Load()), node) if pairs else node.elt
+    first = node.generators[0]
+    is_dict = ast.copy_location(ast.Constant(pairs), node)
+    return self.call("keyed", is_dict, first.iter, _step(self, node.generators, element), like=node)
+
+
 def _visit_call(self: _Expressions, node: ast.Call) -> ast.expr:
     self.generic_visit(node)
     name = node.func.id if isinstance(node.func, ast.Name) else ""
@@ -206,6 +217,8 @@ def _parameters(*names: str) -> ast.arguments:
 
 
 _Expressions.visit_ListComp = _visit_list  # type: ignore[attr-defined]
+_Expressions.visit_DictComp = _visit_keyed  # type: ignore[attr-defined]
+_Expressions.visit_SetComp = _visit_keyed  # type: ignore[attr-defined]
 _Expressions.visit_Call = _visit_call  # type: ignore[attr-defined]
 _Expressions.visit_BinOp = _visit_product  # type: ignore[attr-defined]
 

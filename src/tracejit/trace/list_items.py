@@ -23,7 +23,7 @@ from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import Kind, join, kind_of, operand_as
 from tracejit.trace.values import cast
 
-__all__ = ["EMPTY", "Item", "comes_before", "element_of", "item_of", "join_items", "rebuilt", "row_kind", "split", "stored"]
+__all__ = ["EMPTY", "Item", "ListShape", "comes_before", "element_of", "item_of", "join_items", "rebuilt", "row_kind", "split", "stored"]
 
 
 @dataclass(frozen=True)
@@ -155,3 +155,47 @@ def comes_before(a: Any, b: Any) -> Any:
         before, same = p < q, p == q
         result = call(np.logical_or, before, call(np.logical_and, same, result))
     return number(result.operand(), bool) if isinstance(result, Tracer) else bool(result)
+
+
+@dataclass(frozen=True)
+class ListShape:
+    """What a list that is returned is made of: so many arrays, one for each leaf of its items.
+
+    forms: where items have several kinds, these; the last array says which of them each item has.
+    """
+
+    item: Item
+    python_class: type
+    count: int
+    forms: tuple[Item, ...] = ()
+
+    def build(self, *columns: np.ndarray[Any, Any]) -> Any:
+        """The list."""
+        if not self.count:
+            return self.python_class()
+        if self.forms:
+            found = zip(*columns, strict=True)
+            return self.python_class(self._formed(leaves, mark) for *leaves, mark in found)
+        parts = [_values(column, kind) for column, kind in zip(columns, self.item.kinds, strict=True)]
+        if self.item.single is not None:
+            return parts[0] if self.python_class is list else self.python_class(parts[0])
+        return self.python_class(rebuilt(self.item, leaves) for leaves in zip(*parts, strict=True))
+
+    def _formed(self, leaves: list[Any], mark: int) -> Any:
+        """An item of the form that a mark tells."""
+        if not mark:
+            return None
+        form = self.forms[mark - 1]
+        found = zip(leaves, form.kinds, strict=True)
+        return rebuilt(form, [_values(np.asarray(x)[None].astype(k.type.dtype), k)[0] for x, k in found])
+
+
+def _values(column: np.ndarray[Any, Any], kind: Kind) -> list[Any]:
+    if kind.number is not None:
+        return column.tolist()  # type: ignore[no-any-return]
+    return _rows(column, kind.type.rank if kind.form == "list" else 0)
+
+
+def _rows(column: np.ndarray[Any, Any], depth: int) -> list[Any]:
+    """A list of NumPy scalars or arrays, or of lists of them."""
+    return [_rows(part, depth - 1) for part in column] if depth else list(column)

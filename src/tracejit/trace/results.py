@@ -17,13 +17,10 @@ from tracejit.trace.array import TracedArray, TracedScalar
 from tracejit.trace.axis_order import Order, inverse
 from tracejit.trace.captures import Capture
 from tracejit.trace.context import Trace
-from tracejit.trace.list_items import EMPTY, Item, rebuilt
-from tracejit.trace.region import UnstageableError
 from tracejit.trace.scalar import PythonNumber
-from tracejit.trace.state import Kind
 from tracejit.trace.storage import Storage
 from tracejit.trace.text import is_pending
-from tracejit.trace.traced_list import NeedsMapsError, TracedList
+from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import dim_value, transpose
 
 __all__ = ["Result", "build_results", "describe_results", "replay"]
@@ -53,50 +50,6 @@ class Result:
     value: Any = None
     late: Mapping[DimLike, int] = field(default_factory=dict)
     order: Order = ()
-
-
-@dataclass(frozen=True)
-class ListShape:
-    """What a list that is returned is made of: so many arrays, one for each leaf of its items.
-
-    forms: where items have several kinds, these; the last array says which of them each item has.
-    """
-
-    item: Item
-    python_class: type
-    count: int
-    forms: tuple[Item, ...] = ()
-
-    def build(self, *columns: np.ndarray[Any, Any]) -> Any:
-        """The list."""
-        if not self.count:
-            return self.python_class()
-        if self.forms:
-            found = zip(*columns, strict=True)
-            return self.python_class(self._formed(leaves, mark) for *leaves, mark in found)
-        parts = [_values(column, kind) for column, kind in zip(columns, self.item.kinds, strict=True)]
-        if self.item.single is not None:
-            return parts[0] if self.python_class is list else self.python_class(parts[0])
-        return self.python_class(rebuilt(self.item, leaves) for leaves in zip(*parts, strict=True))
-
-    def _formed(self, leaves: list[Any], mark: int) -> Any:
-        """An item of the form that a mark tells."""
-        if not mark:
-            return None
-        form = self.forms[mark - 1]
-        found = zip(leaves, form.kinds, strict=True)
-        return rebuilt(form, [_values(np.asarray(x)[None].astype(k.type.dtype), k)[0] for x, k in found])
-
-
-def _values(column: np.ndarray[Any, Any], kind: Kind) -> list[Any]:
-    if kind.number is not None:
-        return column.tolist()  # type: ignore[no-any-return]
-    return _rows(column, kind.type.rank if kind.form == "list" else 0)
-
-
-def _rows(column: np.ndarray[Any, Any], depth: int) -> list[Any]:
-    """A list of NumPy scalars or arrays, or of lists of them."""
-    return [_rows(part, depth - 1) for part in column] if depth else list(column)
 
 
 class _Describer:
@@ -141,17 +94,9 @@ class _Describer:
         return Result("constant", value=value)
 
     def list(self, value: TracedList) -> Result:
-        made = getattr(value, "made", value.python_class)
-        if made is dict and made is not getattr(value, "made", None):
-            raise NeedsMapsError
-        if not value.columns and not value.first and value.length == 0:
-            return Result("list", value=ListShape(EMPTY, made, 0))
-        value.own_memory()
-        if value.item is None or not value.columns:
-            raise UnstageableError("a list that was made in a branch or loop, and that has no items, is returned")
-        forms = tuple(value.forms) if value.marks is not None else ()
-        numbers = [self.add(part.operand()) for part in value.all_parts()]
-        return Result("list", numbers[0], value=ListShape(value.item, made, len(numbers), forms))
+        shape, parts = value.described()
+        numbers = [self.add(part.operand()) for part in parts]
+        return Result("list", numbers[0] if numbers else -1, value=shape)
 
     def array(self, position: int, value: TracedArray) -> Result:
         if id(value) in self.leaves:

@@ -7,6 +7,7 @@ as many items, as a function of the loop's index). What is stored are copies.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -14,12 +15,13 @@ import numpy as np
 from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike, maximum
+from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray, new_array
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import INT64, DType
 from tracejit.trace.inputs import accept_input, operand_of
-from tracejit.trace.list_items import Item, element_of, item_of, join_items, rebuilt, row_kind, split, stored
+from tracejit.trace.list_items import EMPTY, Item, ListShape, element_of, item_of, join_items, rebuilt, row_kind, split, stored
 from tracejit.trace.list_methods import ListMethods
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import LEAF
@@ -74,6 +76,7 @@ class TracedList(ListMethods):
         "fixed",
         "forms",
         "has_head",
+        "impure",
         "item",
         "iterating",
         "length",
@@ -82,6 +85,7 @@ class TracedList(ListMethods):
         "maxlen",
         "needs",
         "owner",
+        "parent",
         "python_class",
         "regular",
         "room",
@@ -90,6 +94,7 @@ class TracedList(ListMethods):
         "sources",
         "stage",
         "stamp",
+        "unsure",
     )
 
     def __init__(self, items: list[Any], owner: Trace, python_class: type = list) -> None:
@@ -105,6 +110,9 @@ class TracedList(ListMethods):
         self.fixed = False  # whether the columns are parts of another list's: the length does not change
         self.forms: list[Item] = []  # the kinds that items have in Python; what they have in common is ``item``
         self.blank = False  # whether it began as ``[None] * n``
+        self.parent: TracedList | None = None  # the list of which this one is a row
+        self.impure = False  # of lists of lists: whether numbers of several classes were stored
+        self.unsure = False  # whether nobody knows the dtype of an array of them
         self.marks: TracedArray | None = None  # which of the forms each item has, counted from 1; 0: it is None
         self.live: list[TracedArray] = []  # items that were read by reference
         self.maxlen: int | None = None  # of a deque
@@ -173,6 +181,8 @@ class TracedList(ListMethods):
 
     def operand(self) -> Operand:
         """The items as one array."""
+        if self.unsure or (self.parent is not None and self.parent.unsure):
+            self._refuse("the dtype of an array is not known, as numbers of several dtypes were stored")
         if len(self.forms) > 1 and self.item is not None and self.item.single is not None:
             self._check_dtype(self.item.single.type.dtype)
         return self.array().operand()
@@ -426,6 +436,7 @@ class TracedList(ListMethods):
         if kind.form == "list":
             made = TracedList.around([found], Item(LEAF, (element_of(kind),)))
             made.fixed = not copy
+            made.parent = None if copy else self
             return made
         return enter(found.operand(), kind)
 
@@ -493,6 +504,9 @@ class TracedList(ListMethods):
         self._agree_with(found)
 
     def _agree_with(self, found: Item) -> None:
+        if self.parent is not None and self.item is not None:
+            self._agree_in_row(found)
+            return
         if self.item is None:
             self._become(found, found)
             return
@@ -501,6 +515,27 @@ class TracedList(ListMethods):
             self._refuse(f"{found} is stored among items that are {self.item}")
         if not any(_equal_forms(form, found) for form in self.forms) or not _equal_forms(joined, self.item):
             self._become(joined, found)
+
+    def _agree_in_row(self, found: Item) -> None:
+        """A row holds numbers of one dtype; of which class each is, is not known."""
+        assert self.item is not None and self.parent is not None
+        joined = join_items(self.item, found)
+        if joined is None or joined.single is None:
+            self._refuse(f"{found} is stored among items that are {self.item}")
+        root = self.parent
+        while root.parent is not None:
+            root = root.parent
+        if found != self.item:
+            root.impure = True
+            old, new = (item.single.type.dtype if item.single else None for item in (self.item, found))
+            root.unsure = root.unsure or (joined == self.item and old != new)
+        if joined != self.item:
+            row = root.item.single if root.item is not None else None
+            if row is None or (current_trace() is root.owner and root.stage is None):
+                self._refuse(f"{found} is stored in a list of {self.item}")
+            number = joined.single.number
+            wider = Item(LEAF, (replace(row, type=ArrayType(joined.single.type.dtype, row.type.dims), number=number),))
+            raise GrowsError(root, wider, root.forms[0])
 
     def _become(self, item: Item, form: Item) -> None:
         if any(self.owner.sizes.is_late(dim) for kind in item.kinds for dim in kind.type.dims):
@@ -749,6 +784,25 @@ class TracedList(ListMethods):
 
     # ------------------------------------------------------------------------------------------------------- as results
 
+    def described(self) -> tuple[ListShape, list[TracedArray]]:
+        """What makes the list that the caller gets, and the arrays of which."""
+        made = self._class_of_result()
+        if self.impure:
+            raise UnstageableError(
+                "a list of lists is returned in which numbers of several classes were stored; let them be of one class "
+                "(0.0 instead of 0, float(x) instead of x), or return np.array of the list"
+            )
+        if not self.columns and not self.first and isinstance(self.length, int) and not self.length:
+            return ListShape(EMPTY, made, 0), []
+        self.own_memory()
+        if self.item is None or not self.columns:
+            raise UnstageableError("a list is returned of whose items nothing is known")
+        parts = self.all_parts()
+        return ListShape(self.item, made, len(parts), tuple(self.forms) if self.marks is not None else ()), parts
+
+    def _class_of_result(self) -> Any:
+        return self.python_class
+
     @property
     def holds_numbers(self) -> bool:
         """Whether the items are Python's own numbers."""
@@ -829,6 +883,19 @@ def _turns(trace: Trace, owner: Trace, known: Container[str]) -> DimLike | None:
         total = total * bound
         trace = trace.parent
     return total
+
+
+def plain_list(value: Any) -> Any:
+    """A list of the program as one of Python, for transforms, which need its items one by one."""
+    if not isinstance(value, TracedList):
+        return value
+    count = value.held()
+    if type(count) is not int or value.python_class is not list:
+        raise UnstageableError(
+            f"{value} is given to a transform or returned from a transformed function ({describe(user_location())}); "
+            "give it an array (np.array of the list)"
+        )
+    return [value[k] for k in range(count)]
 
 
 def check_stored_lists(captures: Any) -> None:

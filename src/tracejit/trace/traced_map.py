@@ -41,6 +41,9 @@ class _Keyed(TracedList):
         """A list of what arrays hold."""
         return TracedList.around(memory, item, like)
 
+    def _class_of_result(self) -> Any:
+        return self.made
+
     def _keys(self) -> list[Any]:
         """The columns of the keys."""
         raise NotImplementedError

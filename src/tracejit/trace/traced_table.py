@@ -69,6 +69,9 @@ class TracedTable(TracedList):
     def __getattr__(self, name: str) -> Any:
         self._refuse(f"dict.{name} is called")
 
+    def _class_of_result(self) -> Any:
+        self._refuse("it is returned")
+
     def as_list(self) -> Any:
         """What a loop goes through."""
         self._refuse("a loop goes through the keys")
