@@ -18,6 +18,7 @@ from tracejit.trace.location import describe, user_location
 from tracejit.trace.loops import captured, turns_in_python, unrolling
 from tracejit.trace.region import region_of, watched
 from tracejit.trace.registry import ask, call
+from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.traced_list import TracedList
 
 __all__ = ["Generated", "added", "comprehension", "extended", "filtered", "keyed"]
@@ -57,6 +58,11 @@ def _is_worth_a_loop(indexed: Indexed, step: Step) -> bool:
     if trace.captures.plain_lists is not None:
         return False
     count = trace.sizes.resolve(indexed.stop - indexed.start)
+    try:
+        if not trace.sizes.decide(count - 1, ">= 0"):
+            return False  # no item tells of what kind they would have been
+    except UndecidedError:
+        pass
     if not isinstance(count, int) or count > _CONSTANT:
         return True
     return count > _LONG and contains_tracer(_first(indexed, step))

@@ -246,6 +246,9 @@ def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[
         except GrowsError as grown:
             if grown.owner is not loop.outer:
                 raise
+            unknown = grown.list.item is None
+            if unknown and indexed is not None and not loop.runs_once(indexed, late=True):
+                raise UnstageableError("a list stays empty as there is no turn") from None
             lists.prepare(grown)
             continue
         except NewListError as error:
