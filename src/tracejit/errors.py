@@ -16,6 +16,7 @@ __all__ = [
     "UnsupportedError",
     "VerifyError",
     "exception_named",
+    "raisable_class",
 ]
 
 
@@ -48,8 +49,23 @@ class PerformanceWarning(UserWarning):
 
 
 def exception_named(name: str) -> type[Exception]:
-    """The exception that a compiled program may raise: built-in, ours, or of ``np.linalg``; else ValueError."""
-    found: Any = getattr(builtins, name, None) or globals().get(name) or getattr(np.linalg, name, None)
+    """The exception that a compiled program may raise: built-in, ours, or of NumPy; else ValueError."""
+    places = (builtins, np.linalg, np.exceptions)
+    found: Any = globals().get(name) or next((getattr(p, name) for p in places if hasattr(p, name)), None)
     if not (isinstance(found, type) and issubclass(found, Exception)):
         raise ValueError(f"{name!r} is not an exception that a program may raise")
     return found
+
+
+def raisable_class(error: BaseException) -> type[Exception] | None:
+    """The class that a compiled program can raise for an error; None for the user's own classes."""
+    for kind in type(error).__mro__:
+        try:
+            known = exception_named(kind.__name__) is kind
+        except ValueError:
+            known = False
+        if known:
+            return kind
+        if not (kind.__module__.startswith("numpy") and kind.__name__.startswith("_")):  # NumPy's own variants
+            break
+    return None

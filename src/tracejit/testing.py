@@ -92,10 +92,11 @@ def _axpy(step: float, direction: Any, args: Any) -> Any:
 
 
 def _inner(a: Any, b: Any) -> Any:
+    """The real part of the bilinear product, which is what reverse mode keeps of real and complex numbers alike."""
     total = 0.0
     for x, y in zip(flatten(a)[0], flatten(b)[0], strict=True):
         if np.asarray(x).dtype.kind in "fc":
-            total = total + np.sum(np.asarray(x) * np.asarray(y))
+            total = total + np.real(np.sum(np.asarray(x) * np.asarray(y)))
     return total
 
 

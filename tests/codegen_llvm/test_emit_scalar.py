@@ -27,7 +27,7 @@ SPECIAL = (
     *(3e9, 1e19, 2.0**31, -(2.0**31) - 0.5, 2.0**32, 2.0**63, -(2.0**63), -1e15),
 )
 # Selected by other tests, or with rows for other operands than one or two of one dtype.
-OTHERS = {"wrap_index", "select", "cast", "complex", "ldexp", "polygamma", "stop_gradient"}
+OTHERS = {"wrap_index", "select", "bitcast", "cast", "complex", "ldexp", "polygamma", "stop_gradient"}
 WIDTHS = pytest.mark.parametrize("vector_bits", [8, 256])  # one lane, several registers of lanes
 
 
@@ -204,6 +204,30 @@ def test_casts_are_numpys(name: str, vector_bits: int) -> None:
         assert not len(wrong), (target, x[wrong], got[wrong], expected[wrong])
         if source.kind in "fcV" and target.kind in "iu":
             assert got.tolist() == [integer_of(value, target) for value in x.real.astype(float).tolist()], target
+
+
+@WIDTHS
+@pytest.mark.parametrize("name", [name for name in NAMES if name[0] in "fiu"])
+def test_bitcasts_are_views(name: str, vector_bits: int) -> None:
+    source = dtype_named(name)
+    targets = [dtype_named(other) for other in NAMES if other[0] in "fiu"]
+    targets = [target for target in targets if target.itemsize == source.itemsize]
+
+    def emit(x: Any, *outputs: Any) -> None:
+        for out in outputs:
+
+            def body(i: Any, _: Any, out: Any = out) -> list[Any]:
+                store(P["bitcast"](P["load"](x, i), dtype=out.dtype), out, [i])
+                return []
+
+            for_loop(N, body, kind="vector")
+
+    x, _ = pairs(source)
+    outputs = [np.zeros(len(x), target) for target in targets]
+    kernel = Compiled(loop_function([BufferType(d, (N,)) for d in (source, *targets)], emit), vector_bits)
+    assert kernel([x, *outputs], [len(x)]) == 0
+    for target, got in zip(targets, outputs, strict=True):
+        assert same_bits(got, x.view(target)).all(), target
 
 
 @pytest.mark.parametrize("features", ["+avx2,+fma", "+avx512f,+avx512dq,+avx512vl"])

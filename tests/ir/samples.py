@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from tracejit.ir.core import Function
 from tracejit.ir.ops.families import BOOL, COMPLEXES, FLOATS, INTEGERS
+from tracejit.ir.ops.library import LOOPS
 from tracejit.ir.parser import parse
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType
@@ -142,6 +144,17 @@ def _casts() -> list[Sample]:
             if source.kind not in "fc" or target.kind in "fc":
                 found.append(Sample((special("cast", source),), {"dtype": target}, smooth=False))
     return found
+
+
+def _bitcasts() -> list[Sample]:
+    numbers = [dtype for dtype in ALL if dtype.kind in "iuf"]
+    return [
+        Sample((regular("bitcast", source, shape),), {"dtype": target}, smooth=False)
+        for source in numbers
+        for target in numbers
+        for shape in [(), (2, 3)]
+        if source.itemsize == target.itemsize
+    ]
 
 
 def _wrap_index() -> list[Sample]:
@@ -385,9 +398,62 @@ def _random_bits() -> list[Sample]:
     ]
 
 
+def _random_numbers(*, dims: tuple[int, ...] | None = None) -> list[Sample]:
+    """Of NumPy's functions and of our own; those of one dtype and several parameters."""
+    generator = np.int64(_BITS.ctypes.bit_generator.value)
+    extra = {} if dims is None else {"dims": dims}
+    cases: list[tuple[str, Any, tuple[Any, ...]]] = [
+        ("standard_normal", np.float64, ()),
+        ("standard_normal_f", np.float32, ()),
+        ("poisson", np.int64, (np.float64(3.5),)),
+        ("bounded_uint64", np.uint64, (np.uint64(3), np.uint64(9), np.uint64(0), np.uint32(0))),
+        ("legacy_exponential", np.float64, ()),
+    ]
+    return [
+        Sample((generator, *parameters), {"function": name, "dtype": np.dtype(dtype)} | extra, smooth=False)
+        for name, dtype, parameters in cases
+    ]
+
+
 def _callback() -> list[Sample]:
     attrs = {"function": double, "types": (ArrayType(F64, (3,)),)}
     return [Sample((regular("", F64, (3,)),), attrs, smooth=False)]
+
+
+_CORE_SIZES = {"m": 3, "n": 2, "k": 2, "o": 2, "p": 2}
+
+
+def _library_loop() -> list[Sample]:
+    """Every loop, on one core and on a batch; matrices that are read as symmetric are positive definite."""
+    found = []
+    for name, loop in LOOPS.items():
+        bases = [base for base in (*FLOATS, *COMPLEXES) if has_loop(name, base)]
+        for base in bases:
+            for batch in ((), (2,)):
+                sizes = dict(_CORE_SIZES)
+                if name in ("fft", "ifft", "rfft", "irfft"):
+                    sizes["m"], sizes["n"] = 4, 3
+                operands = [
+                    regular(
+                        name, loop.dtype_of(position, base), (*(batch if names else ()), *[sizes[n] for n in names])
+                    )
+                    for position, names in enumerate(loop.inputs)
+                ]
+                if loop.inputs[0] == ("m", "m"):
+                    square = operands[0]
+                    operands[0] = square @ np.conj(np.swapaxes(square, -1, -2)) + 3 * np.eye(3, dtype=base)
+                attrs = {"loop": name, "sizes": tuple(sizes[n] for n in loop.free)}
+                found.append(Sample(tuple(operands), attrs, smooth=False))
+    return found
+
+
+def has_loop(name: str, base: np.dtype) -> bool:
+    """Whether NumPy has a loop for a dtype of the first operand."""
+    loop = LOOPS[name]
+    ufunc = getattr(importlib.import_module(loop.module), loop.functions[0])
+    letters = [loop.dtype_of(position, base).char for position in range(len(loop.dtypes))]
+    inputs = len(loop.inputs)
+    return "".join(letters[:inputs]) + "->" + "".join(letters[inputs + loop.overwrites :]) in ufunc.types
 
 
 def _check() -> list[Sample]:
@@ -422,6 +488,7 @@ def _selecting(*, spread: bool) -> list[Sample]:
 
 
 TABLE: dict[str, Callable[[], list[Sample]]] = {
+    "bitcast": _bitcasts,
     "cast": _casts,
     "wrap_index": _wrap_index,
     "broadcast": _broadcast,
@@ -435,6 +502,8 @@ TABLE: dict[str, Callable[[], list[Sample]]] = {
     "empty": lambda: [Sample((), {"dtype": d, "dims": dims}) for d in SOME for dims in [(), (3,), (0, 2)]],
     "dim": lambda: [Sample((), {"dim": 7})],
     "random_bits": _random_bits,
+    "random_number": _random_numbers,
+    "random_array": lambda: _random_numbers(dims=(2, 3)),
     "bind_size": lambda: [Sample((np.int64(3),), {"symbol": "late"})],
     "gather": lambda: _indexing(with_values=False),
     "scatter": lambda: _indexing(with_values=True),
@@ -463,6 +532,7 @@ TABLE: dict[str, Callable[[], list[Sample]]] = {
     "callback": _callback,
     "pure_callback": _callback,
     "check": _check,
+    "library_loop": _library_loop,
     "custom_jvp": _custom_jvp,
     "custom_vjp": _custom_vjp,
     "custom_linear": lambda: [],  # never runs: the backward walk replaces it by its region

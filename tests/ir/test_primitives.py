@@ -34,10 +34,11 @@ NOT_LINEAR = {"mul": [(0, 1)], "dot": [(0, 1)], "div": [(1,), (0, 1)]}
 
 # Declared without a derivative: each is constant between jumps, or has no real or complex result.
 CONSTANT = set(
-    "argmax argmin argsort bind_size bitwise_and bitwise_count bitwise_not bitwise_or bitwise_xor callback ceil "
-    "check cond constant custom_jvp custom_linear custom_vjp dim empty eq floor floordiv fori_loop frexp_exponent "
-    "from_sort_key gcd ge gt iota isfinite isinf isnan lcm le logical_not lt ne random_bits reduce_all reduce_any rint "
-    "search shift_left shift_right signbit sort_key spacing stop_gradient trunc while_loop wrap_index".split()
+    "argmax argmin argsort bind_size bitcast bitwise_and bitwise_count bitwise_not bitwise_or bitwise_xor callback "
+    "ceil check cond constant custom_jvp custom_linear custom_vjp dim empty eq floor floordiv fori_loop "
+    "frexp_exponent from_sort_key gcd ge gt iota isfinite isinf isnan lcm le logical_not lt ne random_array "
+    "random_bits random_number reduce_all reduce_any rint search shift_left shift_right signbit sort_key spacing "
+    "stop_gradient trunc while_loop wrap_index".split()
 )
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import tracejit as tj
 from tests.util.compare import check, versions_of
-from tracejit.trace import calls
+from tracejit.trace import user_files
 
 FACTOR = 2.0
 TABLE = np.arange(5.0)
@@ -342,8 +342,8 @@ def test_an_installed_package_that_compiles_its_functions(tmp_path, monkeypatch)
         "def f(x):\n    if x[0] > 0:\n        return ramp(len(x)) + math.sin(x[1])\n    return x * 2\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(calls, "_PACKAGE_FOLDERS", (f"{tmp_path}/",))
-    monkeypatch.setattr(calls, "_LIBRARY_FOLDERS", (*calls._LIBRARY_FOLDERS, f"{tmp_path}/"))
+    monkeypatch.setattr(user_files, "_PACKAGE_FOLDERS", (f"{tmp_path}/",))
+    monkeypatch.setattr(user_files, "_LIBRARY_FOLDERS", (*user_files._LIBRARY_FOLDERS, f"{tmp_path}/"))
     function = importlib.import_module("some_package").f
     check(function, np.array([1.0, 2.0, 3.0]))
     check(function, np.array([-1.0, 2.0, 3.0]))

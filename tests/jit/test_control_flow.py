@@ -231,43 +231,6 @@ def test_in_looks_for_equal_elements():
     check(lambda a, b: b in a, a, None)
 
 
-def falls_off(x):
-    if x > 0:
-        return x
-
-
-def finds(x):
-    for i in range(3):
-        if x > i:
-            return i
-
-
-def counts_down(x):
-    while x > 0:
-        x = x - 1
-        if x == 2:
-            return x
-
-
-@pytest.mark.parametrize("function", [falls_off, finds, counts_down])
-def test_none_and_a_value_are_told_apart(function):
-    jitted = tj.jit(function, exact=True)
-    check(function, 5.0, jitted=jitted)
-    with pytest.raises(tj.errors.UnsupportedError, match="gives a value for some data and None for other data"):
-        jitted(-0.5)
-
-
-def test_a_return_of_none_beside_one_of_a_value_is_refused():
-    def says_none(x):
-        if x > 0:
-            return x
-        return None
-
-    with pytest.raises(tj.errors.UnsupportedError, match="None after the other"):
-        tj.jit(says_none)(2.0)
-    check(lambda x: None if x.size > 2 else x, np.ones(3))
-
-
 def test_is_true_of_a_bool_of_the_call():
     def fill(flag, x):
         if flag is True:

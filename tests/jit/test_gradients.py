@@ -29,6 +29,35 @@ np.einsum('i,ij,j', x[:, 0], x, v) | np.tensordot(x, x, 2) | np.kron(v, v) | np.
 np.vdot(x, x) | np.dot(x, v) | np.vecdot(x, x) | np.convolve(v, v) | np.correlate(v, v[:2])
 np.trapezoid(v, np.cumsum(v)) | np.subtract.outer(v, v)
 """,
+    "systems": """
+np.linalg.solve(p, x) | np.linalg.solve(p, x[:, 0]) | np.linalg.solve(np.stack([p, p + x[:, :3]]), x)
+np.linalg.solve(p + 1j * x[:, :3], x) | np.linalg.solve(np.stack([p, p * 2]), v[:3]) | np.linalg.inv(p)
+np.linalg.inv(np.stack([p, p.T * v[:3]])) | np.linalg.inv(p + 1j * x[:, :3]) | np.linalg.matrix_power(p, -2)
+np.linalg.det(p) | np.linalg.det(np.stack([p, p * 2])) | np.linalg.det(p + 1j * x[:, :3]) | np.linalg.slogdet(p)[1]
+np.linalg.slogdet(p + 1j * x[:, :3])[0] | np.linalg.slogdet(p + 1j * x[:, :3])[1] | np.linalg.tensorsolve(p, x[:, 0])
+np.linalg.lstsq(x.T, v, rcond=None)[0] | np.linalg.lstsq(x, x[:, 0])[0] | np.linalg.lstsq(x.T, v)[3]
+np.linalg.lstsq(x.T * (1 + 1j), v)[0] | np.polyfit(np.arange(4.), v, 1)
+""",
+    "decompositions": """
+np.linalg.cholesky(p) | np.linalg.cholesky(p, upper=True) | np.linalg.cholesky(np.stack([p, p @ p.T]))
+np.linalg.cholesky(p + 1j * np.diag(v[:2], 1)) | np.linalg.eigh(p)[0] | np.linalg.eigh(p, UPLO='U')[1] ** 2
+np.linalg.eigvalsh(p + x[:, :3]) | np.linalg.eigvalsh(p + 1j * x[:, :3]) | abs(np.linalg.eigh(p + 1j * x[:, :3])[1])
+np.linalg.eigh(np.stack([p, p @ p]))[0] | np.linalg.svd(x, compute_uv=False) | np.linalg.svdvals(x.T)
+np.linalg.svd(x, full_matrices=False)[0] ** 2 | np.linalg.svd(x.T, full_matrices=False)[0] ** 2
+np.linalg.svd(x, full_matrices=False)[2] ** 2 | np.linalg.svd(p * v[:3])[2] ** 2
+abs(np.linalg.svd(p + 1j * x[:, :3])[0])
+np.linalg.svd(p + 1j * x[:, :3])[0][:, :1] @ np.linalg.svd(p + 1j * x[:, :3])[2][:1]
+np.linalg.svd(x.T + 1j * x.T ** 2, full_matrices=False)[1] | np.linalg.norm(x, 'nuc') | np.linalg.norm(x, 2)
+np.linalg.pinv(x) | np.linalg.pinv(x.T) | np.linalg.pinv(x * (1 + 1j)) | np.linalg.cond(p) | np.linalg.norm(x, -2)
+""",
+    "transforms": """
+np.fft.fft(v) | np.fft.fft(v, 3) | np.fft.fft(v, 7, norm='ortho') | np.fft.ifft(v) | np.fft.fft(x + 1j * x ** 2, axis=0)
+np.fft.fft(v + 1j * v ** 2, 2) | np.fft.rfft(x) | np.fft.rfft(x, 3) | np.fft.rfft(x, 7) | np.fft.rfft(x, 8, axis=0)
+np.fft.irfft(x + 1j * x ** 2) | np.fft.irfft(v + 1j * v ** 2, 5) | np.fft.irfft(v * 1j, 2) | np.fft.irfft(v + 0j, 3)
+np.fft.irfft(v + 1j * v ** 2, 9, norm='ortho') | np.fft.hfft(v + 1j * v ** 2) | np.fft.ihfft(v) | np.fft.fft2(x)
+np.fft.irfft2(x + 1j * x ** 2) | np.fft.rfftn(x) | abs(np.fft.rfft(x)) | np.fft.irfft(np.fft.rfft(v) * 2)
+np.fft.fftn(x, axes=(0,)).imag
+""",
     "shapes": """
 np.fft.fftshift(v) | np.take(v, np.argsort(v)) | np.take_along_axis(x, np.argsort(x, 1), 1)
 np.where(x > 1, x * x, 1 / x) | np.select([x > 1.5, x > 1], [x, x ** 2], 3.0)
@@ -61,15 +90,7 @@ np.arcsin(v + 1j * v).imag | np.arctanh(v * 1j + v).real | np.log1p(v + 1j * v).
 
 # Called through NumPy, without a derivative: an entry that gets one belongs above.
 REFUSED = """
-np.linalg.solve(p, x) | np.linalg.inv(p) | np.linalg.det(p) | np.linalg.slogdet(p)[1] | np.linalg.cholesky(p @ p.T)
-np.linalg.eigh(p + p.T)[0] | np.linalg.eigvalsh(p + p.T) | np.linalg.svd(x, compute_uv=False) | np.linalg.svdvals(x)
-np.linalg.svd(x, full_matrices=False)[1] | np.linalg.qr(p)[1] | np.linalg.qr(p)[0] | np.linalg.norm(x, 'nuc')
-np.linalg.norm(x, 2) | np.linalg.pinv(x) | np.linalg.matrix_power(p, -2) | np.linalg.lstsq(x.T, v, rcond=None)[0]
-np.linalg.cond(p) | np.linalg.eigvals(p).real | np.linalg.tensorsolve(p, x[:, 0]) | np.linalg.eigh(p + p.T)[1] ** 2
-np.fft.fft(v).real | np.fft.fft(v).imag | abs(np.fft.rfft(x)) | np.fft.irfft(np.fft.rfft(v) * 2) | np.fft.ifft(v).imag
-np.fft.fft2(x).real | np.fft.fftn(x, axes=(0,)).imag | np.fft.hfft(v) | np.fft.ihfft(v).imag
-np.partition(v, 2)
-np.polyfit(np.arange(4.), v, 1) | np.roots(v).real
+np.linalg.eigvals(p).real | np.partition(v, 2) | np.roots(v).real | np.linalg.svd(x)[0] | np.linalg.eigvals(p + 0j).real
 np.geomspace(v[0], 9, 3) | np.histogram(v, 3, weights=v)[0]
 """
 

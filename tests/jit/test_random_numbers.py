@@ -180,8 +180,25 @@ def test_tracing_draws_nothing() -> None:
     assert rng.bit_generator.state == state
 
 
+def test_draws_in_functions_that_are_handed_on() -> None:
+    def function(x):
+        return x + sum(map(np.random.normal, [1.0, 2.0]))
+
+    compiled = tj.jit(function)
+    np.random.seed(0)
+    expected = [function(X) for _ in range(3)]
+    np.random.seed(0)
+    for each in expected:
+        assert_same(compiled(X), each)
+
+
 def test_draws_that_nobody_sees_are_refused() -> None:
-    function = tj.jit(lambda x: x + sum(map(np.random.normal, [1.0, 2.0])))
+    @tj.jit
+    def function(x):
+        order = [1.0, 2.0, 3.0]
+        order.sort(key=np.random.normal)
+        return x + order[0]
+
     np.random.seed(0)
     with pytest.raises(tj.UnsupportedError, match="random numbers of RandomState"):
         function(X)

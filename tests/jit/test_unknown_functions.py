@@ -115,8 +115,10 @@ def test_another_dtype_at_run_time_is_an_error() -> None:
 
 
 def test_the_warning_names_function_and_line_once() -> None:
-    function = tj.jit(lambda x: np.linalg.det(x))
-    with pytest.warns(tj.PerformanceWarning, match=r"np\.linalg\.det is called through NumPy .*test_unknown_functions"):
+    function = tj.jit(lambda x: np.linalg.eigvals(x))
+    with pytest.warns(
+        tj.PerformanceWarning, match=r"np\.linalg\.eigvals is called through NumPy .*test_unknown_functions"
+    ):
         function(SQUARE)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -190,8 +192,8 @@ def test_an_argument_that_comes_back_is_itself() -> None:
 
 
 def test_derivatives_are_refused() -> None:
-    with pytest.raises(tj.UnsupportedError, match=r"np\.linalg\.det .* runs as Python and cannot be differentiated"):
-        tj.grad(lambda x: np.linalg.det(x))(SQUARE)
+    with pytest.raises(tj.UnsupportedError, match=r"np\.partition .* runs as Python and cannot be differentiated"):
+        tj.grad(lambda x: np.partition(x, 2)[2])(LINE)
 
 
 def test_under_vmap_they_run_for_each_element() -> None:

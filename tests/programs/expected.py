@@ -40,9 +40,4 @@ _NAMES = {
 
 FAILS: dict[str, str] = {name: reason for reason, names in _NAMES.items() for name in names.split()}
 
-_CALLBACKS = """
-    logistic_newton efficient_frontier newton_system crank_nicolson
-    split_step short_time_power
-"""
-
-STATES: dict[str, str] = dict.fromkeys(_CALLBACKS.split(), "callback")
+STATES: dict[str, str] = {}

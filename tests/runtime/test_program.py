@@ -37,6 +37,7 @@ def test_programs_survive_as_text():
         result_tree=lambda *leaves: leaves,
         messages=(Message(np.linalg.LinAlgError, "Singular matrix"), Message(ZeroDivisionError, "{0}", "a.py:1")),
         release_gil="always",
+        may_raise=True,
         shape=CallShape((Node("dict", ("a",), (LEAF,)), Node("none")), (("k", Node("list", (), (LEAF,))), ("s", LEAF))),
         lookups=(Lookup("cell"), Lookup("attribute", "w", 0)),
         outside=((1, LEAF),),
@@ -47,12 +48,12 @@ def test_programs_survive_as_text():
     q = from_json(text, address=1, keepalive=2, objects={2: "y"}, result_tree=tuple)
     assert to_json(q) == text
     same = ("name", "arguments", "argument_dims", "symbols", "results", "guards", "messages", "release_gil")
-    same += ("shape", "lookups", "outside", "in_call")
+    same += ("may_raise", "shape", "lookups", "outside", "in_call")
     assert all(getattr(p, name) == getattr(q, name) for name in same)
     assert (q.address, q.keepalive, q.objects, q.result_tree) == (1, 2, {2: "y"}, tuple)
     with pytest.raises(ValueError, match="build its result"):
         from_json(text)
-    for bad in ("", "[]", "{}", text.replace('"format":2', '"format":0'), text.replace("LinAlgError", "SystemExit")):
+    for bad in ("", "[]", "{}", text.replace('"format":3', '"format":0'), text.replace("LinAlgError", "SystemExit")):
         with pytest.raises(ValueError):
             from_json(bad, result_tree=tuple)
 

@@ -14,7 +14,7 @@ from tracejit.codegen_llvm.alias_scopes import AliasScopes
 from tracejit.codegen_llvm.linear_index import Linear
 from tracejit.codegen_llvm.registers import Register, Text, named_register, register
 from tracejit.codegen_llvm.scalar import row
-from tracejit.codegen_llvm.scalar_cast import cast
+from tracejit.codegen_llvm.scalar_cast import bitcast, cast
 from tracejit.codegen_llvm.writer import Chunk, Module, Writer
 from tracejit.errors import VerifyError
 from tracejit.ir.core import Eqn, Function, Literal, Operand, Value
@@ -364,6 +364,8 @@ class Body(Writer):
             return choose(self, r, texts[0], texts[1], texts[2], r.mask)
         if name == "cast":
             return cast(self, k, r, texts[0])
+        if name == "bitcast":
+            return bitcast(self, k, r, texts[0])
         if name == "ldexp":
             e = register(eqn.operands[1].type.dtype, lanes)
             scaled = scalar_float.ldexp(self, k, r, texts[0], texts[1], e)

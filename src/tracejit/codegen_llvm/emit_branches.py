@@ -13,7 +13,7 @@ from tracejit.ir.core import Eqn, Function, Operand, Value, walk
 
 __all__ = ["emit_if", "emit_while"]
 
-_STORING = frozenset({"store", "gemm", "alloc", "sort_line", "argsort_line"})
+_STORING = frozenset({"store", "gemm", "alloc", "sort_line", "argsort_line", "random_line", "call_library"})
 
 # ------------------------------------------------------------------------------------------- branches
 

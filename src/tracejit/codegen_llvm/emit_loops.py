@@ -99,7 +99,7 @@ def _is_short(body: Body, eqn: Eqn) -> bool:
         count is not None
         and count <= UNROLLED_ITERATIONS
         and count * len(eqns) <= UNROLLED_OPERATIONS
-        and names(eqns).isdisjoint(("for", "while", "if", "alloc", "gemm", "sort_line", "argsort_line"))
+        and names(eqns).isdisjoint(("for", "while", "if", "alloc", "gemm", "sort_line", "argsort_line", "call_library"))
     )
 
 

@@ -36,6 +36,21 @@ def _ordered_memory(shared: Shared, region: Function) -> set[Memory]:
     return {memory for memory in stored if len(indices[memory]) > 1}
 
 
+def _is_repeatable(shared: Shared, region: Function, has_tail: bool) -> bool:
+    """Whether doing an iteration twice is the same as doing it once: nothing that is written is read."""
+    loaded: set[Memory] = set()
+    stored: set[Memory] = set()
+    for eqn in walk(region):
+        name = eqn.op.name
+        if name == "alloc" or not has_tail:
+            return False
+        if name == "load":
+            loaded.add(shared.memory(eqn.operands[0]))  # type: ignore[arg-type]
+        elif name == "store":
+            stored.add(shared.memory(eqn.operands[1]))  # type: ignore[arg-type]
+    return loaded.isdisjoint(stored)
+
+
 class _Stream:
     """The elements of one access: its pointer in the loop, and what the last iteration copies."""
 
@@ -73,6 +88,7 @@ class VectorLoop:
         self.undo: list[tuple[dict[Any, Any], Any]] = []
         self.shared = body.shared
         self.ordered = _ordered_memory(body.shared, region)
+        self.repeatable = _is_repeatable(body.shared, region, has_tail)
         self.streams: dict[tuple[Any, ...], _Stream] = {}
         self.offsets: dict[str, list[str]] = {}
         self.outer = Chunk(body.label())

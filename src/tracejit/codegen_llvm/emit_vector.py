@@ -6,6 +6,9 @@
                                        ▲  ▲                                           │  │
     next block of a sum, if any ───────┘  │   more (add the block to the totals) ◀────┘  │
               rest: any lanes left? ──▶ tail (copies in)                last iteration: finish (copies out)
+                     └──▶ again: the last whole register, part of which has been done already
+
+An iteration may be done twice where nothing that is written is read: then only loops of fewer lanes copy.
 """
 
 from __future__ import annotations
@@ -35,6 +38,8 @@ class _Frame:
         self.outer = loop.outer.block
         self.head, self.after, self.more, self.rest = body.label(), body.label(), body.label(), body.label()
         self.tail, self.finish, self.exit = body.label(), body.label(), body.label()
+        self.again = body.label() if loop.repeatable and not accumulators else ""
+        self.reached, self.last = body.fresh(), body.fresh()
         self.begin, self.end, self.next_end, self.remaining = body.fresh(), body.fresh(), body.fresh(), body.fresh()
         self.first_end = loop.main_end
         self.blocked = False
@@ -51,6 +56,11 @@ class _Frame:
         if self.blocked:
             incoming += f", [{more}, %{self.more_block}]"
         return incoming + (f", [{tail}, %{self.tail_block}]" if self.loop.has_tail else "")
+
+    def phis(self, of: str, name: str, first: str, more: str, tail: str, again: str) -> str:
+        """The same where an iteration may be done again."""
+        line = self.phi(of, name, first, more, tail)
+        return line + (f", [{again}, %{self.again}]" if self.again else "")
 
 
 def vector_loop(
@@ -152,8 +162,20 @@ def _emit_ends(body: Body, frame: _Frame) -> Sequence[Sequence[str]]:
 def _emit_tail(body: Body, frame: _Frame) -> Sequence[Sequence[str]]:
     """The copies around the last iteration; gives the totals after it."""
     loop, accumulators = frame.loop, frame.accumulators
-    body.out.append(f"{frame.remaining} = sub i64 {loop.upper}, {loop.main_end}")
-    body.branch(body.op(f"icmp sgt i64 {frame.remaining}, 0"), frame.tail, frame.exit)
+    if frame.again:
+        more = f"[{loop.main_end}, %{loop.pre.block}], [{frame.end}, %{frame.more_block}]"
+        body.out.append(f"{frame.reached} = phi i64 {more}")
+        left, one_more = body.label(), body.op(f"icmp slt i64 {frame.reached}, {loop.upper}")
+        body.branch(one_more, left, frame.exit)
+        body.start(left)
+        body.out.append(f"{frame.remaining} = sub i64 {loop.upper}, {loop.main_end}")
+        body.branch(body.op(f"icmp slt i64 {frame.lower}, {loop.main_end}"), frame.again, frame.tail)
+        body.start(frame.again)
+        body.out.append(f"{frame.last} = sub i64 {loop.upper}, {loop.lanes}")
+        body.jump(frame.outer)
+    else:
+        body.out.append(f"{frame.remaining} = sub i64 {loop.upper}, {loop.main_end}")
+        body.branch(body.op(f"icmp sgt i64 {frame.remaining}, 0"), frame.tail, frame.exit)
     body.start(frame.tail)
     frame.tail_pointers = loop.copy_streams_in(body, loop.main_end, frame.remaining)
     frame.tail_block = body.block
@@ -201,16 +223,17 @@ def _outer_phis(frame: _Frame) -> list[str]:
     """The lines of outer that differ between its entries."""
     loop = frame.loop
     lines = [
-        frame.phi("i64", frame.begin, frame.lower, frame.end, loop.main_end),
-        frame.phi("i64", frame.end, frame.first_end, frame.next_end, loop.upper),
+        frame.phis("i64", frame.begin, frame.lower, frame.end, loop.main_end, frame.last),
+        frame.phis("i64", frame.end, frame.first_end, frame.next_end, loop.upper, loop.upper),
     ]
     if loop.has_tail:
         lanes = str(loop.lanes)
-        lines.append(frame.phi("i1", loop.is_tail, "false", "false", "true"))
-        lines.append(frame.phi("i64", loop.active, lanes, lanes, frame.remaining))
+        lines.append(frame.phis("i1", loop.is_tail, "false", "false", "true", "false"))
+        lines.append(frame.phis("i64", loop.active, lanes, lanes, frame.remaining, lanes))
         for stream in loop.streams.values():
             pointer = stream.place.pointer
-            lines.append(frame.phi("ptr", stream.pointer, pointer, pointer, frame.tail_pointers[stream.pointer]))
+            copy = frame.tail_pointers[stream.pointer]
+            lines.append(frame.phis("ptr", stream.pointer, pointer, pointer, copy, pointer))
     for accumulator, names, folded, rested in zip(
         frame.accumulators, frame.totals, frame.folded or frame.totals, frame.rested, strict=True
     ):

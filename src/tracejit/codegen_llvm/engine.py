@@ -187,7 +187,12 @@ def assembly(llvm_text: str, *, level: int = LEVEL_SHORT) -> str:
 
 # Modules on top of this one with a `resolve_symbol`. They are imported at the first name that nobody defined: an object
 # from the disk cache may need them before anything else did.
-_RESOLVING_MODULES = ("tracejit.codegen_llvm.support", "tracejit.codegen_llvm.sorts", "tracejit.codegen_llvm.blas")
+_RESOLVING_MODULES = (
+    "tracejit.codegen_llvm.support",
+    "tracejit.codegen_llvm.sorts",
+    "tracejit.codegen_llvm.library_loops",
+    "tracejit.codegen_llvm.blas",
+)
 _symbols: dict[str, int] = {}
 _resolvers: list[Callable[[str], int | None]] = []
 # Names that only we resolve. They stand in the object's string table whatever its format, so a search through the bytes

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from tracejit.codegen_llvm.registers import Register, named_register
-from tracejit.codegen_llvm.scalar_float import compare, round_half
+from tracejit.codegen_llvm.scalar_float import compare, half_bits, half_from_bits, round_half
 from tracejit.codegen_llvm.writer import Writer
 
-__all__ = ["cast", "truth"]
+__all__ = ["bitcast", "cast", "truth"]
 
 
 def truth(w: Writer, k: Register, x: Any) -> str:
@@ -124,3 +124,14 @@ def cast(w: Writer, k: Register, r: Register, x: Any) -> Any:
     if k.group in "fh":
         return (_float_to_float if r.group in "fh" else _float_to_integer)(w, k, r, x)
     return (_integer_to_float if r.group in "fh" else _integer_to_integer)(w, k, r, x)
+
+
+def bitcast(w: Writer, k: Register, r: Register, x: Any) -> Any:
+    """The same bits as an integer or float of the same size."""
+    if (k.group in "su" and r.group in "su") or k.name == r.name:
+        return x
+    if k.group == "h":
+        return w.op(f"bitcast {k.memory_type} {half_bits(w, k, x)} to {r.type}")
+    if r.group == "h":
+        return half_from_bits(w, r, w.op(f"bitcast {k.type} {x} to {r.memory_type}"))
+    return w.op(f"bitcast {k.type} {x} to {r.type}")

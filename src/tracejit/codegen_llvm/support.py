@@ -3,10 +3,10 @@
 Owns what they contain, their loading for the life of the process, and their repair after `fork`. It must not know
 arrays or programs. `threads.py`, `buffers.py` and `blas.py` are their Python faces.
 
-There are three parts, each compiled and loaded at its first use: "core" (thread pool, buffer pool, Context),
-"products" (matrix products) and "halves" (16-bit floats). `set_object_store` lets the runtime keep the object code
-between processes. They are never unloaded: workers sleep in them, and arrays that outlive everything are freed by
-them.
+There are four parts, each compiled and loaded at its first use: "core" (thread pool, buffer pool, Context), "products"
+(matrix products), "halves" (16-bit floats) and "draws" (random numbers). `set_object_store` lets the runtime keep the
+object code between processes. They are never unloaded: workers sleep in them, and arrays that outlive everything are
+freed by them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from tracejit.codegen_llvm import engine
 from tracejit.codegen_llvm.buffers_pool import buffer_pool_text
+from tracejit.codegen_llvm.draws import OWN_DRAWS, draws_text, numpy_draw
 from tracejit.codegen_llvm.halves import CONVERSIONS, halves_text
 from tracejit.codegen_llvm.products import REALS, products_text
 from tracejit.codegen_llvm.threads_posix import thread_pool_text
@@ -59,6 +60,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "core": _CALLABLE + _DATA + (_THREADS if has_native_threads() else ()),
     "products": ("tj_blas_threads", *(f"tj_{kind}_{real}" for real in REALS for kind in ("gemm", "blas"))),
     "halves": tuple("tj_" + name.strip("_") for name in CONVERSIONS),
+    "draws": OWN_DRAWS,
 }
 _PART_OF = {symbol: part for part, symbols in PARTS.items() for symbol in symbols}
 
@@ -81,6 +83,8 @@ def support_text(part: str = "core") -> str:
         return _SHARED + products_text()
     if part == "halves":
         return halves_text()
+    if part == "draws":
+        return draws_text()
     native = has_native_threads()
     text = _SHARED + _CONTEXT.replace("$parallel_for", "@tj_parallel_for" if native else "null") + buffer_pool_text()
     if native:
@@ -149,6 +153,6 @@ def resolve_symbol(name: str) -> int | None:
     """Return the address of a symbol that LLVM or programs use by name; products need `blas.py` to prepare them."""
     if name in CONVERSIONS:
         return support_address("tj_" + name.strip("_"))
-    if name in PARTS["core"]:
+    if name in PARTS["core"] or name in OWN_DRAWS:
         return support_address(name)
-    return None
+    return numpy_draw(name)

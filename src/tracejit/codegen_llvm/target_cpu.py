@@ -78,7 +78,7 @@ def weigh(body: Function) -> Weight:
             weight.indirect = weight.indirect or not tainted.isdisjoint(v for v in index if type(v) is Value)
             if name == "load" and buffer.type.dtype.kind in "iub":
                 tainted.add(eqn.results[0])
-        elif name in ("sort_line", "argsort_line"):
+        elif name in ("sort_line", "argsort_line", "random_line", "random_number", "call_library"):
             weight.heavy += 1
         elif eqn.op.elementwise:
             _weigh_elementwise(weight, eqn, tainted)

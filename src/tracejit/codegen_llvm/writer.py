@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracejit.codegen_llvm.registers import Register
+from tracejit.codegen_llvm.registers import Register, named_register
 
 __all__ = ["Chunk", "Message", "Module", "Writer", "flatten"]
 
@@ -143,6 +143,12 @@ class Writer:
             return scalar
         if scalar[0] != "%" or scalar[:2] == "%.":
             return f"splat ({k.element} {scalar})"
+        if k.element == "i1" and k.lanes >= 8:
+            # LLVM would insert every lane, unless it sees wider integers, which it makes lanes of by one broadcast.
+            bytes_, words = named_register("i8", k.lanes), named_register("i64", k.lanes // 8)
+            wide = self.splat(words, self.op(f"sext i1 {scalar} to i64"))
+            split = self.op(f"bitcast {words.type} {wide} to {bytes_.type}")
+            return self.op(f"icmp ne {bytes_.type} {split}, zeroinitializer")
         first = self.op(f"insertelement {k.type} poison, {k.element} {scalar}, i64 0")
         return self.op(f"shufflevector {k.type} {first}, {k.type} poison, <{k.lanes} x i32> zeroinitializer")
 

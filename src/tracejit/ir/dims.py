@@ -22,6 +22,7 @@ __all__ = [
     "minimum",
     "modulo",
     "product",
+    "replace_atoms",
     "substitute",
     "symbol",
     "symbols_of",
@@ -319,6 +320,30 @@ def substitute(dim: DimLike, values: Mapping[str, DimLike]) -> DimLike:
                 value = value * values.get(factor.name, Dim({(factor,): 1}))
             else:
                 value = value * _REBUILD[factor.kind](*(substitute(a, values) for a in factor.args))
+        total = total + value
+    return total
+
+
+def replace_atoms(dim: DimLike, values: Mapping[DimLike, DimLike]) -> DimLike:
+    """Replace opaque atoms, also inside of others, by the dims that they are known to be equal to.
+
+    Example:
+        >>> n = symbol("n")
+        >>> half, other = n // 2, (n + 1) // 2
+        >>> str(replace_atoms(2 * other + 1, {other: half}))
+        '2*floordiv(n, 2)+1'
+    """
+    if not isinstance(dim, Dim):
+        return dim
+    total: DimLike = 0
+    for monomial, coefficient in dim.terms.items():
+        value: DimLike = coefficient
+        for factor in monomial:
+            if factor.kind == "symbol":
+                value = value * Dim({(factor,): 1})
+            else:
+                rebuilt = _REBUILD[factor.kind](*(replace_atoms(a, values) for a in factor.args))
+                value = value * values.get(rebuilt, rebuilt)
         total = total + value
     return total
 

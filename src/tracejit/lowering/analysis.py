@@ -178,10 +178,9 @@ def _enlarges(program: Program, use: Eqn) -> bool:
 
 def _needs_memory(program: Program, use: Eqn, value: Value) -> bool:
     """Whether an operation reads this operand from memory rather than element by element."""
-    if use.op.name == "transpose" and any(u.op.name == "dot" for u in program.uses.get(use.results[0], ())):
-        return True  # the product reads through the transpose
-    if use.op.name == "dot" and program.definition[value].op.name == "transpose":
-        return False
+    through_view = _is_read_through_view(program, use, value)
+    if through_view is not None:
+        return through_view
     if is_loadable(use):
         return use.op.name == "gather" and use.operands[0] is value and program.definition[value].op.name != "iota"
     if reduce_mode(program, use) is not None:
@@ -195,6 +194,39 @@ def _needs_memory(program: Program, use: Eqn, value: Value) -> bool:
     if use.op.name in ("compress", "spread"):  # serial loops; what is costly is computed before, by vectors
         return (use.op.name == "spread" and use.operands[0] is value) or program.cost[value] > CHEAP
     return value.rank > 0
+
+
+_WHOLE_VIEWS = ("transpose", "broadcast", "reshape")
+_VIEWS = (*_WHOLE_VIEWS, "slice")
+
+
+def _is_read_through_view(program: Program, use: Eqn, value: Value) -> bool | None:
+    """What calls of a library want that read through views: memory below the view, none for it; None for others."""
+    if use.op.name == "transpose" and any(u.op.name == "dot" for u in program.uses.get(use.results[0], ())):
+        return True
+    if use.op.name == "dot" and program.definition[value].op.name == "transpose":
+        return False
+    if use.op.name == "library_loop" and _is_view_of_memory(program, value):
+        return False
+    return True if use.op.name in _WHOLE_VIEWS and _is_seen_by_library(program, use) else None
+
+
+def _is_seen_by_library(program: Program, view: Eqn) -> bool:
+    """Whether a loop of a library reads a view, which takes a step for each axis, or a view of it."""
+    uses = program.uses.get(view.results[0], ())
+    return any(
+        use.op.name == "library_loop" or (use.op.name in _WHOLE_VIEWS and _is_seen_by_library(program, use))
+        for use in uses
+    )
+
+
+def _is_view_of_memory(program: Program, value: Value) -> bool:
+    eqn = program.definition.get(value)
+    while eqn is not None and eqn.op.name in _VIEWS and isinstance(eqn.operands[0], Value):
+        if _is_source(program, eqn.operands[0]):
+            return eqn.operands[0].rank > 0
+        eqn = program.definition.get(eqn.operands[0])
+    return False
 
 
 def _product(numbers: object) -> int:

@@ -19,8 +19,11 @@ def decompose(function: Function) -> Function:
     if not any(eqn.op.name in _RULES for eqn in function.eqns):
         return function
     turned = _turned_products(function)
+    windows = _products_of_windows(function)
 
     def visit(builder: Builder, eqn: Eqn, operands: list[Operand]) -> Sequence[Operand]:
+        if eqn in windows:
+            return (_sum_of_products(eqn, operands),)
         if eqn in turned:
             return operands if eqn.op.name == "transpose" else (_turned(eqn, operands),)
         rule = _RULES.get(eqn.op.name)
@@ -48,6 +51,28 @@ def _turned_products(function: Function) -> set[Eqn]:
             rank = eqn.results[0].rank
             if _is_blas(eqn) and readers[0].attrs["perm"] == (*range(batch), *range(first, rank), *range(batch, first)):
                 found |= {eqn, readers[0]}
+    return found
+
+
+def _products_of_windows(function: Function) -> set[Eqn]:
+    """Products of a vector with windows on an array, which are never written to memory to be multiplied."""
+    makers: dict[Operand, Eqn] = {
+        eqn.results[0]: eqn for eqn in function.eqns if eqn.op.name in ("gather", "transpose")
+    }
+
+    def is_window(operand: Operand) -> bool:
+        maker = makers.get(operand)
+        while maker is not None and maker.op.name == "transpose":
+            maker = makers.get(maker.operands[0])
+        return maker is not None and operand.rank > maker.operands[0].rank
+
+    found: set[Eqn] = set()
+    for eqn in function.eqns:
+        if eqn.op.name == "dot":
+            x, y = eqn.operands
+            x_used, y_used = (len(c) + len(b) for c, b in zip(eqn.attrs["contract"], eqn.attrs["batch"], strict=True))
+            if (y.rank == y_used and is_window(x)) or (x.rank == x_used and is_window(y)):
+                found.add(eqn)
     return found
 
 
@@ -95,12 +120,14 @@ def _arg_extreme(eqn: Eqn, operands: list[Operand]) -> Operand:
 
 def _product(eqn: Eqn, operands: list[Operand]) -> Operand | None:
     """Inner products become fused sums of products, outer products broadcasts."""
+    return None if _is_blas(eqn) else _sum_of_products(eqn, operands)
+
+
+def _sum_of_products(eqn: Eqn, operands: list[Operand]) -> Operand:
     x, y = operands
     (x_contract, y_contract), (x_batch, y_batch) = eqn.attrs["contract"], eqn.attrs["batch"]
     x_free = [a for a in range(x.rank) if a not in x_contract and a not in x_batch]
     y_free = [a for a in range(y.rank) if a not in y_contract and a not in y_batch]
-    if _is_blas(eqn):
-        return None
     rank = len(x_batch) + len(x_free) + len(y_free) + len(x_contract)
     dims = tuple(
         [x.dims[a] for a in x_batch]

@@ -16,6 +16,7 @@ from tracejit.ir.ops.common import index_add, index_mul
 from tracejit.ir.primitive import Index
 from tracejit.ir.types import scalar
 from tracejit.lowering.analysis import identity_tags, reads_of
+from tracejit.lowering.library import emit_library_loop
 from tracejit.lowering.loops import allocate, for_loop, size_operand, store
 from tracejit.lowering.masks import emit_compress, emit_spread
 from tracejit.lowering.matrix import emit_dot
@@ -118,8 +119,25 @@ def _scatter(lowering: Lowering, eqn: Eqn) -> None:
             found = PRIMITIVES["add"](Reader.load(buffer, place), found)
         store(found, buffer, place)
 
-    ordered_loops(reader, value.dims, element, shared=rank)
+    shared = rank - 1 if rank and len(indices) and _differ_along_last(lowering, indices) else rank
+    ordered_loops(reader, value.dims, element, shared=shared)
     lowering.place(eqn.results[0], buffer)
+
+
+def _differ_along_last(lowering: Lowering, indices: list[Operand]) -> bool:
+    """Whether all places along the last axis of the indices differ, as one index counts along it."""
+
+    def counts(value: Operand) -> bool:
+        eqn = lowering.program.definition.get(value) if isinstance(value, Value) else None
+        if eqn is None:
+            return False
+        if eqn.op.name == "iota":
+            return bool(eqn.attrs["axis"] == value.rank - 1)
+        others = [operand for operand in eqn.operands if operand.type.rank]
+        scaled = eqn.op.name == "mul" and any(isinstance(o, Literal) and o.value != 0 for o in eqn.operands)
+        return (scaled or eqn.op.name == "add") and len(others) == 1 and counts(others[0])
+
+    return any(map(counts, indices))
 
 
 def _spread(lowering: Lowering, eqn: Eqn) -> None:
@@ -252,10 +270,18 @@ def _callback(lowering: Lowering, eqn: Eqn) -> None:
             lowering.reader.know(result, (), Reader.load(buffer, ()))
 
 
-def _random_bits(lowering: Lowering, eqn: Eqn) -> None:
-    addresses = tuple(lowering.reader.read(operand, ()) for operand in eqn.operands)
-    (drawn,) = current_builder().emit(eqn.op, addresses, eqn.attrs, (), eqn.loc)
+def _random_number(lowering: Lowering, eqn: Eqn) -> None:
+    operands = tuple(lowering.reader.read(operand, ()) for operand in eqn.operands)
+    (drawn,) = current_builder().emit(eqn.op, operands, eqn.attrs, (), eqn.loc)
     lowering.reader.know(eqn.results[0], (), drawn)
+
+
+def _random_array(lowering: Lowering, eqn: Eqn) -> None:
+    buffer = lowering.result_buffer(eqn.results[0])
+    numbers = tuple(lowering.reader.read(operand, ()) for operand in eqn.operands)
+    attrs = {"function": eqn.attrs["function"]}
+    current_builder().emit(PRIMITIVES["random_line"], (buffer, *numbers), attrs, (), eqn.loc)
+    lowering.place(eqn.results[0], buffer)
 
 
 def _check(lowering: Lowering, eqn: Eqn) -> None:
@@ -281,6 +307,9 @@ _RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "dot": _dot,
     "callback": _callback,
     "pure_callback": _callback,
-    "random_bits": _random_bits,
+    "random_bits": _random_number,
+    "random_number": _random_number,
+    "random_array": _random_array,
+    "library_loop": emit_library_loop,
     **REGIONS,
 }

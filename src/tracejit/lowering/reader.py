@@ -10,12 +10,15 @@ from tracejit.ir.builder import current_builder
 from tracejit.ir.core import Eqn, Literal, Operand, Value
 from tracejit.ir.dims import DimLike, product, substitute
 from tracejit.ir.ops import PRIMITIVES
+from tracejit.ir.ops.shape import linear_index, reshape_groups
 from tracejit.ir.primitive import Index, Loader
 from tracejit.ir.types import scalar
 from tracejit.lowering.analysis import REDUCTIONS, UNROLLED, Program
 from tracejit.lowering.loops import for_loop, identity_element
 
 __all__ = ["Reader", "combined", "flattened", "reduce_loops"]
+
+_FLAT_DEPTH = 6  # of expressions that are looked through for what cannot be read by a flat index
 
 Key: TypeAlias = tuple[Value, Index]
 
@@ -108,8 +111,26 @@ class Reader:
             return self._reduction(eqn, index)
         if len(index) != value.rank:
             return _flat_broadcast(eqn)
+        if eqn.op.name == "reshape" and self._is_better_flat(eqn):
+            return _flat_reshape(eqn, index)
         assert eqn.op.load is not None, eqn.op.name
         return eqn.op.load(eqn, index)
+
+    def _is_better_flat(self, eqn: Eqn) -> bool:
+        """Whether a reshape would divide to find an index of its operand, all of which can be read by a flat one."""
+        source = eqn.operands[0]
+        groups = reshape_groups(source.type.dims, eqn.attrs["dims"])
+        return any(len(left) > 1 for left, _ in groups) and self._reads_flat(source, _FLAT_DEPTH)
+
+    def _reads_flat(self, value: Operand, depth: int) -> bool:
+        if not isinstance(value, Value) or value.rank == 0 or value in self.storage:
+            return True
+        eqn = self.program.definition.get(value)
+        if eqn is None or depth == 0:
+            return False
+        if eqn.op.name == "broadcast":
+            return eqn.operands[0].type.rank == 0
+        return eqn.op.elementwise and all(self._reads_flat(operand, depth - 1) for operand in eqn.operands)
 
     def _reduction(self, eqn: Eqn, index: Index) -> Loader:
         """A serial loop over the reduced axes, inside whatever loop asked."""
@@ -154,6 +175,10 @@ def _elementwise(eqn: Eqn, index: Index) -> Loader:
     for operand in eqn.operands:
         scalars.append((yield operand, index if operand.rank else ()))
     return current_builder().emit(eqn.op, tuple(scalars), eqn.attrs, (), eqn.loc)[0]
+
+
+def _flat_reshape(eqn: Eqn, index: Index) -> Loader:
+    return (yield eqn.operands[0], (linear_index(index, eqn.attrs["dims"]),))
 
 
 def _flat_broadcast(eqn: Eqn) -> Loader:

@@ -12,7 +12,8 @@ from tracejit.numpy.through_numpy import THROUGH_NUMPY
 
 __all__ = ["public_name"]
 
-# Functions that compute no array: of dtypes, texts, files, settings, memory; and those that call Python functions.
+# Functions that compute no array: of dtypes, texts, files, settings, memory; those that call Python functions; those
+# whose values decide about the dtype of the result.
 _PLAIN = frozenset(
     """
     array2string array_repr array_str base_repr binary_repr format_float_positional format_float_scientific
@@ -23,6 +24,7 @@ _PLAIN = frozenset(
     apply_along_axis apply_over_axes fromfunction frompyfunc piecewise
     busday_count busday_offset datetime_as_string datetime_data is_busday
     asmatrix bmat from_dlpack require
+    eig eigvals
     """.split()
 )
 

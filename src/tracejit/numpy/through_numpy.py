@@ -17,13 +17,7 @@ REASONS: dict[str, str] = {
         nanmedian nanpercentile nanquantile
         """,
     "counts into bins whose edges depend on the values": "histogram histogram2d histogramdd histogram_bin_edges",
-    "LAPACK's work, which the compiler does not call yet": """
-        cholesky cond det eig eigh eigvals eigvalsh inv lstsq matrix_rank pinv qr slogdet solve svd svdvals
-        tensorinv tensorsolve poly polyfit roots
-        """,
-    "Fourier transforms, which the compiler does not call yet": """
-        fft fft2 fftn ifft ifft2 ifftn rfft rfft2 rfftn irfft irfft2 irfftn hfft ihfft
-        """,
+    "the dtype of the result depends on the values": "poly roots",
     "small arrays, handled by Python code of NumPy's": "polydiv polymul kaiser geomspace asarray_chkfinite row_stack",
 }
 

@@ -18,7 +18,10 @@ from tracejit.runtime.program import INT64
 from tracejit.runtime.wrapper import MISSING
 from tracejit.trace.arguments import Argument
 from tracejit.trace.axis_order import NOTHING, ORDER, ROWS, columns, fits_layout
-from tracejit.trace.captures import AttributeOf, Capture, ClosureCell, Fixed, GlobalName, ItemOf, freeze
+from tracejit.trace.captures import Capture, freeze
+from tracejit.trace.frames import LeafOf, running_call
+from tracejit.trace.getters import AllDifferent, AttributeOf, ClosureCell, Fixed, GlobalName, ItemOf
+from tracejit.trace.instances import Instance
 from tracejit.trace.pytree import Tree
 from tracejit.trace.tracer import Traced
 
@@ -121,9 +124,16 @@ class _SplitWriter:
 
 def static_objects(traced: Traced, leaves: Sequence[Any]) -> dict[str, Any]:
     """What the program was made for and a call must have again, by name: static leaves, and values from outside."""
-    found = {f"leaf{k}": leaves[k] for k, argument in enumerate(traced.arguments) if argument.kind == "static"}
-    outside = {f"capture{k}": c.getter() for k, c in enumerate(traced.captures) if c.kind == "value"}
+    found = {f"leaf{k}": leaves[k] for k, own in enumerate(traced.arguments) if _is_kept(own)}
+    with running_call(leaves):
+        outside = {f"capture{k}": capture.getter() for k, capture in enumerate(traced.captures) if _is_kept(capture)}
     return {name: value for name, value in (found | outside).items() if is_fixed(value)}
+
+
+def _is_kept(source: Argument | Capture) -> bool:
+    """Whether a call must have an object again, and not only another one of its class."""
+    by_class = isinstance(source.key, Instance) and not source.key.pinned
+    return source.kind in ("static", "value") and not by_class
 
 
 def make_bind(
@@ -131,8 +141,9 @@ def make_bind(
 ) -> Callable[[Sequence[Any]], list[Any] | None]:
     """A function from the leaves of a call to the values of a flat program, or to None where it is not the version's.
 
-    passed: which leaves the program gets; the captured arrays follow. known: the :func:`static_objects`, which need no
-    second look while they are the same. renewed: told the name of one that is another object now, and equal.
+    passed: which leaves the program gets; the captured arrays and numbers follow. known: the :func:`static_objects`,
+    which need no second look while they are the same. renewed: told the name of one that is another object now, and
+    equal.
     """
     writer = _BindWriter(traced, known, renewed)
     values = writer.write(passed)
@@ -150,6 +161,7 @@ class _BindWriter:
             "renewed": renewed,
         }  # fmt: skip
         self._shapes: dict[int, str] = {}  # an expression for the shape of a param
+        self._sizes_given: dict[str, str] = {}  # variables of numbers from outside that are sizes
         self._found: dict[Any, str] = {}  # variables of what getters gave
 
     def write(self, passed: Sequence[int]) -> list[str]:
@@ -220,6 +232,9 @@ class _BindWriter:
 
     def _value(self, known: str, value: str, key: Any) -> None:
         """Demand an object that the program cannot tell from the one that it was made for."""
+        if isinstance(key, Instance) and not key.pinned:
+            self._demand(f"type({value}) is {self._name(key.type)}")
+            return
         frozen = self._name(key)
         self.names[known] = self._known.get(known, _UNKNOWN)
         self._line(f"if {value} is not {known}:")
@@ -235,22 +250,43 @@ class _BindWriter:
             return []
         self._line("try:")
         first = len(self.lines)
-        found = [self._read(capture.getter) for capture in captures]
+        found = [self._read(capture.getter) if capture.kind != "missing" else "" for capture in captures]
         others = [None if c.other is None else self._read(c.other) for c in captures]
         self.lines[first:] = [f"    {line}" for line in self.lines[first:]] or ["    pass"]
         self._line("except missing: return None")
         arrays = []
         for number, (capture, value, other) in enumerate(zip(captures, found, others, strict=True)):
-            if capture.kind == "array":
+            if capture.kind == "number":
+                self._number(value, capture)
+                arrays.append(value)
+            elif capture.kind == "array":
                 self._demand(f"type({value}) is ndarray or type({value}) is memmap")
                 self._array(value, capture)
                 self._shapes[self._traced.capture_param(capture)] = self._shape(value, capture)
                 arrays.append(value)
             elif capture.kind == "alias":
                 self._demand(f"{value} is {other}")
-            else:
+            elif capture.kind == "distinct":
+                self._demand(value)
+            elif capture.kind == "value":
                 self._value(f"capture{number}", value, capture.key)
+        for capture in captures:
+            if capture.kind == "missing":
+                self._missing(capture.getter)
         return arrays
+
+    def _missing(self, getter: Any) -> None:
+        self._demand(f"not hasattr({self._read(getter.parent)}, {getter.name!r})")
+
+    def _number(self, value: str, capture: Capture) -> None:
+        if capture.form == "scalar":
+            self._demand(f"isinstance({value}, generic) and {value}.dtype == {self._name(capture.dtype)}")
+            return
+        self._demand(f"type({value}) is {capture.form}")
+        if capture.form == "int":
+            self._demand(f"{INT64.start} <= {value} < {INT64.stop}")
+        if capture.size is not None:
+            self._sizes_given[capture.size] = value
 
     def _read(self, getter: Any) -> str:
         """A variable for what a getter gives."""
@@ -276,6 +312,11 @@ class _BindWriter:
             return f"{self._name(getter.cell)}.cell_contents"
         if isinstance(getter, Fixed):
             return self._name(getter.value)
+        if isinstance(getter, LeafOf):
+            return _leaf(getter.number)
+        if isinstance(getter, AllDifferent):
+            objects = ", ".join(f"id({self._read(own)})" for own in getter.getters)
+            return f"len({{{objects}}}) == {len(getter.getters)}"
         if isinstance(getter, AttributeOf) and getter.name.isidentifier():
             return f"{self._read(getter.parent)}.{getter.name}"
         if isinstance(getter, ItemOf):
@@ -288,8 +329,11 @@ class _BindWriter:
         """Bind the symbols, in the order of ``bind_function``, and check all dims and guards."""
         function = self._traced.function
         names = {a.size: _leaf(k) for k, a in enumerate(self._traced.arguments) if a.size is not None}
+        names |= self._sizes_given
         checks: list[tuple[str, Any]] = []
         for number, param in enumerate(function.params):
+            if number not in self._shapes:
+                continue  # a number
             axes = [f"n{number}_{axis}" for axis in range(len(param.type.dims))]
             if axes:
                 self._line(f"{', '.join(axes)}, = {self._shapes[number]}")

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import llvmlite
 import numpy as np
 
-from tracejit.codegen_llvm import engine
+from tracejit.codegen_llvm import engine, library_loops
 from tracejit.config import config
-from tracejit.ir.core import Eqn, Function, walk
-from tracejit.ir.ops.callbacks import callbacks_of
+from tracejit.ir.builder import Builder, rebuild
+from tracejit.ir.core import Eqn, Function, Operand, walk
+from tracejit.ir.ops.callbacks import callbacks_of, pure_callback
+from tracejit.ir.ops.library import CalledLoop, library_loop
 from tracejit.ir.printer import fingerprint
 from tracejit.runtime import cache
 from tracejit.runtime.program import Message, message_of
@@ -62,6 +64,7 @@ def compile_kernel(function: Function, hints: Mapping[str, int], options: Compil
     Raises UnsupportedError where an operation has no native code; the caller falls back to the interpreter.
     """
     started = time.perf_counter()
+    function = _with_known_loops(function)
     steering = {name: size if size <= _SMALL else _SMALL + 1 for name, size in hints.items()}
     disk = cache.default_cache() if config.disk_cache else cache.DiskCache(None)
     key = cache.key(
@@ -93,6 +96,25 @@ def compile_kernel(function: Function, hints: Mapping[str, int], options: Compil
     code = engine.load_object(object_code)
     _log.info("%s: compiled in %.1f ms", function.name, 1e3 * (time.perf_counter() - started))
     return Kernel(code.address, messages, callbacks, code, compiled=True)
+
+
+def _with_known_loops(function: Function) -> Function:
+    """The function, in which loops of NumPy that cannot be called as they are have become calls back into Python."""
+    wanted = {(eqn.attrs["loop"], eqn.operands[0].type.dtype) for eqn in walk(function) if eqn.op is library_loop}
+    if all(library_loops.is_available(name, dtype) for name, dtype in wanted):
+        return function
+
+    def visit(builder: Builder, eqn: Eqn, operands: list[Operand]) -> Sequence[Operand]:
+        regions = tuple(rebuild(region, visit) for region in eqn.regions)
+        if eqn.op is not library_loop or library_loops.is_available(eqn.attrs["loop"], eqn.operands[0].type.dtype):
+            return builder.emit(eqn.op, tuple(operands), eqn.attrs, regions, eqn.loc)
+        attrs = {
+            "function": CalledLoop(eqn.attrs["loop"], eqn.attrs.get("axis", -1)),
+            "types": tuple(result.type for result in eqn.results),
+        }
+        return builder.emit(pure_callback, CalledLoop.operands(eqn, operands), attrs, (), eqn.loc)
+
+    return rebuild(function, visit)
 
 
 def _level(function: Function) -> int:

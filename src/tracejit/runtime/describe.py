@@ -10,26 +10,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from tracejit.ir.core import walk
 from tracejit.ir.dims import Dim
 from tracejit.runtime.binding import is_fixed
+from tracejit.runtime.callbacks import needs_call
 from tracejit.runtime.compile import Kernel
 from tracejit.runtime.program import ArgumentSpec, Program, comparison_of
 from tracejit.runtime.result_tree import describe_results
 from tracejit.runtime.structure import LEAF, CallShape, Lookup, Node
+from tracejit.runtime.wrapper import MISSING
 from tracejit.trace.arguments import Argument
 from tracejit.trace.axis_order import NOTHING, ORDER, ROWS, columns, inverse
-from tracejit.trace.captures import AttributeOf, Capture, ClosureCell, Fixed, GlobalName, ItemOf
-from tracejit.trace.pytree import Tree
+from tracejit.trace.captures import Capture, Loosely, OfType, number_form
+from tracejit.trace.frames import LeafOf, running_call
+from tracejit.trace.getters import AttributeOf, ClosureCell, Fixed, Getter, GlobalName, ItemOf
+from tracejit.trace.instances import Instance
+from tracejit.trace.outside import ArgumentAt
+from tracejit.trace.pytree import Tree, unflatten
 from tracejit.trace.tracer import Traced
 
-__all__ = ["direct_program", "flat_program", "passed_leaves"]
+__all__ = ["direct_program", "flat_program", "owners", "passed_leaves"]
 
 _MOST_LEAVES, _DEEPEST = 64, 8  # of containers that are compared item by item
+_MOST_DIFFERENT = 32  # objects of which every two are compared
+Way: TypeAlias = tuple[Any, ...]
 _UNBOUNDED = frozenset(("while_loop", "fori_loop"))  # their kernels run for any time on little memory
 
 
@@ -43,27 +51,33 @@ def passed_leaves(traced: Traced) -> list[int]:
 
 
 def flat_program(traced: Traced, kernel: Kernel) -> Program:
-    """The program whose arguments are :func:`passed_leaves`, then the captured arrays."""
+    """The program whose arguments are :func:`passed_leaves`, the captured arrays and numbers, and :func:`owners`."""
     leaves = passed_leaves(traced)
     described = _Arguments(traced)
     for k in leaves:
         described.add(_leaf_spec(traced.arguments[k]), leaf=k)
     for number, capture in enumerate(traced.captures):
-        if capture.kind == "array":
+        if capture.kind in ("array", "number"):
             described.add(_capture_spec(capture), capture=number)
     return described.program(kernel)
 
 
+def owners(traced: Traced) -> list[Getter]:
+    """Ways to the objects that get new values after a call or are part of its result, in the order of their use."""
+    return list(dict.fromkeys(getter for getter in traced.owners() if not isinstance(getter, Fixed)))
+
+
 def direct_program(traced: Traced, kernel: Kernel, leaves: Sequence[Any]) -> Program | None:
     """The program for whole calls, made for a call with these leaves (static ones as they are), if there is one."""
-    if kernel.callbacks or traced.writes:
+    if needs_call(kernel.callbacks):
         return None
     try:
-        described = _Direct(traced, leaves)
-        described.take_call()
-        described.take_captures()
-        return described.program(kernel)
-    except _NotDirectError:
+        with running_call(leaves, unflatten(traced.in_tree, leaves)):
+            described = _Direct(traced, leaves)
+            described.take_call()
+            described.take_captures()
+            return described.program(kernel)
+    except (_NotDirectError, *MISSING):
         return None
 
 
@@ -77,7 +91,14 @@ class _Arguments:
         self.sources: dict[str, Any] = {}
         self.leaf_numbers: dict[int, int] = {}
         self.capture_numbers: dict[int, int] = {}
-        self.fields: dict[str, Any] = {}
+        self.objects: dict[int, Any] = {}
+        self.owner_numbers: dict[Getter, int] = {}
+        self.distinct: list[tuple[int, ...]] = []
+
+    def add_owner(self, getter: Getter) -> None:
+        """An object that is given to the function that makes the result."""
+        self.owner_numbers[getter] = self.add(ArgumentSpec("object"))
+        self.objects[self.owner_numbers[getter]] = type(getter())
 
     def add(self, spec: ArgumentSpec, leaf: int = -1, capture: int = -1) -> int:
         """The number of the next argument: a leaf of the call, a captured array, or neither."""
@@ -92,6 +113,9 @@ class _Arguments:
         elif capture >= 0:
             self.capture_numbers[capture] = number
             param = self.traced.captures[capture].position
+            size = self.traced.captures[capture].size
+            if size is not None:
+                self.sources[size] = ("int", number)
         self.specs.append(spec)
         used = spec.is_memory and param is not None
         dims = self.traced.function.params[param].type.dims if used and param is not None else ()
@@ -101,8 +125,12 @@ class _Arguments:
     def program(self, kernel: Kernel) -> Program:
         """The program with these arguments."""
         function = self.traced.function
-        results, constants, tree = describe_results(self.traced, self.leaf_numbers, self.capture_numbers)
-        always = any(eqn.op.name in _UNBOUNDED for eqn in walk(function))
+        for getter in owners(self.traced):
+            self.add_owner(getter)
+        results, constants, tree = describe_results(
+            self.traced, self.leaf_numbers, self.capture_numbers, self.owner_numbers
+        )
+        operations = {eqn.op.name for eqn in walk(function)}
         return Program(
             name=function.name,
             arguments=tuple(self.specs),
@@ -112,13 +140,20 @@ class _Arguments:
             guards=tuple((guard.dim, guard.relation) for guard in function.guards),  # type: ignore[misc]
             result_tree=tree,
             messages=kernel.messages,
-            release_gil="always" if always else "large",
+            release_gil="large" if operations.isdisjoint(_UNBOUNDED) else "always",
+            may_raise="library_loop" in operations,
             address=kernel.address,
             keepalive=kernel,
             callbacks=kernel.callbacks,
             constants=constants,
-            **self.fields,
+            objects=self.objects,
+            distinct=tuple(self.distinct),
+            **self.process(),
         )
+
+    def process(self) -> dict[str, Any]:
+        """How the arguments are found: they are all positional."""
+        return {}
 
     def _symbols(self) -> tuple[Any, ...]:
         sources = dict(self.sources)
@@ -138,15 +173,22 @@ class _Direct(_Arguments):
         self._lookups: list[Lookup] = []
         self._numbers: dict[Any, int] = {}  # of the lookups, by getter
         self._roots: dict[int, Any] = {}
-        self._objects: dict[int, Any] = {}
+        self._shape: CallShape | None = None
         self._types: list[type] = []
         self._outside: list[tuple[int, Node]] = []
+        self._found: dict[Any, int] = {}  # arguments that are the objects of getters
+        self._ways = _ways(traced.in_tree)
 
-    def program(self, kernel: Kernel) -> Program:
-        """The program with these arguments."""
-        self.fields |= {"lookups": tuple(self._lookups), "outside": tuple(self._outside)}
-        self.fields |= {"objects": self._objects, "roots": self._roots, "types": tuple(self._types)}
-        return super().program(kernel)
+    def add_owner(self, getter: Getter) -> None:
+        """An object that is given to the function that makes the result."""
+        lookup = self._lookup(getter)
+        super().add_owner(getter)
+        self._outside.append((lookup, LEAF))
+
+    def process(self) -> dict[str, Any]:
+        """How the arguments are found."""
+        found: dict[str, Any] = {"shape": self._shape, "roots": self._roots, "types": tuple(self._types)}
+        return found | {"lookups": tuple(self._lookups), "outside": tuple(self._outside)}
 
     # --------------------------------------------------------------------------------------- the call
 
@@ -157,7 +199,7 @@ class _Direct(_Arguments):
         trees = [self._node(child, remaining) for child in (*positional.children, *keywords.children)]
         count = len(positional.children)
         named = zip(keywords.data, trees[count:], strict=True)
-        self.fields["shape"] = CallShape(tuple(trees[:count]), tuple(named))
+        self._shape = CallShape(tuple(trees[:count]), tuple(named))
 
     def _node(self, tree: Tree, remaining: Any) -> Node:
         if tree.kind == "leaf":
@@ -174,7 +216,7 @@ class _Direct(_Arguments):
     def _leaf(self, k: int) -> Node:
         argument = self.traced.arguments[k]
         if argument.kind == "static":
-            return self._static(self._leaves[k])
+            return self._static(self._leaves[k], argument.key)
         if argument.same_as is not None:
             self.add(ArgumentSpec("same", same_as=self.leaf_numbers[argument.same_as]))
             return LEAF
@@ -183,21 +225,29 @@ class _Direct(_Arguments):
         self.add(_layout(_leaf_spec(argument), argument), leaf=k)
         return LEAF
 
-    def _static(self, value: Any, depth: int = 0) -> Node:
-        """An object that must be equal to this one: containers are compared item by item."""
+    def _static(self, value: Any, key: Any, depth: int = 0, loose: bool = False) -> Node:
+        """An object that must be equal to this one, or of one class: containers are compared item by item."""
+        if isinstance(key, Loosely):
+            key, loose = key.key, True
+        if loose and number_form(value):
+            self.objects[self.add(ArgumentSpec("object"))] = type(value)
+            return LEAF
+        if isinstance(key, (Instance, OfType)) and not (isinstance(key, Instance) and key.pinned):
+            self.objects[self.add(ArgumentSpec("object"))] = key.type
+            return LEAF
         container = _container_kind(value)
         if container is not None and len(value) <= _MOST_LEAVES and depth <= _DEEPEST:
             if container == "named":
                 self._types.append(type(value))
             keys = tuple(value) if container == "dict" else ()
-            items = value.values() if container == "dict" else value
-            return Node(container, keys, tuple(self._static(item, depth + 1) for item in items))
+            items = zip(value.values() if container == "dict" else value, _item_keys(key, len(value)), strict=True)
+            return Node(container, keys, tuple(self._static(item, own, depth + 1, loose) for item, own in items))
         if type(value) is np.ndarray and value.dtype.isnative:
             self.add(ArgumentSpec("array", value.dtype, value.ndim, passed=False))
             return LEAF
         if not is_fixed(value) or isinstance(value, np.ndarray):
             raise _NotDirectError
-        self._objects[self.add(ArgumentSpec("static", compared=comparison_of(value)))] = value
+        self.objects[self.add(ArgumentSpec("static", compared=comparison_of(value)))] = value
         return LEAF
 
     # --------------------------------------------------------------------------------------- outside
@@ -205,24 +255,40 @@ class _Direct(_Arguments):
     def take_captures(self) -> None:
         """What the function reads outside of the call."""
         for number, capture in enumerate(self.traced.captures):
+            if capture.kind == "distinct":
+                self._take_distinct(capture.getter)
+                continue
+            if capture.kind == "missing":
+                raise _NotDirectError
             lookup = self._lookup(capture.getter)
-            if capture.kind == "array":
-                if capture.dtype is None or not capture.dtype.isnative:
+            if capture.kind in ("array", "number"):
+                if capture.dtype is not None and not capture.dtype.isnative:
                     raise _NotDirectError
                 self.add(_layout(_capture_spec(capture), capture), capture=number)
                 tree = LEAF
             elif capture.kind == "alias":
                 tree = LEAF
-                self.add(ArgumentSpec("same", same_as=self._aliased(capture)))
+                self.add(ArgumentSpec("same", same_as=self._object(capture.other)))
             else:
-                tree = self._static(capture.getter())
+                tree = self._static(capture.getter(), capture.key)
             self._outside.append((lookup, tree))
 
-    def _aliased(self, capture: Capture) -> int:
+    def _object(self, getter: Any) -> int:
+        """The number of the argument that is what a getter finds."""
         for number, known in self.capture_numbers.items():
-            if self.traced.captures[number].getter == capture.other:
+            if self.traced.captures[number].getter == getter:
                 return known
-        raise _NotDirectError
+        if getter not in self._found:
+            lookup = self._lookup(getter)
+            self._found[getter] = self.add(ArgumentSpec("object"))
+            self.objects[self._found[getter]] = type(getter())
+            self._outside.append((lookup, LEAF))
+        return self._found[getter]
+
+    def _take_distinct(self, getter: Any) -> None:
+        if len(getter.getters) > _MOST_DIFFERENT:
+            raise _NotDirectError
+        self.distinct.append(tuple(map(self._object, getter.getters)))
 
     def _lookup(self, getter: Any) -> int:
         try:
@@ -244,6 +310,10 @@ class _Direct(_Arguments):
             return Lookup("cell"), getter.cell
         if isinstance(getter, Fixed):
             return Lookup("object"), getter.value
+        if isinstance(getter, LeafOf):
+            return self._along(self._ways[getter.number])
+        if isinstance(getter, ArgumentAt):
+            return self._along(_way_to(getter, self.traced.in_tree))
         if isinstance(getter, AttributeOf):
             owner: Any = getter.parent()
             if type(owner) is ModuleType and isinstance(getter.parent, Fixed):
@@ -255,6 +325,68 @@ class _Direct(_Arguments):
             if kind in ("list", "tuple", "dict") and type(key) is (str if kind == "dict" else int):
                 return Lookup(kind, key, self._lookup(getter.parent)), None
         raise _NotDirectError
+
+    def _along(self, way: Way) -> tuple[Lookup, Any]:
+        """The last step on a way from an argument of the call to what is inside of it."""
+        position, *steps = way
+        if not steps:
+            return Lookup("argument", position), None
+        kind, key = steps[-1]
+        if kind not in ("list", "tuple", "dict", "attribute") or (kind == "dict" and type(key) is not str):
+            raise _NotDirectError
+        parent = self._numbers.get(way[:-1])
+        if parent is None:
+            lookup, _ = self._along(way[:-1])
+            parent = self._numbers[way[:-1]] = len(self._lookups)
+            self._lookups.append(lookup)
+        return Lookup(kind, key, parent), None
+
+
+def _ways(tree: Tree) -> list[Way]:
+    """For each leaf of a call: which argument it is in, and the steps to it."""
+    found: list[Way] = []
+
+    def walk(tree: Tree, way: Way) -> None:
+        if tree.kind == "leaf":
+            found.append(way)
+        for child, step in zip(tree.children, _steps(tree), strict=True):
+            walk(child, (*way, step))
+
+    positional, keywords = tree.children
+    for position, child in enumerate((*positional.children, *keywords.children)):
+        walk(child, (position,))
+    return found
+
+
+def _steps(tree: Tree) -> list[Any]:
+    """The lookups of what a container has; of kinds that machine code does not know, unusable ones."""
+    if tree.kind == "dict":
+        return [("dict", key) for key in tree.data]
+    if tree.kind in ("dataclass", "named"):
+        return [("attribute", name) for name in (tree.data[1] if tree.kind == "dataclass" else tree.data._fields)]
+    return [(tree.kind, k) for k in range(len(tree.children))]
+
+
+def _way_to(getter: ArgumentAt, tree: Tree) -> Way:
+    """The way to a container among the arguments."""
+    group, key, *path = getter.path
+    positional, keywords = tree.children
+    position = key if group == 0 else len(positional.children) + keywords.data.index(key)
+    tree = (*positional.children, *keywords.children)[position]
+    steps = []
+    for part in path:
+        name = getattr(part, "name", part)
+        index = [own for _, own in _steps(tree)].index(name)
+        steps.append(_steps(tree)[index])
+        tree = tree.children[index]
+    return (position, *steps)
+
+
+def _item_keys(key: Any, count: int) -> list[Any]:
+    """The keys of the items of a container with this key."""
+    if not isinstance(key, tuple) or len(key) != 2 or not isinstance(key[1], tuple) or len(key[1]) != count:
+        return [None] * count
+    return [item[1] for item in key[1]] if key[0] is dict else list(key[1])
 
 
 def _container_kind(value: Any) -> Literal["list", "tuple", "dict", "named"] | None:
@@ -278,6 +410,12 @@ def _leaf_spec(argument: Argument) -> ArgumentSpec:
 
 
 def _capture_spec(capture: Capture) -> ArgumentSpec:
+    if capture.kind == "number":
+        kind: Any = capture.form
+        if kind != "scalar":
+            return ArgumentSpec(kind, passed=capture.size is None)
+        assert capture.dtype is not None
+        return ArgumentSpec(kind, capture.dtype.newbyteorder("="))
     assert capture.dtype is not None
     return _array_spec(ArgumentSpec("array", capture.dtype.newbyteorder("="), capture.rank), capture)
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 import llvmlite
 
 from tracejit.codegen_llvm import engine
-from tracejit.runtime import cache, layout, memory, wrapper
+from tracejit.runtime import cache, callbacks, layout, memory, wrapper
 from tracejit.runtime.entry_text import ENTRY_SYMBOL, entry_text
 from tracejit.runtime.entry_writer import Slot
 from tracejit.runtime.program import Program
@@ -95,6 +95,7 @@ def _shared() -> _Shared:
         "new_result": memory.new_result_address(),
         "take_over": memory.take_over_address(),
         "forget": memory.release_address(),
+        "call_python": callbacks.ADDRESS,
     }
     api = _words([pointers[name] for name in layout.API_FIELDS])
     last = _words([pointers["slow"], 0, ctypes.addressof(api)])
@@ -143,6 +144,8 @@ def _version(program: Program, following: int) -> _Version:
 def _slot_object(program: Program, slot: Slot) -> object:
     """The object that a slot of the table is about."""
     kind, number = slot
+    if kind == "server":
+        return program.server
     if kind == "result_dtype":
         return program.results[number].dtype
     if kind in ("dtype", "scalar_type"):

@@ -12,7 +12,7 @@ running from its first instruction, so that its table stays.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 from tracejit.runtime import layout
@@ -65,7 +65,13 @@ class ArgumentWriter(Writer):
             self._take(tree, self._load("ptr", "%args", 8 * position), held=True)
         for number, tree in program.outside:
             own = self._careful or program.lookups[number].kind == "object"
-            self._take(tree, outside[number], held=own)
+            self._take(tree, outside[number], held=own or program.lookups[number].kind == "argument")
+        self._check_distinct()
+
+    def _check_distinct(self) -> None:
+        for group in self._program.distinct:
+            for a, b in combinations(group, 2):
+                self._forbid(self._emit(f"icmp eq ptr {self._arguments[a].object}, {self._arguments[b].object}"))
 
     # --------------------------------------------------------------------------------------- structure
 
@@ -142,6 +148,8 @@ class ArgumentWriter(Writer):
     def _lookup(self, number: int, lookup: Lookup, outside: Sequence[str]) -> str:
         if lookup.kind == "object":
             return self._slot("root", number)
+        if lookup.kind == "argument":
+            return self._load("ptr", "%args", 8 * int(lookup.key))
         if lookup.kind == "attribute":
             operands = (f"ptr {outside[lookup.parent]}", f"ptr {self._slot('key', number)}")
             found = self._call("ptr", "getattr", *operands)
@@ -181,7 +189,7 @@ class ArgumentWriter(Writer):
         number = len(self._arguments)
         spec = self._program.arguments[number]
         self._arguments.append(self._argument(number, spec, found))
-        if not held and spec.passed and spec.kind in _HELD_KINDS:
+        if not held and (spec.kind == "object" or (spec.passed and spec.kind in _HELD_KINDS)):
             self._held.append(found)
 
     def _argument(self, k: int, spec: ArgumentSpec, found: str) -> Argument:
@@ -189,6 +197,9 @@ class ArgumentWriter(Writer):
             return self._array(k, spec, found)
         if spec.kind == "static":
             self._check_static(k, spec, found)
+            return Argument(found)
+        if spec.kind == "object":
+            self._equal(self._load("ptr", found, layout.OBJECT_TYPE), self._slot("object", k))
             return Argument(found)
         if spec.kind == "same":
             self._equal(found, self._arguments[spec.same_as].object)

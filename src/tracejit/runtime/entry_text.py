@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tracejit.runtime import layout
+from tracejit.runtime.callbacks import SERVER_OFFSET
 from tracejit.runtime.dim_text import DimWriter, declarations
 from tracejit.runtime.entry_arguments import Argument, ArgumentWriter
 from tracejit.runtime.entry_writer import Slot
@@ -195,6 +196,9 @@ class _EntryWriter(ArgumentWriter):
         for k in range(layout.CONTEXT_SHARED_WORDS):
             self._store("i64", self._load("i64", template, 8 * k), context, 8 * k)
         self._store("i64", "0", context, layout.CONTEXT_ERROR)
+        if self._program.callbacks:
+            self._store("ptr", self._api("call_python"), context, layout.CONTEXT_CALL_PYTHON)
+            self._store("ptr", self._slot("server", 0), context, SERVER_OFFSET)
         return context
 
     def _array_of(self, kind: str, values: list[str]) -> str:
@@ -210,6 +214,10 @@ class _EntryWriter(ArgumentWriter):
         self._call_void("fail", f"ptr {self._api()}", "ptr %table", f"i32 {code}", f"ptr {context}")
         self._line("br label %drop")
         self._label(good)
+        if self._program.may_raise:
+            fine = self._name()
+            self._branch(self._emit(f"icmp eq ptr {self._call('ptr', 'error_occurred')}, null"), fine, "drop")
+            self._label(fine)
 
     def _make_leaves(self, slots: list[str], shapes: list[tuple[str, ...]]) -> None:
         """The leaves that are not fresh arrays."""

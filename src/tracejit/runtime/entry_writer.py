@@ -18,7 +18,8 @@ class Slot(NamedTuple):
 
     Kinds: ``dtype`` and ``scalar_type`` of an argument, its ``object`` (what a static one must be); ``root`` and
     ``key`` of a lookup; ``name``, a keyword or a key of a dict, and ``type``, that of a namedtuple, both counted
-    through all arguments; ``result_dtype`` and ``constant`` of a result.
+    through all arguments; ``result_dtype`` and ``constant`` of a result;
+    the ``server`` of the program's callbacks.
     """
 
     kind: str

@@ -16,11 +16,14 @@ from tracejit.errors import UnsupportedError
 from tracejit.runtime import wrapper
 from tracejit.runtime.compile import CompileOptions, stage_text
 from tracejit.runtime.entry import CompiledCallable, add_reason, suspended
+from tracejit.runtime.mismatch import mismatch
 from tracejit.runtime.program import Program
 from tracejit.runtime.version import Version, plain_leaves
 from tracejit.trace.calls import rewritten
 from tracejit.trace.context import active_trace
 from tracejit.trace.floating_errors import FloatingErrorsAskedError, asked_for
+from tracejit.trace.frames import running_call
+from tracejit.trace.getters import is_hashable
 from tracejit.trace.pytree import Tree
 from tracejit.trace.tracer import Traced, flatten_call, trace
 
@@ -40,6 +43,9 @@ def _follow_disable_jit(disabled: bool) -> None:
 
 
 watch_disable_jit(_follow_disable_jit)
+
+
+_MOST_FOR_NUMBERS = 32  # versions that differ only in numbers
 
 
 class CacheInfo(NamedTuple):
@@ -85,6 +91,8 @@ class CompiledFunction(CompiledCallable):
         self.only_traced = False  # a derivative, which is nothing that NumPy could run
         self._asks = False  # for floating-point errors, by itself
         self._announced = False
+        self._volatile: frozenset[Any] = frozenset()  # ways to outside numbers that were seen to change
+        self._has_enough = False
         _functions.add(self)
 
     @property
@@ -138,6 +146,8 @@ class CompiledFunction(CompiledCallable):
         if found is None:
             with self._lock:
                 found = self._find(tree, leaves)  # another thread may have made it
+                if found is None and self._is_enough(tree, leaves):
+                    return self._fun(*args, **kwargs)
                 made = None if found is not None else self._make(args, kwargs, leaves, tree)
             if made is not None:
                 return made[0].run_first(leaves, made[1], (args, kwargs))
@@ -163,10 +173,10 @@ class CompiledFunction(CompiledCallable):
 
     def _make(self, args: Any, kwargs: Any, leaves: Sequence[Any], tree: Tree) -> tuple[Version, dict[str, int]]:
         started = time.perf_counter()
-        traced = self._trace(args, kwargs)
+        traced = self._trace(args, kwargs, self._changing(leaves, tree))
         sizes = traced.bind(leaves)
         if sizes is None:
-            raise self._misfit(traced)
+            raise self._misfit(traced, leaves)
         version = Version(traced, leaves, sizes, self._options)
         self._counts["traces"] += 1
         self._counts["misses"] += 1
@@ -177,8 +187,9 @@ class CompiledFunction(CompiledCallable):
             self._chain_programs.insert(0, version.entry)
             self._install(self._chain_programs)
         _log.info("%s: traced and compiled in %.1f ms", self._name, 1e3 * (time.perf_counter() - started))
-        if len(self._versions[tree]) > 1:
-            _guards_log.info("%s: version %d, for %s", self._name, len(self._versions[tree]), sizes)
+        if _guards_log.isEnabledFor(logging.INFO) and len(versions := self._versions[tree]) > 1:
+            needed = mismatch(versions[1].traced, leaves)
+            _guards_log.info("%s: version %d, for %s; the last needs %s", self._name, len(versions), sizes, needed)
         return version, sizes
 
     def _renew(self, version: Version, leaves: Sequence[Any]) -> None:
@@ -191,9 +202,10 @@ class CompiledFunction(CompiledCallable):
                 programs[position : position + 1] = [] if renewed is None else [renewed]
                 self._install(programs)
 
-    def _misfit(self, traced: Traced) -> Exception:
+    def _misfit(self, traced: Traced, leaves: Sequence[Any]) -> Exception:
         """Why a trace does not fit the call that it was made for."""
-        changed = ", ".join(str(capture.getter) for capture in traced.captures if not capture.holds())
+        with running_call(leaves):
+            changed = ", ".join(str(capture.getter) for capture in traced.captures if not capture.holds())
         if not changed:
             return RuntimeError(f"{self._name}: a fresh trace does not fit the call that it was made for")
         code = getattr(self._fun, "__code__", None)
@@ -203,9 +215,37 @@ class CompiledFunction(CompiledCallable):
             "writing into arrays; return the value, or write into an array with [...] ="
         )
 
-    def _trace(self, args: Any, kwargs: Any) -> Traced:
+    def _trace(self, args: Any, kwargs: Any, volatile: frozenset[Any] = frozenset()) -> Traced:
         with suspended():  # a compiled function that is called meanwhile becomes a part of the trace
-            return trace(self._fun, args, kwargs, static=self._static_keys(args), name=self._name)
+            return trace(self._fun, args, kwargs, static=self._static_keys(args), name=self._name, volatile=volatile)
+
+    # ------------------------------------------------------------------------------------ numbers that change
+
+    def _changing(self, leaves: Sequence[Any], tree: Tree) -> frozenset[Any]:
+        """Ways to numbers outside that were remembered and are others now: from now on they are read at each call."""
+        for version in self._versions.get(tree, ()):
+            for capture in version.traced.changing_numbers(leaves):
+                if is_hashable(capture.getter) and capture.getter not in self._volatile:
+                    self._volatile |= {capture.getter}
+                    _guards_log.info("%s: %s changes, and is read at each call", self._name, capture.getter)
+        return self._volatile
+
+    def _is_enough(self, tree: Tree, leaves: Sequence[Any]) -> bool:
+        """Whether there are so many versions that differ in numbers alone that NumPy should run the others."""
+        versions = self._versions.get(tree, ())
+        if len(versions) < _MOST_FOR_NUMBERS:
+            return False
+        if sum(version.traced.fits_but_for_constants(leaves) for version in versions) < _MOST_FOR_NUMBERS:
+            return False
+        if not self._has_enough:
+            self._has_enough = True
+            _guards_log.info(
+                "%s: %d versions differ only in numbers (or strings) that they have as constants; calls with other "
+                "values run uncompiled",
+                self._name,
+                _MOST_FOR_NUMBERS,
+            )
+        return True
 
     # -------------------------------------------------------------------------------------------------- looking
 

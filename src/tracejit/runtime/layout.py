@@ -29,6 +29,7 @@ __all__ = [
     "ARRAY_STRIDES",
     "BY_COLUMNS",
     "CELL_CONTENT",
+    "CONTEXT_CALL_PYTHON",
     "CONTEXT_ERROR",
     "CONTEXT_SHARED_WORDS",
     "CONTEXT_VALUES",
@@ -75,9 +76,9 @@ TYPE_FLAGS = 168
 # finished or will finish, and the number of those now running. A table: see ``entry.py``; its last fields vary.
 INSTANCE_CALL, INSTANCE_TABLE, INSTANCE_HITS, INSTANCE_RUNNING, INSTANCE_SIZE = 16, 24, 32, 40, 48
 TABLE_ENTRY, TABLE_NEXT, TABLE_API, TABLE_KERNEL, TABLE_FAIL, TABLE_UNFLATTEN, TABLE_SLOTS = 0, 8, 16, 24, 32, 40, 48
-# The kernel's context: four fields that are copied from a template, the error code, and four values. Programs that call
-# Python have no entries, so the field for that is left out.
-CONTEXT_WORDS, CONTEXT_SHARED_WORDS, CONTEXT_ERROR, CONTEXT_VALUES = 9, 4, 32, 40
+# The kernel's context: four fields that are copied from a template, the error code, four values, the function that
+# calls Python, and behind the context what that one looks for.
+CONTEXT_WORDS, CONTEXT_SHARED_WORDS, CONTEXT_ERROR, CONTEXT_VALUES, CONTEXT_CALL_PYTHON = 11, 4, 32, 40, 72
 
 # The record of memory that a kernel claims: its address, its bytes, then the dims.
 RECORD_DIMS = 16
@@ -99,6 +100,7 @@ _PYTHON = {
     "contextvar_get": "PyContextVar_Get",
     "getattr": "PyObject_GetAttr",
     "error_clear": "PyErr_Clear",
+    "error_occurred": "PyErr_Occurred",
     "dict_get": "PyDict_GetItemWithError",
     "dict_next": "PyDict_Next",
     "text_compare": "PyUnicode_Compare",
@@ -110,7 +112,7 @@ _OBJECTS |= {"true": True, "false": False, "none": None}
 # Filled by entry.py: functions of the support module, and objects of ours.
 _OWN = (
     *("slow_name", "context", "new_result", "new", "contiguous", "release", "pack", "build", "fail", "released"),
-    *("same_text", "error_variable", "asked_for", "take_over", "forget"),
+    *("same_text", "error_variable", "asked_for", "take_over", "forget", "call_python"),
 )
 
 # "suspended" is no pointer: how many reasons there are to send every call to the slow path. "accepted_state" is the

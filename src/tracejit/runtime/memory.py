@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -57,15 +57,23 @@ def context_template_address() -> int:
     return buffers.context_template_address()
 
 
-def new_context() -> tuple[int, buffers.Context]:
+class CallContext(buffers.Context):
+    """A context, and behind it the address of what answers callbacks."""
+
+    _fields_: ClassVar = [("server", ctypes.c_void_p)]
+
+
+def new_context() -> tuple[int, CallContext]:
     """A context for one call: its address, and the object that owns it."""
-    context = buffers.Context.from_buffer_copy(_template())
+    context = CallContext.from_buffer_copy(_template())
     return ctypes.addressof(context), context
 
 
 @functools.cache
-def _template() -> buffers.Context:
-    return buffers.Context.from_address(context_template_address())
+def _template() -> CallContext:
+    template = CallContext()
+    ctypes.memmove(ctypes.addressof(template), context_template_address(), buffers.CONTEXT_BYTES)
+    return template
 
 
 def new_result_address() -> int:

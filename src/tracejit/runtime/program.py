@@ -15,6 +15,7 @@ import numpy as np
 
 from tracejit.errors import exception_named
 from tracejit.ir.dims import Dim, DimLike
+from tracejit.runtime.callbacks import Server
 from tracejit.runtime.structure import CallShape, Lookup, Node, flat_shape, leaf_count
 
 __all__ = [
@@ -30,7 +31,7 @@ __all__ = [
     "same_bits",
 ]
 
-ArgumentKind: TypeAlias = Literal["array", "scalar", "int", "float", "bool", "complex", "static", "same"]
+ArgumentKind: TypeAlias = Literal["array", "scalar", "int", "float", "bool", "complex", "static", "same", "object"]
 Layout: TypeAlias = Literal["any", "contiguous", "rows", "columns", "strided"]
 Comparison: TypeAlias = Literal["identity", "text", "int", "float"]
 ResultKind: TypeAlias = Literal["array", "scalar", "python", "argument", "constant", "size", "claimed"]
@@ -49,7 +50,8 @@ class ArgumentSpec:
 
     ``kind`` is ``"array"`` (exactly ``ndarray``), ``"scalar"`` (NumPy's scalar type of the dtype), a Python scalar
     type, ``"static"`` (the very object that the program was compiled for; where ``compared`` says so, an equal string,
-    int or float), or ``"same"`` (the object that argument ``same_as`` is). ``written`` arrays are changed in place.
+    int or float), ``"object"`` (one of exactly a type), or ``"same"`` (the object that argument ``same_as`` is).
+    ``written`` arrays are changed in place.
     ``layout`` says which arrays are right: any; those that are contiguous, or not (``"strided"``); whose strides do not
     grow from axis to axis (``"rows"``); that are contiguous only as Fortran has it (``"columns"``). The kernel sees the
     axes in the ``order`` that is given, row-major if it is empty. ``passed`` says that the kernel has a data slot: an
@@ -69,7 +71,7 @@ class ArgumentSpec:
     def __post_init__(self) -> None:
         if self.kind in _SCALAR_DTYPES:
             object.__setattr__(self, "dtype", np.dtype(_SCALAR_DTYPES[self.kind]))
-        elif self.kind in ("static", "same"):
+        elif self.kind in ("static", "same", "object"):
             object.__setattr__(self, "passed", False)
         elif self.dtype is None or not self.dtype.isnative:
             raise ValueError(f"an array argument needs a dtype in native byte order, not {self.dtype}")
@@ -168,14 +170,17 @@ class Program:
     binds there, it defines the symbol instead. The kernel's ``sizes`` are ``symbols``; its ``data`` are the arguments
     that are ``passed``, followed by the results that it computes.
 
+    ``distinct`` has groups of arguments that must be different objects.
+
     ``result_tree`` is ``None`` for one leaf that is returned as it is, ``"tuple"``, ``"list"``, or a function from the
     leaves to the object to return. ``release_gil`` is ``"large"`` (only for calls that touch much memory) or
-    ``"always"``, for kernels whose work is not bounded by the memory that they touch.
+    ``"always"``, for kernels whose work is not bounded by the memory that they touch. ``may_raise`` says that the
+    kernel calls functions that report by a Python exception, though they need no GIL (NumPy's loops, without memory).
 
     What is left belongs to this process: the ``address`` of the kernel and ``keepalive``, whatever owns its code; the
-    ``callbacks``, Python functions that the kernel calls by number (which only ``wrapper.py`` can answer); by argument
-    number the ``objects`` that static ones must be; by result number the ``constants``; by lookup number the
-    ``roots``; and the ``types`` of the namedtuples among the arguments, in order.
+    ``callbacks``, Python functions that the kernel calls by number, and the ``server`` that answers for them; by
+    argument number the ``objects`` that static ones must be, and the types of others; by result number the
+    ``constants``; by lookup number the ``roots``; and the ``types`` of the namedtuples among the arguments, in order.
     """
 
     name: str
@@ -184,9 +189,11 @@ class Program:
     symbols: tuple[tuple[str, SymbolSource], ...]
     results: tuple[ResultSpec, ...]
     guards: tuple[Guard, ...] = ()
+    distinct: tuple[tuple[int, ...], ...] = ()
     result_tree: Literal["tuple", "list"] | Unflatten | None = None
     messages: tuple[Message, ...] = ()
     release_gil: Literal["large", "always"] = "large"
+    may_raise: bool = False
     shape: CallShape | None = None
     lookups: tuple[Lookup, ...] = ()
     outside: tuple[tuple[int, Node], ...] = ()
@@ -198,6 +205,7 @@ class Program:
     roots: Mapping[int, Any] = field(default_factory=dict)
     types: tuple[type, ...] = ()
 
+    server: Server | None = field(init=False)
     in_call: int = field(init=False)
     """How many of the arguments are leaves of the call; the others come from outside."""
     requirements: tuple[tuple[int, int, DimLike], ...] = field(init=False)
@@ -218,6 +226,7 @@ class Program:
         if leaf_count(self.call_shape.trees()) != in_call:
             raise ValueError(f"{len(self.arguments)} arguments where {self.shape} and {self.outside} have others")
         object.__setattr__(self, "in_call", in_call)
+        object.__setattr__(self, "server", Server(self.callbacks) if self.callbacks else None)
         object.__setattr__(self, "requirements", tuple(self._requirements()))
 
     @property

@@ -17,10 +17,14 @@ from tracejit.ir.builder import symbols_in
 from tracejit.ir.core import Function
 from tracejit.ir.dims import Dim, DimLike
 from tracejit.runtime.generated import make_function
+from tracejit.runtime.places import PlaceWriter
 from tracejit.runtime.program import ResultSpec, Unflatten
 from tracejit.trace.axis_order import inverse
+from tracejit.trace.getters import Fixed
+from tracejit.trace.outside import MISSING, reference_of
 from tracejit.trace.pytree import LEAF, Tree, unflatten
 from tracejit.trace.results import Result
+from tracejit.trace.strided_views import strided_view
 from tracejit.trace.tracer import Traced
 
 __all__ = ["Results", "describe_results"]
@@ -36,21 +40,27 @@ class Results(NamedTuple):
     result_tree: Literal["tuple", "list"] | Unflatten | None
 
 
-def describe_results(traced: Traced, arguments: Mapping[int, int], captures: Mapping[int, int]) -> Results:
-    """The results of a program. arguments, captures: the program's number for a leaf of the call, and for a capture."""
-    return _Describer(traced, arguments, captures).describe()
+def describe_results(
+    traced: Traced, arguments: Mapping[int, int], captures: Mapping[int, int], owners: Mapping[Any, int]
+) -> Results:
+    """The results of a program.
+
+    arguments, captures, owners: the program's number for a leaf of the call, for a capture, for what a getter finds.
+    """
+    return _Describer(traced, arguments, captures, owners).describe()
 
 
 class _Describer:
     """Gives every leaf a specification, and where one is made by Python, an expression for it."""
 
-    def __init__(self, traced: Traced, arguments: Mapping[int, int], captures: Mapping[int, int]) -> None:
+    def __init__(self, traced: Traced, arguments: Any, captures: Any, owners: Mapping[Any, int]) -> None:
         self._traced = traced
+        self._owners = owners
         self._computed = _computed(traced.function)
         self._sources = {"argument": arguments, "capture": captures}
         self._specs: list[ResultSpec] = []
         self._constants: dict[int, Any] = {}
-        self._names: dict[str, Any] = {"slice_of": _slice_of, "broadcast_to": np.broadcast_to}
+        self._names: dict[str, Any] = dict(_FUNCTIONS)
         self._leaves: list[str] = []  # an expression for each leaf
         self._lines: list[str] = []
         self._late: dict[DimLike, str] = {}  # an expression for each size in views that the kernel computes
@@ -70,22 +80,42 @@ class _Describer:
             if result.kind == "same":
                 self._leaves[k] = self._leaves[result.index]
         self._check_order()
-        if flat and self._leaves == [_parameter(k) for k in range(len(self._specs))]:
+        if flat and not self._traced.writes and self._leaves == [_parameter(k) for k in range(len(self._specs))]:
             return Results(tuple(self._specs), self._constants, None if tree is LEAF else tree.kind)  # type: ignore[arg-type]
+        self._return(tree)
         parameters = [_parameter(k) for k in range(len(self._specs))]
-        self._lines.append(f"return {self._container(tree, iter(self._leaves))}")
         build = make_function("build", parameters, self._lines, self._names)
         return Results(tuple(self._specs), self._constants, build)
+
+    def _return(self, tree: Tree) -> None:
+        """Put values in their places, and return the rest."""
+        leaves = iter(self._leaves)
+        if not self._traced.writes:
+            self._lines.append(f"return {self._container(tree, leaves)}")
+            return
+        result, values = tree.children
+        self._lines.append(f"result = {self._container(result, leaves)}")
+        put = PlaceWriter(self._lines, self._name, self._owner)
+        for place, value in zip(self._traced.writes, values.children, strict=True):
+            put.write(place, value, lambda child: self._container(child, leaves))
+        self._lines.append("return result")
+
+    def _owner(self, getter: Any) -> str:
+        """An expression for the object that a getter finds."""
+        if isinstance(getter, Fixed):
+            return self._name(getter.value)
+        spec = ResultSpec("argument", index=self._owners[getter])
+        return _parameter(self._specs.index(spec)) if spec in self._specs else self._add(spec)
 
     def _check_order(self) -> None:
         """A kernel's results have their slots in the order of the leaves."""
         results = self._traced.results
-        wanted = [
-            result.index + k
-            for result in results
-            if result.kind in ("array", "list", "scalar", "python")
-            for k in range(result.value.count if result.kind == "list" else 1)
-        ]
+        wanted: list[int] = []
+        for result in results:
+            if result.kind == "list":
+                wanted += [result.index + k for k in range(result.value.count)]
+            elif result.kind in ("array", "scalar", "python"):
+                wanted += [result.index, *(flag for _, _, flag in result.owners)]
         wanted += sorted({index for result in results for index in result.late.values()})
         if wanted != list(range(len(self._computed))):
             raise AssertionError(f"the results {wanted} of {self._traced.function.name} are not in order")
@@ -104,6 +134,11 @@ class _Describer:
 
     def _leaf(self, result: Result) -> str:
         if result.kind == "constant":
+            reference = reference_of(result.value)
+            if reference is not None:
+                return self._owner(reference)
+            if result.value is MISSING:
+                return ""
             self._constants[len(self._specs)] = result.value
             return self._add(ResultSpec("constant"))
         if result.kind in self._sources:
@@ -117,7 +152,7 @@ class _Describer:
             return f"{self._name(result.value)}({self._add(ResultSpec('scalar', type.dtype))})"
         if result.kind == "scalar":
             return self._add(ResultSpec("scalar", type.dtype))
-        return _in_order(self._array(result.index), result)
+        return self._owned(_in_order(self._array(result.index), result), result)
 
     def _array(self, index: int) -> str:
         type = self._computed[index].type
@@ -136,6 +171,14 @@ class _Describer:
             return f"list({columns[0]})"
         return f"{self._name(shape.build)}({', '.join(columns)})"
 
+    def _owned(self, expression: str, result: Result) -> str:
+        """The new array, or the argument that the program finds it to be."""
+        for kind, index, _ in result.owners:
+            owner = self._add(ResultSpec("argument", index=self._sources[kind][index]))
+            flag = self._add(ResultSpec("python", np.dtype(bool)))
+            expression = f"({owner} if {flag} else {expression})"
+        return expression
+
     def _view(self, position: int, result: Result) -> None:
         kind, index = result.base
         if kind == "result":
@@ -151,6 +194,8 @@ class _Describer:
         """An operand of a step of a view, with dims as expressions."""
         if isinstance(value, tuple):
             return _Expressions(self._operand(item, result) for item in value)
+        if isinstance(value, str):
+            return repr(value)
         if value in self._late:
             return self._late[value]
         if isinstance(value, Dim):
@@ -170,6 +215,8 @@ class _Describer:
             own = [next(leaves) for _ in range(tree.size)]
             return f"{self._name(partial(unflatten, tree))}([{', '.join(own)}])"
         items = [self._container(child, leaves) for child in tree.children]
+        if kind == "maybe":
+            return f"({items[1]} if {items[0]} else None)"
         if kind == "tuple":
             return f"({''.join(f'{item}, ' for item in items)})"
         if kind == "list":
@@ -225,6 +272,9 @@ def _slice_step(array: str, starts: Any, sizes: Any, steps: Any, dropped: Any) -
     return f"{array}[{', '.join([*parts, '...'])}]"
 
 
+_FUNCTIONS = {"slice_of": _slice_of, "broadcast_to": np.broadcast_to, "strided_view": strided_view}
+"""What the steps call."""
+
 _STEPS: dict[str, Callable[..., str]] = {
     "slice": _slice_step,
     "reshape": lambda array, dims: f"{array}.reshape({dims})",
@@ -233,4 +283,6 @@ _STEPS: dict[str, Callable[..., str]] = {
     "imag": lambda array: f"{array}.imag",
     "broadcast": lambda array, dims: f"broadcast_to({array}, {dims})",
     "diagonal": lambda array, offset, axes: f"{array}.diagonal({offset}, *{axes})",
+    "view": lambda array, dtype: f"{array}.view({dtype})",
+    "strided": lambda array, *operands: f"strided_view({array}, {', '.join(map(str, operands))})",
 }

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 __all__ = ["LEAF", "CallShape", "Lookup", "Node", "find", "flat_shape", "leaf_count", "split_call", "split_value"]
 
 NodeKind: TypeAlias = Literal["leaf", "none", "tuple", "list", "dict", "named"]
-LookupKind: TypeAlias = Literal["object", "cell", "global", "attribute", "list", "tuple", "dict"]
+LookupKind: TypeAlias = Literal["object", "cell", "global", "argument", "attribute", "list", "tuple", "dict"]
 
 
 class Node(NamedTuple):
@@ -61,10 +61,10 @@ class CallShape(NamedTuple):
 class Lookup(NamedTuple):
     """How an object outside of the call is found.
 
-    Roots: the ``"object"`` itself, what a ``"cell"`` holds, the value of the name ``key`` in a ``"global"`` namespace;
-    ``Program.roots`` has the object, cell or namespace. The others start from what another lookup (number ``parent``)
-    found: its ``"attribute"`` called ``key``, or its item at ``key`` where it is exactly a ``"list"``, ``"tuple"`` or
-    ``"dict"``.
+    Roots: the ``"object"`` itself, what a ``"cell"`` holds, the value of the name ``key`` in a ``"global"`` namespace
+    (``Program.roots`` has the object, cell or namespace), and the ``"argument"`` number ``key`` of the call. The others
+    start from what another lookup (number ``parent``) found: its ``"attribute"`` called ``key``, or its item at
+    ``key`` where it is exactly a ``"list"``, ``"tuple"`` or ``"dict"``.
     """
 
     kind: LookupKind
@@ -127,8 +127,8 @@ def _split(tree: Node, types: Iterator[type], value: Any, leaves: list[Any]) -> 
         _split(child, types, item, leaves)
 
 
-def find(lookups: Sequence[Lookup], roots: Mapping[int, Any]) -> list[Any]:
-    """What every lookup finds now; raises one of the usual exceptions where something is missing."""
+def find(lookups: Sequence[Lookup], roots: Mapping[int, Any], arguments: Sequence[Any] = ()) -> list[Any]:
+    """What every lookup finds now, in a call with these arguments; one of ``MISSING`` is raised where one fails."""
     found: list[Any] = []
     for number, (kind, key, parent) in enumerate(lookups):
         root: Any = roots.get(number)
@@ -138,6 +138,8 @@ def find(lookups: Sequence[Lookup], roots: Mapping[int, Any]) -> list[Any]:
             found.append(_content(root))
         elif kind == "global":
             found.append(root[key])
+        elif kind == "argument":
+            found.append(arguments[int(key)])
         elif kind == "attribute":
             found.append(getattr(found[parent], str(key)))
         else:

@@ -11,8 +11,9 @@ from typing import Any, cast
 from tracejit.errors import PerformanceWarning, UnsupportedError
 from tracejit.runtime import wrapper
 from tracejit.runtime.binding import is_fixed, make_bind, make_split, static_objects
+from tracejit.runtime.callbacks import needs_call
 from tracejit.runtime.compile import CompileOptions, Kernel, compile_kernel
-from tracejit.runtime.describe import direct_program, flat_program, passed_leaves
+from tracejit.runtime.describe import direct_program, flat_program, owners, passed_leaves
 from tracejit.runtime.entry import CompiledCallable, FastCallable
 from tracejit.runtime.program import Program, comparison_of
 from tracejit.trace.arguments import Static
@@ -74,20 +75,28 @@ class Version:
         """Answer a call with these leaves; raises OverlapError where written memory is shared."""
         if self.kernel is None:
             return run_leaves(self.traced, bound[0], bound[1], arguments)
-        if self.kernel.callbacks or self.traced.writes:
-            return self._answer(leaves, bound, arguments)
+        needs = needs_call(self.kernel.callbacks)
+        if needs or self._owners:
+            return self._answer(needs, leaves, bound, arguments)
         return self._native(*bound)
 
     def run_first(self, leaves: Sequence[Any], sizes: dict[str, int], arguments: tuple[Any, Any]) -> Any:
         """Answer the call that was traced, without making what only further calls need."""
         if self.kernel is None:
             return run_leaves(self.traced, leaves, sizes, arguments)
-        captured = [capture.getter() for capture in self.traced.captures if capture.kind == "array"]
-        return self._answer(leaves, [*(leaves[k] for k in passed_leaves(self.traced)), *captured], arguments)
-
-    def _answer(self, leaves: Sequence[Any], bound: Bound, arguments: tuple[Any, Any]) -> Any:
         with running_call(leaves, arguments):
-            return self.traced.finished(_answer(self._flat, bound))
+            captured = [c.getter() for c in self.traced.captures if c.kind in ("array", "number")]
+            own = [getter() for getter in self._owners]
+            return _answer(self._flat, [*(leaves[k] for k in passed_leaves(self.traced)), *captured, *own])
+
+    def _answer(self, python: bool, leaves: Sequence[Any], bound: Bound, arguments: tuple[Any, Any]) -> Any:
+        with running_call(leaves, arguments):
+            values = [*bound, *(getter() for getter in self._owners)]
+            return _answer(self._flat, values) if python else self._native(*values)
+
+    @functools.cached_property
+    def _owners(self) -> list[Callable[[], Any]]:
+        return owners(self.traced)
 
     @functools.cached_property
     def _flat(self) -> Program:

@@ -10,7 +10,6 @@ import ctypes
 import functools
 from array import array as packed
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -47,7 +46,7 @@ def values_of(program: Program, args: Sequence[Any], kwargs: Mapping[str, Any]) 
     if own is None or not program.outside:
         return own
     try:
-        found = find(program.lookups, program.roots)
+        found = find(program.lookups, program.roots, [*args, *kwargs.values()])
     except MISSING:
         return None
     types = list(program.types[sum(node.kind == "named" for t in program.call_shape.trees() for node in t.walk()) :])
@@ -73,6 +72,9 @@ def mismatch(program: Program, values: Sequence[object]) -> str | None:
         reason = _argument_mismatch(program, k, spec, value, values)
         if reason is not None:
             return f"argument {k} {reason}"
+    for group in program.distinct:
+        if len({id(values[k]) for k in group}) != len(group):
+            return f"arguments {group} are not different objects"
     return _size_mismatch(program, values)
 
 
@@ -81,6 +83,8 @@ def _argument_mismatch(
 ) -> str | None:
     if spec.kind == "static":
         return None if _same_static(value, program.objects[k]) else f"is {value!r}, not {program.objects[k]!r}"
+    if spec.kind == "object":
+        return None if type(value) is program.objects[k] else f"is a {type(value).__name__}, not {program.objects[k]!r}"
     if spec.kind == "same":
         return None if value is values[spec.same_as] else f"is not the object that argument {spec.same_as} is"
     kind = "scalar" if isinstance(value, np.generic) else _KINDS.get(type(value), type(value).__name__)
@@ -263,16 +267,17 @@ def _run(program: Program, arrays: Iterable[np.ndarray[Any, Any]], sizes: Sequen
     data = packed("Q", map(memory.address_of, arrays))
     symbols = packed("q", sizes)
     address, context = memory.new_context()
-    with callbacks.serve(program.callbacks, address, context) if program.callbacks else nullcontext() as reraise:
-        code = _kernel(program.address)(data.buffer_info()[0], symbols.buffer_info()[0], address)
-        if code == callbacks.RAISED and reraise is not None:
-            reraise()
+    if program.server is not None:
+        context.call_python, context.server = callbacks.ADDRESS, id(program.server)
+    code = _kernel(program.address)(data.buffer_info()[0], symbols.buffer_info()[0], address)
     if code:
         raise_failure(program, code, *context.error_values)
 
 
 def raise_failure(program: Program, code: int, *values: int) -> NoReturn:
-    """Raise the exception of a kernel's failed check: NumPy's text, the user's line as a note."""
+    """Raise the exception of a kernel's failed check (NumPy's text, the user's line as a note), or of a callback."""
+    if code == callbacks.RAISED:
+        callbacks.reraise()
     if not 0 < code <= len(program.messages):
         raise SystemError(f"the kernel of {program.name} failed with the unknown code {code}")
     message = program.messages[code - 1]

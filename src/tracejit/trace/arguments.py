@@ -130,7 +130,7 @@ def _enter_leaf(trace: Trace, leaf: Any, argument: Argument, position: int) -> A
     if kind == "static":
         value = leaf.value if isinstance(leaf, Static) else leaf
         argument.key = freeze(value)
-        trace.captures.know(value, argument, position)
+        trace.captures.know(value, argument, position, static=isinstance(leaf, Static))
         return value
     if kind in ("int", "bool"):
         dim = trace.sizes.fresh(symbol_name(argument.name), int(leaf), integer=True)

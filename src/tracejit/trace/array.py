@@ -98,6 +98,8 @@ class NumpyValue(Tracer):
 
     imag: property
     T = _attribute(np.transpose)
+    strides = _attribute("strides")
+    device = property(lambda self: "cpu")
     flags = _attribute("flags")
 
     @property
@@ -127,6 +129,14 @@ class NumpyValue(Tracer):
 
     conjugate = conj
     __copy__ = _method("copy")
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Any:
+        """``ndarray.to_device``: there is one device."""
+        if stream is not None:
+            raise ValueError("The stream argument in to_device() is not supported")
+        if device != "cpu":
+            raise ValueError(f"Unsupported device: {device}. Only 'cpu' is accepted.")
+        return self
 
     def __deepcopy__(self, memo: Any) -> Any:
         return call("copy", self)
@@ -223,12 +233,11 @@ class TracedArray(NumpyValue):
             self._version, self._cached = storage.version, value
         return value
 
-    def view(self, view: Any = None, *args: Any) -> TracedArray:
-        """A new array that shares memory. (``ndarray.view`` with a dtype is refused.)"""
-        if view is None:
-            return TracedArray(self.storage, self.views, self.dtype)
+    def view(self, *args: Any, **kwargs: Any) -> TracedArray:
+        """A new array that shares memory: one more step of our own, or ``ndarray.view``."""
+        view = args[0] if args else None
         if not isinstance(view, View):
-            raise UnsupportedError("ndarray.view with a dtype or type is not compiled; use .astype for conversions")
+            return call("view", self, *args, **kwargs)  # type: ignore[no-any-return]
         dtype = np.empty(0, self.dtype).real.dtype if isinstance(view, PartView) else self.dtype
         return TracedArray(self.storage, compose(self.views, view), dtype)
 
@@ -363,8 +372,12 @@ class TracedArray(NumpyValue):
 
     @property
     def base(self) -> Any:
-        """The array whose memory a view shows, or None."""
-        return TracedArray(self.storage) if self.views else None
+        """The array whose memory a view shows: None for an array that the function has made, else refused."""
+        if self.views or self.storage.origin is not None:
+            raise UnsupportedError(
+                f"ndarray.base of a view, an argument or an array from outside is not compiled "
+                f"({describe(user_location())}); keep the array that the view is of under a name of its own"
+            )
 
     def setflags(self, write: bool | None = None, align: Any = None, uic: Any = None) -> None:
         """``ndarray.setflags``; only ``write`` has an effect."""
@@ -434,6 +447,8 @@ class TracedScalar(NumpyValue):
 
     def __int__(self) -> int:
         return super().__int__() if self.dim is None else current_trace().sizes.concrete(self.dim)
+
+    view = _method("view")
 
     def is_integer(self) -> Any:
         """``float.is_integer`` of a NumPy float."""

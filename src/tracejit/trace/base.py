@@ -29,6 +29,8 @@ def refuse(what: str, tracer: Any, way_out: str) -> NoReturn:
 
 def _operator(function: Any) -> Callable[[Any, Any], Any]:
     def method(self: Any, other: Any) -> Any:
+        if isinstance(other, Tracer) and other.maybe:
+            return NotImplemented
         return call("binary", function, self, other)
 
     return method
@@ -53,6 +55,7 @@ class Tracer:
 
     __slots__ = ()
     __array_priority__ = 1000.0
+    maybe = False  # whether it may be None, so that operators are its own
 
     @property
     def kind(self) -> Kind:
@@ -155,9 +158,13 @@ class Tracer:
     __abs__, __invert__ = _unary(np.absolute), _unary(np.invert)
 
     def __eq__(self, other: object) -> Any:
+        if isinstance(other, Tracer) and other.maybe:
+            return NotImplemented
         return call("binary", np.equal, self, other)
 
     def __ne__(self, other: object) -> Any:
+        if isinstance(other, Tracer) and other.maybe:
+            return NotImplemented
         return call("binary", np.not_equal, self, other)
 
     def __pow__(self, other: Any, modulus: Any = None) -> Any:

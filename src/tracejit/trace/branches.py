@@ -1,4 +1,4 @@
-"""Branches and truth tests of the user's function on traced values.
+"""Branches of the user's function on traced values.
 
 What is known while tracing is decided at once. Otherwise both sides are traced as regions of a ``cond`` of which one
 runs; where both are a few operations on scalars, both are computed and one is chosen.
@@ -7,28 +7,26 @@ runs; where both are a few operations on scalars, both are computed and one is c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import CellType
 from typing import Any
 
-import numpy as np
-
-from tracejit.errors import UnsupportedError, exception_named
-from tracejit.ir.builder import inline
-from tracejit.ir.core import Function, Operand
-from tracejit.ir.dims import DimLike
-from tracejit.ir.primitive import PRIMITIVES
+from tracejit.errors import TracejitError, UnsupportedError, raisable_class
+from tracejit.ir.builder import has_effect, inline, is_check
+from tracejit.ir.core import Function, Location, Operand
+from tracejit.ir.dims import Dim, DimLike, symbols_of
+from tracejit.ir.types import scalar
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
-from tracejit.trace.context import Trace, active_trace, current_trace
+from tracejit.trace.context import Trace, current_trace
+from tracejit.trace.facts import add_facts, facts_of, negated
 from tracejit.trace.growing_lists import GrowingLists, GrowsError
-from tracejit.trace.inputs import contains_tracer, operand_of, stand_in
 from tracejit.trace.jumps import RETURNED, VALUE
-from tracejit.trace.location import describe, user_location
-from tracejit.trace.pytree import flatten, unflatten
+from tracejit.trace.location import describe, traceback_location, user_location
+from tracejit.trace.maybe import converted, narrowed, unified
+from tracejit.trace.pytree import Tree, flatten, unflatten
 from tracejit.trace.region import Inputs, StagedRaise, UnstageableError, emit_regions, finish, region_of, watched
-from tracejit.trace.registry import call, implements
-from tracejit.trace.scalar import PythonNumber, SymbolicInt, number
-from tracejit.trace.sizes import UndecidedError
+from tracejit.trace.scalar import number
 from tracejit.trace.state import (
     UNDEFINED,
     Kind,
@@ -43,67 +41,12 @@ from tracejit.trace.state import (
     put,
 )
 from tracejit.trace.storage import Storage, lose_twins, make_twins
-from tracejit.trace.traced_list import TracedList
-from tracejit.trace.values import dim_value, emit, late_dim, reshape, truth
+from tracejit.trace.values import dim_value, emit, late_dim, literal
 from tracejit.trace.varying import SIZE, are_alike, room_of_both
 
-__all__ = ["branch", "chain", "choose", "ensure", "opposite", "truth_of"]
-
-_SIZE = "a size"  # no name of a variable
+__all__ = ["Branch", "emit_check", "emit_raise", "may_raise", "owners_of"]
+_SIZE, _OWNER = "a size", "whose memory"  # no names of variables
 _CHEAP = 12  # operations on scalars that are computed although they may not be needed
-
-
-def truth_of(value: Any) -> Any:
-    """``bool(value)``: a plain bool, or a traced one where only the running program knows."""
-    if not isinstance(value, Tracer):
-        return bool(value)
-    if isinstance(value, TracedList):
-        value = value.held()
-        if type(value) is int:
-            return value > 0
-    if isinstance(value, SymbolicInt):
-        try:
-            return bool(value)
-        except UndecidedError:
-            return number(truth(value.operand()), bool)
-    if isinstance(value, TracedArray) and not all(d == 1 for d in value.shape):
-        bool(stand_in(value))  # raises what NumPy raises
-    operand = operand_of(value)
-    return number(truth(reshape(operand, ())), bool)
-
-
-# ---------------------------------------------------------------------------------------------------------- branches
-
-
-def branch(
-    test: Any,
-    then: Callable[[], Any],
-    otherwise: Callable[[], Any],
-    needed: Sequence[str],
-    cells: Mapping[str, CellType],
-    changed: Sequence[str] = (),
-) -> None:
-    """``if test: then() else: otherwise()``; ``needed`` are the variables that are read later.
-
-    changed: the variables whose lists one of the sides changes.
-    """
-    going = truth_of(test)
-    if isinstance(going, bool):
-        (then if going else otherwise)()
-        return
-    _Branch(going.operand(), needed, cells, changed).run(then, otherwise)
-
-
-@implements("when")
-def when(test: Any, then: Callable[[], Any]) -> None:
-    """``if test: then()``."""
-
-    def side() -> None:
-        then()
-
-    def nothing() -> None: ...
-
-    branch(test, side, nothing, (), {})
 
 
 class _Side:
@@ -113,20 +56,34 @@ class _Side:
         self.region = region
         self.ends: dict[str, Any] = {}
         self.value: Any = None
-        self.error: BaseException | None = None
+        self.error: BaseException | None = None  # that it always raises; a StagedRaise where it is one of several
+        self.location: Location | None = None
 
 
-class _Branch:
+class Branch:
+    """``if predicate: ... else: ...`` in the current trace."""
+
     def __init__(
-        self, predicate: Operand, needed: Sequence[str], cells: Mapping[str, CellType], changed: Sequence[str] = ()
+        self,
+        predicate: Operand,
+        needed: Sequence[str],
+        cells: Mapping[str, CellType],
+        read: Mapping[str, CellType] | None = None,
+        changed: Sequence[str] = (),
     ) -> None:
+        """read: variables of which the sides see what the condition tells, beside those that they may set.
+
+        changed: the variables whose lists one of the sides changes.
+        """
         self.outer = current_trace()
         self.lists = GrowingLists(self.outer, cells, changed)
         self.predicate = predicate
         self.cells = cells
+        self.seen = cells if read is None else {**cells, **read}
         self.names = [name for name in cells if name in needed]
         self.sizes: dict[tuple[DimLike, DimLike], tuple[int, DimLike]] = {}  # that differ: their numbers, the room
         self.known = frozenset(self.outer.sizes.late)
+        self.trees: dict[str, Tree] = {}  # of what is merged
 
     def run(self, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
         """Trace both sides and emit the choice; gives the joined value of what they return."""
@@ -135,7 +92,14 @@ class _Branch:
             if side.error is not None:
                 self.lists.leave(done=False)
                 # That side only raises: the program checks, and goes on with the other.
-                self._check(side.error, fails_if=position == 0)
+                self._raise_in(side, position == 0)
+                add_facts(self.outer, facts_of(self.predicate, position != 0, self.outer))
+                for cell in self.seen.values():
+                    put(cell, narrowed(get(cell)))
+                other = sides[1 - position]
+                if other.error is not None:
+                    self._raise_in(other, position != 0)
+                    raise StagedRaise(None, None, self.outer)
                 return (otherwise if position == 0 else then)()
         merged = self._merge(sides)
         computed = [item for item in merged if item.kind is not None]
@@ -160,7 +124,7 @@ class _Branch:
         for _ in range(12):
             self.lists.begin(None)
             try:
-                sides = [self._trace(then), self._trace(otherwise)]
+                sides = [self._trace(then, True), self._trace(otherwise, False)]
                 self.lists.check({storage: None for side in sides for storage in side.region.written})
                 return sides
             except GrowsError as grown:
@@ -174,19 +138,37 @@ class _Branch:
                 raise UnsupportedError(str(error)) from error
         raise UnsupportedError(f"what a branch does to lists is too involved ({describe(user_location())})")
 
-    def _trace(self, side: Callable[[], Any]) -> _Side:
-        before = {name: get(cell) for name, cell in self.cells.items()}
+    def _trace(self, side: Callable[[], Any], holds: bool) -> _Side:
+        before = {name: get(cell) for name, cell in self.seen.items()}
+        facts = facts_of(self.predicate, holds, self.outer)
         with watched(list(before.values())) as changed, region_of(self.outer) as region:
             region.conditional = True
+            add_facts(region, facts)
             found = _Side(region)
+            given = {name: narrowed(value) for name, value in before.items()}
+            for name, value in given.items():
+                put(self.seen[name], value)
             try:
                 found.value = side()
-                found.ends = {name: get(cell) for name, cell in self.cells.items()}
+                ends = {name: get(cell) for name, cell in self.cells.items()}
+                found.ends = {name: before[name] if end is given[name] else end for name, end in ends.items()}
             except StagedRaise as raised:
-                found.error = raised.error
+                found.error, found.location = raised.error or raised, raised.location
+                if raised.error is None and raised.trace is not region:
+                    where = describe(user_location())
+                    raise UnsupportedError(
+                        f"every way through a function under grad or vmap raises ({where})"
+                    ) from None
+            except Exception as error:
+                if isinstance(error, TracejitError) or raisable_class(error) is None:
+                    raise
+                found.error, found.location = error, traceback_location(error.__traceback__)
+                if may_raise(region):
+                    emit_raise(error)
+                    found.error = StagedRaise(None, None, region)
             finally:
                 for name, value in before.items():
-                    put(self.cells[name], value)
+                    put(self.seen[name], value)
             if found.error is None and changed():
                 raise UnsupportedError(
                     f"a list or dict is changed where a traced condition holds ({describe(user_location())}), and how "
@@ -194,20 +176,32 @@ class _Branch:
                 )
         return found
 
-    def _check(self, error: BaseException, *, fails_if: bool) -> None:
+    def _raise_in(self, side: _Side, holds: bool) -> None:
+        """Let the program raise where it comes to a side that always does."""
+        assert side.error is not None
+        if not isinstance(side.error, StagedRaise):
+            self._check(side.error, fails_if=holds, location=side.location)
+            return
+        # Which exception depends on further conditions, whose checks are in the region.
+        nothing = region_of(self.outer)
+        with nothing as empty:
+            pass
+        inputs = Inputs(self.outer, [side.region, empty])
+        regions = []
+        for region in (side.region, empty) if holds else (empty, side.region):
+            params = [*inputs.written_params(region), *inputs.constant_params(region)]
+            regions.append(finish(region, params, [], "raising"))
+        emit_regions("cond", [self.predicate, *inputs.memory(), *inputs.constants], tuple(regions))
+
+    def _check(self, error: BaseException, *, fails_if: bool, location: Location | None) -> None:
         pred = emit("logical_not", self.predicate) if fails_if else self.predicate
-        name = type(error).__name__
-        try:
-            known = exception_named(name) is type(error)
-        except ValueError:
-            known = False
-        if not known:
+        kind = raisable_class(error)
+        if kind is None:
             raise UnsupportedError(
-                f"raising {name} where a traced condition holds is not compiled ({describe(user_location())}); "
-                "raise one of Python's own exceptions"
+                f"raising {type(error).__name__} where a traced condition holds is not compiled "
+                f"({describe(location or user_location())}); raise one of Python's own exceptions"
             )
-        text = str(error).replace("{", "{{").replace("}", "}}")
-        _emit_check(pred, name, text)
+        emit_check(pred, kind.__name__, _text_of(error), location)
 
     # ------------------------------------------------------------------------------------------------- joining
 
@@ -224,23 +218,26 @@ class _Branch:
     def _merge_value(self, name: str, a: Any, b: Any, sides: Sequence[_Side], merged: list[_Merged]) -> None:
         if name == VALUE:
             a, b = (
-                UNDEFINED if x is None and y is not None and side.ends.get(RETURNED) is not True else x
-                for x, y, side in ((a, b, sides[0]), (b, a, sides[1]))
+                UNDEFINED if x is None and not _has_returned(side) else x for x, side in ((a, sides[0]), (b, sides[1]))
             )
-        if a is UNDEFINED and b is UNDEFINED:
-            return
-        known = b if a is UNDEFINED else a
-        leaves, tree = flatten(known)
-        own: list[list[Any]] = []
-        for value in (a, b):
-            if value is UNDEFINED:
-                own.append([UNDEFINED] * len(leaves))
-                continue
-            found, shape = flatten(value)
-            if shape != tree:
+            if a is UNDEFINED and b is UNDEFINED:
+                self.trees[name] = flatten(None)[1]
+                return
+        own = [flatten(value) for value in (a, b)]
+        (_, first), (_, second) = own
+        if name == VALUE and (a is UNDEFINED or b is UNDEFINED):  # that it is not set is what the flag beside it says
+            tree = second if a is UNDEFINED else first
+            leaves = [
+                [UNDEFINED] * tree.size if v is UNDEFINED else flat for v, (flat, _) in zip((a, b), own, strict=True)
+            ]
+        else:
+            wider = unified(first, second, name)
+            if wider is None:
                 raise self._differ(name, a, b)
-            own.append(found)
-        for x, y in zip(*own, strict=True):
+            tree = wider
+            leaves = [converted(shape, flat, tree, UNDEFINED, bool) for flat, shape in own]
+        self.trees[name] = tree
+        for x, y in zip(*leaves, strict=True):
             merged.append(self._merge_leaf(name, x, y, sides, merged))
 
     def _merge_leaf(self, name: str, x: Any, y: Any, sides: Sequence[_Side], merged: list[_Merged]) -> _Merged:
@@ -252,7 +249,13 @@ class _Branch:
             return _Merged(name, None, [], y if x is UNDEFINED else x)
         if len(present) == 1 and UNDEFINED not in (x if kinds[0] is None else None, y if kinds[1] is None else None):
             raise self._differ(name, x, y)
-        kind = present[0] if len(present) == 1 else join(*present) or self._vary(present, sides, merged)
+        if isinstance(x, bool) and isinstance(y, bool):  # they differ
+            going = number(self.predicate, bool)
+            return _Merged(name, None, [], going if x else negated(going))
+        if len(present) == 1 and present[0].form == "array" and any(map(self._is_inside, present[0].type.dims)):
+            kind = self._vary(self._nothing(kinds), sides, merged)
+        else:
+            kind = present[0] if len(present) == 1 else join(*present) or self._vary(present, sides, merged)
         if kind is None:
             raise self._differ(name, x, y)
         results = []
@@ -265,7 +268,23 @@ class _Branch:
             if isinstance(leaf, TracedArray) and leaf.storage.trace is not side.region
         ]
         outside = any(is_outside(leaf, side.region) for leaf, side in zip((x, y), sides, strict=True))
-        return _Merged(name, kind, results, None, outside, sources)
+        found = _Merged(name, kind, results, None, outside, sources)
+        owners = [owners_of(leaf) for leaf in (x, y)]
+        for storage in dict.fromkeys(storage for own in owners for storage in own):
+            ours, theirs = (own.get(storage, False) for own in owners)
+            found.owners[storage] = flag = self._merge_leaf(_OWNER, ours, theirs, sides, merged)
+            merged.append(flag)
+        return found
+
+    def _is_inside(self, dim: DimLike) -> bool:
+        """Whether a size is known inside of one side only."""
+        return bool(symbols_of(dim) & (self.outer.sizes.late.keys() - self.known)) if isinstance(dim, Dim) else False
+
+    def _nothing(self, kinds: Sequence[Kind | None]) -> list[Kind]:
+        """The kinds of both sides where one has no array: there its sizes that the other computes are 0."""
+        found = next(kind for kind in kinds if kind is not None)
+        empty = tuple(0 if self._is_inside(dim) else dim for dim in found.type.dims)
+        return [replace(found, type=found.type.with_dims(empty)) if kind is None else kind for kind in kinds]
 
     def _vary(self, kinds: Sequence[Kind], sides: Sequence[_Side], merged: list[_Merged]) -> Kind | None:
         """The kind of arrays of different sizes, whose sizes become results too."""
@@ -318,6 +337,17 @@ class _Branch:
         return emit_regions("cond", [self.predicate, *operands], tuple(regions))
 
     def _hand_out(self, sides: Sequence[_Side], merged: list[_Merged], values: Sequence[Operand]) -> Any:
+        leaves = self._leaves(merged, values)
+        for name in self.cells:
+            ends = [side.ends[name] for side in sides]
+            if name in self.trees:
+                put(self.cells[name], unflatten(self.trees[name], leaves.get(name, [])))
+            else:
+                put(self.cells[name], ends[0] if ends[0] is ends[1] else UNDEFINED)
+        return unflatten(self.trees[""], leaves.get("", [])) if "" in self.trees else None
+
+    def _leaves(self, merged: list[_Merged], values: Sequence[Operand]) -> dict[str, list[Any]]:
+        """What the user's code sees of the merged leaves, by the names of variables."""
         rest = iter(values)
         leaves: dict[str, list[Any]] = {}
         sizes: list[DimLike] = []
@@ -325,39 +355,38 @@ class _Branch:
             if item.name == _SIZE:
                 sizes.append(late_dim(next(rest), 0, item.value))
                 continue
-            if item.kind is None:
+            if item.kind is not None:
+                item.value = enter(next(rest), item.kind, sizes=sizes)
+            if item.name != _OWNER:
+                self._note_memory(item)
                 leaves.setdefault(item.name, []).append(item.value)
-                continue
-            value = enter(next(rest), item.kind, sizes=sizes)
-            if item.outside:
-                reason = (
-                    f"{item.name or 'an array'} may be the memory of an argument or not, depending on a condition that "
-                    f"is known only when the compiled function runs ({describe(user_location())}); copy it before "
-                    "writing into it"
-                )
-                ambiguous(value, lambda reason=reason: reason)  # type: ignore[misc]
-            for source in dict.fromkeys(item.sources):
-                make_twins(value.storage, source)
-            leaves.setdefault(item.name, []).append(value)
-        for name in self.cells:
-            ends = [side.ends[name] for side in sides]
-            if name in leaves:
-                _, tree = flatten(ends[1] if ends[0] is UNDEFINED or (name == VALUE and ends[0] is None) else ends[0])
-                put(self.cells[name], unflatten(tree, leaves[name]))
-            elif ends[0] is ends[1]:
-                put(self.cells[name], ends[0])
-            else:
-                put(self.cells[name], UNDEFINED)
-        if "" in leaves:
-            _, tree = flatten(sides[0].value)
-            return unflatten(tree, leaves[""])
-        return None
+        return leaves
+
+    def _note_memory(self, item: _Merged) -> None:
+        """Note whose memory a merged array may be."""
+        value = item.value
+        if item.owners:
+            value.storage.owners = {storage: flag.value for storage, flag in item.owners.items()}
+        if item.outside:
+            reason = (
+                f"{item.name or 'an array'} may be the memory of an argument or not, depending on a condition that "
+                f"is known only when the compiled function runs ({describe(user_location())}); copy it before "
+                "writing into it"
+            )
+            ambiguous(value, lambda: reason)
+        for source in dict.fromkeys(item.sources):
+            make_twins(value.storage, source)
+
+
+def _has_returned(side: _Side) -> bool:
+    """Whether a side may have run a ``return``: what it gives counts."""
+    return side.ends.get(RETURNED, True) is not False
 
 
 class _Merged:
     """One leaf: its kind and the result of each side, or the value that both sides have."""
 
-    __slots__ = ("kind", "name", "outside", "results", "sources", "value")
+    __slots__ = ("kind", "name", "outside", "owners", "results", "sources", "value")
 
     def __init__(
         self,
@@ -374,6 +403,14 @@ class _Merged:
         self.value = value
         self.outside = outside
         self.sources = sources
+        self.owners: dict[Storage, _Merged] = {}  # whether it is the memory of an argument
+
+
+def owners_of(leaf: Any) -> dict[Storage, Any]:
+    """The arguments that a leaf may be, and whether it is."""
+    if not isinstance(leaf, TracedArray) or leaf.views:
+        return {}
+    return {leaf.storage: True} if leaf.storage.origin is not None else leaf.storage.owners
 
 
 def _is_cheap(region: Function) -> bool:
@@ -389,147 +426,26 @@ def _is_cheap(region: Function) -> bool:
 _COSTLY = frozenset(("wrap_index", "pow", "floordiv", "mod", "exp", "log", "sin", "cos", "tan", "tanh"))
 
 
-# ------------------------------------------------------------------------------------------------------- expressions
+def may_raise(trace: Trace) -> bool:
+    """Whether what was traced may raise something, or has effects, before it comes to its end."""
+    return any(is_check(eqn) or has_effect(eqn) for eqn in trace.builder.eqns)
 
 
-def choose(test: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
-    """``then() if test else otherwise()``."""
-    going = truth_of(test)
-    if isinstance(going, bool):
-        return then() if going else otherwise()
-    return _Branch(going.operand(), (), {}).run(then, otherwise)
+def emit_raise(error: Exception) -> None:
+    """Let the program raise an error that was found while tracing, after all that comes before it."""
+    kind = raisable_class(error)
+    assert kind is not None
+    never = literal(False, scalar("bool").dtype)
+    emit_check(never, kind.__name__, _text_of(error), traceback_location(error.__traceback__))
 
 
-def both(first: Any, *rest: Callable[[], Any]) -> Any:
-    """``first and rest() and ...``."""
-    value = first
-    for following in rest:
-        if not isinstance(value, Tracer):
-            if not value:
-                return value
-            value = following()
-            continue
-        value = _joined(value, following, True)
-    return value
+def _text_of(error: BaseException) -> str:
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return text.replace("{", "{{").replace("}", "}}")
 
 
-def either(first: Any, *rest: Callable[[], Any]) -> Any:
-    """``first or rest() or ...``."""
-    value = first
-    for following in rest:
-        if not isinstance(value, Tracer):
-            if value:
-                return value
-            value = following()
-            continue
-        value = _joined(value, following, False)
-    return value
-
-
-def _joined(value: Any, following: Callable[[], Any], conjunction: bool) -> Any:
-    going = truth_of(value)
-    if isinstance(going, bool):
-        return following() if going == conjunction else value
-
-    kind = kind_of(value)
-    joins = False
-
-    def rest() -> Any:
-        nonlocal joins
-        found = following()
-        other = kind_of(found)
-        joins = kind is not None and other is not None and join(kind, other) is not None
-        return found if joins else truth_of(found)  # values of two shapes have no common one: only their truth is told
-
-    def here() -> Any:
-        return value if joins else not conjunction
-
-    if conjunction:
-        return choose(going, rest, here)
-    return choose(number(emit("logical_not", going.operand()), bool), rest, here)
-
-
-def opposite(value: Any) -> Any:
-    """``not value``."""
-    going = truth_of(value)
-    return not going if isinstance(going, bool) else number(emit("logical_not", going.operand()), bool)
-
-
-def contained(item: Any, container: Any) -> Any:
-    """``item in container``: of arrays any equal element, of lists and tuples one comparison after the other."""
-    if isinstance(container, TracedArray):
-        return truth_of(call(np.any, container == item))
-    if isinstance(container, TracedList):
-        return container.contains(item)
-    if type(container) not in (list, tuple) or not contains_tracer((item, container)):
-        return item in container
-    comparisons = [lambda element=element: element is item or element == item for element in container]
-    return truth_of(either(False, *comparisons))
-
-
-def identical(left: Any, right: Any) -> Any:
-    """``left is right``: Python has one object for each of its two bools."""
-    if left is not right and _is_python_bool(left) and _is_python_bool(right):
-        return truth_of(left == right)
-    return left is right
-
-
-def _is_python_bool(value: Any) -> bool:
-    return isinstance(value, bool) or (isinstance(value, PythonNumber) and value.python_type is bool)
-
-
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "Lt": lambda a, b: a < b,
-    "LtE": lambda a, b: a <= b,
-    "Gt": lambda a, b: a > b,
-    "GtE": lambda a, b: a >= b,
-    "Eq": lambda a, b: a == b,
-    "NotEq": lambda a, b: a != b,
-}
-
-
-def chain(left: Any, *pairs: Any) -> Any:
-    """``left < b() < c()`` and the like, each value computed once."""
-    name, following, *rest = pairs
-    right = following()
-    result = _COMPARE[name](left, right)
-    return both(result, lambda: chain(right, *rest)) if rest else result
-
-
-def ensure(test: Any, message: Callable[[], Any]) -> None:
-    """``assert test, message()``."""
-    going = truth_of(test)
-    if isinstance(going, bool):
-        if not going:
-            found = message()
-            raise AssertionError() if found is None else AssertionError(found)
-        return
-    found = message()
-    text = "" if found is None else str(found)
-    _emit_check(going.operand(), "AssertionError", text.replace("{", "{{").replace("}", "}}"))
-
-
-def _emit_check(pred: Operand, exception: str, text: str) -> None:
+def emit_check(pred: Operand, exception: str, text: str, location: Location | None = None) -> None:
+    """Let the program raise unless a condition holds."""
     trace = current_trace()
-    trace.builder.emit(PRIMITIVES["check"], (pred,), {"exception": exception, "text": text}, (), user_location())
-
-
-def finished(value: Any, returned: Any) -> Any:
-    """What a function gives whose end was reached; ``returned``: whether a return was run before."""
-    if value is not None and isinstance(returned, Tracer):
-        text = (
-            f"the function gives a value for some data and None for other data ({describe(user_location())}), and this "
-            "call gives None, which compiled code cannot hold. End the function with a return of the same kind of value"
-        )
-        _emit_check(operand_of(returned), "UnsupportedError", text.replace("{", "{{").replace("}", "}}"))
-    return value
-
-
-def raising(error: Any) -> Any:
-    """What a ``raise`` raises: where it depends on a traced condition, the end of the branch."""
-    trace = active_trace()
-    while trace is not None and trace.region:
-        if trace.conditional:
-            return StagedRaise(error() if isinstance(error, type) else error)
-        trace = trace.parent
-    return error
+    trace.emit_check(pred, (), exception, text, location or user_location())
+    add_facts(trace, facts_of(pred, True, trace))

@@ -8,101 +8,60 @@ from __future__ import annotations
 
 import functools
 import operator
-import os
-import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterable
-from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 
 from tracejit.errors import ConcretizationError, UnsupportedError
-from tracejit.trace import branches, loops
+from tracejit.trace import conditions, loops
 from tracejit.trace.array import TracedArray
+from tracejit.trace.attributes import delete_attribute, read_attribute, write_attribute
 from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS
-from tracejit.trace.captures import GROWING, AttributeOf, ClosureCell, Fixed, GlobalName, ItemOf
+from tracejit.trace.captures import GROWING
 from tracejit.trace.comprehensions import Generated, added, comprehension, extended, filtered, keyed
 from tracejit.trace.context import Trace, active_trace
 from tracejit.trace.creation import wrap_constant
 from tracejit.trace.effects import call_effect, has_effect
 from tracejit.trace.fallback import is_library_function
+from tracejit.trace.generator_loops import LOOPS
+from tracejit.trace.getters import ClosureCell, Fixed, GlobalName, ItemOf
 from tracejit.trace.indexing import augment_masked, is_mask_key
-from tracejit.trace.inputs import contains_tracer
+from tracejit.trace.inputs import contains_tracer, stand_in
+from tracejit.trace.instances import compares_itself
 from tracejit.trace.iteration import Indexed
-from tracejit.trace.location import is_internal
-from tracejit.trace.outside import Place, note_change, read_outside, set_attribute, writes_of
+from tracejit.trace.location import describe, user_location
+from tracejit.trace.maybe import Maybe, settled, settled_call, settled_item, unbound_error
+from tracejit.trace.outside import Place, note_change, read_outside, writes_of
+from tracejit.trace.pytree import flatten
 from tracejit.trace.random_numbers import draw, is_draw
+from tracejit.trace.region import require_set, trying
 from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, ask, implements
 from tracejit.trace.registry import call as registered
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.state import cells_of
-from tracejit.trace.syntax import HOOK, rewritten_code
+from tracejit.trace.syntax import HOOK, is_rewritten, rewritten_code
 from tracejit.trace.text import formatted, is_pending, joined
 from tracejit.trace.traced_list import TracedList
+from tracejit.trace.user_files import is_user_file, know_user_package
 
 __all__ = ["Hook", "dispatch", "enter_callable", "rewritten"]
 
-_LIBRARY_FOLDERS = tuple(
-    os.path.join(os.path.realpath(folder), "")
-    for folder in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    if folder
-)
-_PACKAGE_FOLDERS = tuple(
-    {os.path.join(os.path.realpath(sysconfig.get_path(name)), "") for name in ("purelib", "platlib")}
-)
-_user_files: dict[str, bool] = {}
-_user_packages: set[str] = set()
 _CHANGING = frozenset(  # methods of containers
     "append extend insert remove pop clear sort reverse update setdefault popitem __setitem__ __delitem__ add discard "
     "appendleft extendleft popleft rotate".split()
 )
-_METHODS = (MethodType, BuiltinFunctionType, type)
-
-
-def _is_user_file(filename: str) -> bool:
-    known = _user_files.get(filename)
-    if known is None:
-        path = os.path.realpath(filename)
-        library = is_internal(filename) or path.startswith(_LIBRARY_FOLDERS) or filename.startswith("<frozen")
-        known = not library or _package_of(path) in _user_packages
-        _user_files[filename] = known
-    return known
-
-
-def _package_of(path: str) -> str | None:
-    """The installed package that a file belongs to: its folder or, for a single module, its file."""
-    for folder in _PACKAGE_FOLDERS:
-        if path.startswith(folder):
-            return folder + path[len(folder) :].split(os.sep, 1)[0]
-    return None
-
-
-def _know_user_package(function: FunctionType) -> None:
-    """A package whose function is compiled by name is the user's own code, also where it is installed."""
-    filename = function.__code__.co_filename
-    package = _package_of(os.path.realpath(filename))
-    if package is not None and not is_internal(filename) and not is_library_function(function):
-        _user_packages.add(package)
-        _user_files.clear()
 
 
 def rewritten(function: Any) -> Any:
     """The callable with rewritten syntax if it is a user's Python function with source, else the callable itself."""
     if isinstance(function, FunctionType):
-        if not _is_user_file(function.__code__.co_filename):
+        if not is_user_file(function.__code__.co_filename):
             return function
-        code = rewritten_code(function)
-        if code is None:
-            return function
-        cells: dict[str, CellType] = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-        cells[HOOK] = CellType(Hook(function.__globals__, cells))
-        closure = tuple(cells[name] for name in code.co_freevars)
-        result = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, closure)
-        result.__kwdefaults__ = function.__kwdefaults__
-        result.__qualname__ = function.__qualname__  # what Python's own errors name
-        return result
+        return with_hook(function)
     if isinstance(function, MethodType):
         inner = rewritten(function.__func__)
         return function if inner is function.__func__ else MethodType(inner, function.__self__)
@@ -111,19 +70,37 @@ def rewritten(function: Any) -> Any:
     return function
 
 
+def with_hook(function: FunctionType) -> FunctionType:
+    """The function with rewritten syntax, or itself without source."""
+    code = rewritten_code(function)
+    if code is None:
+        return function
+    cells: dict[str, CellType] = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    cells[HOOK] = CellType(Hook(function.__globals__, cells))
+    closure = tuple(cells[name] for name in code.co_freevars)
+    result = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, closure)
+    result.__kwdefaults__ = function.__kwdefaults__
+    result.__qualname__ = function.__qualname__  # what Python's own errors name
+    return result
+
+
 def enter_callable(function: Any, trace: Trace) -> Any:
     """The rewritten form of the function to be traced; the object that a method is bound to is known as outside."""
     if isinstance(function, functools.partial):
         inner = enter_callable(function.func, trace)
+        for value in (*function.args, *function.keywords.values()):
+            trace.captures.know(value)
         return functools.partial(inner, *(adopt(a, trace) for a in function.args), **function.keywords)
     if _is_callable_object(function):
         function = MethodType(type(function).__call__, function)
+    inner = getattr(function, "__func__", function)
+    if isinstance(inner, FunctionType) and not is_user_file(inner.__code__.co_filename):
+        know_user_package(inner)
+    entered = rewritten(function)
+    trace.captures.seen_through = entered is not function or is_rewritten(function)
     if isinstance(function, MethodType):
         trace.captures.know(function.__self__)
-    inner = getattr(function, "__func__", function)
-    if isinstance(inner, FunctionType) and not _is_user_file(inner.__code__.co_filename):
-        _know_user_package(inner)
-    return rewritten(function)
+    return entered
 
 
 def _is_callable_object(function: Any) -> bool:
@@ -133,17 +110,13 @@ def _is_callable_object(function: Any) -> bool:
     )
 
 
+@implements("call")
 def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     """A call while tracing."""
+    if any(isinstance(value, Maybe) for value in (function, *args, *kwargs.values())):
+        function, args, kwargs = settled_call(function, args, kwargs, _takes_none(function))
     if type(function) is FunctionType:
-        implementation = FUNCTIONS.get(function)
-        if implementation is not None:
-            return _call_numpy(function, args, kwargs)
-        if is_library_function(function) and _is_traced((args, kwargs)):
-            return _call_library(function, args, kwargs)
-        if has_effect(function):
-            return call_effect(function, args, kwargs)
-        return adopt(rewritten(function)(*args, **kwargs), trace)
+        return _call_function(function, args, kwargs, trace)
     try:
         implementation = BUILTINS.get(function) or FUNCTIONS.get(function)
     except TypeError:  # unhashable callables
@@ -151,6 +124,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
     if implementation is not None:
         if function in FUNCTIONS:
             return _call_numpy(function, args, kwargs)
+        _note_objects(function, None, (args, kwargs), trace)
         return implementation(*args, **kwargs)
     if isinstance(function, np.ufunc):
         if _is_traced(args) or _is_traced(kwargs):
@@ -164,6 +138,32 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
 def call_function(function: Any, *args: Any) -> Any:
     """A call of the user's function."""
     return Hook({}, {}).call(function, *args)
+
+
+def _call_function(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
+    if function in FUNCTIONS:
+        return _call_numpy(function, args, kwargs)
+    if is_library_function(function) and _is_traced((args, kwargs)):
+        return _call_library(function, args, kwargs)
+    if has_effect(function):
+        return call_effect(function, args, kwargs)
+    return _call_user(function, args, kwargs, trace)
+
+
+def _takes_none(function: Any) -> bool:
+    """Whether a function may get values that may be None as they are."""
+    if isinstance(function, Maybe):
+        return False
+    if isinstance(function, (FunctionType, MethodType, functools.partial)):
+        return not is_library_function(function) and function not in FUNCTIONS
+    if isinstance(getattr(function, "__self__", None), (list, dict, set, deque)):
+        return True
+    return (
+        function in _KEEP_NONE if isinstance(function, (type, BuiltinFunctionType)) else _is_callable_object(function)
+    )
+
+
+_KEEP_NONE = frozenset((isinstance, type, bool, print, str, repr, format, tuple, list, zip, enumerate, any, all, id))
 
 
 def _call_numpy(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -210,14 +210,19 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
     if isinstance(function, functools.partial):
         return dispatch(function.func, (*function.args, *args), {**function.keywords, **kwargs}, trace)
     if isinstance(function, MethodType):
-        return adopt(rewritten(function)(*args, **kwargs), trace)
+        return _call_user(function, args, kwargs, trace)
     if isinstance(function, functools._lru_cache_wrapper) and contains_tracer((args, kwargs)):
         return dispatch(function.__wrapped__, args, kwargs, trace)
     if isinstance(function, np.vectorize):
         return FUNCTIONS["vectorized"](function, args, kwargs)
     if _is_callable_object(function):
-        method = MethodType(type(function).__call__, function)
-        return adopt(rewritten(method)(*args, **kwargs), trace)
+        return _call_user(MethodType(type(function).__call__, function), args, kwargs, trace)
+    return _call_unseen(function, owner, args, kwargs, trace)
+
+
+def _call_unseen(function: Any, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
+    """A call of a class, or of a function that is not written in Python."""
+    _note_objects(function, owner, (args, kwargs), trace)
     module = getattr(function, "__module__", None) or ""
     if isinstance(function, type):
         return function(*args, **kwargs)
@@ -225,6 +230,41 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
         return FUNCTIONS["python function"](function, args, kwargs)
     result = function(*args, **kwargs)
     return adopt_new(result) if module.startswith("numpy") else adopt(result, trace)
+
+
+def _call_user(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
+    """A call of a Python function, in which tracing sees everything where there is source."""
+    inner = rewritten(function)
+    if inner is function and not is_rewritten(function):
+        trace.captures.pin((function, args, kwargs))
+    return adopt(inner(*args, **kwargs), trace)
+
+
+_HARMLESS: tuple[Any, ...] = (
+    isinstance,
+    callable,
+    len,
+    super,
+    type,
+    list,
+    tuple,
+    dict,
+    zip,
+    enumerate,
+    reversed,
+    iter,
+    next,
+)
+_HARMLESS += (next, getattr, hasattr, setattr, delattr)
+_HARMLESS_METHODS = frozenset("append extend insert pop clear reverse copy items values keys".split())
+
+
+def _note_objects(function: Any, owner: Any, values: Any, trace: Trace) -> None:
+    """Objects that are given to what reads them unseen are pinned; some functions of Python's read nothing of them."""
+    if isinstance(owner, (list, dict)) and function.__name__ in _HARMLESS_METHODS:
+        return
+    if not any(function is harmless for harmless in _HARMLESS):
+        trace.captures.pin(values)
 
 
 def _note_method(function: Any, owner: Any) -> None:
@@ -252,6 +292,7 @@ def adopt_new(value: Any) -> Any:
     return value
 
 
+@implements("adopt outside")
 def adopt(value: Any, trace: Trace) -> Any:
     """What outside code hands in: arrays are read again at each call of the compiled function."""
     if isinstance(value, np.ndarray) and type(value) is np.ndarray:
@@ -259,6 +300,12 @@ def adopt(value: Any, trace: Trace) -> Any:
     if type(value) is tuple and any(isinstance(item, np.ndarray) for item in value):
         return tuple(adopt(item, trace) for item in value)
     return value
+
+
+def _note_texts(values: Any) -> None:
+    """Texts are made of objects unseen."""
+    if (trace := active_trace()) is not None:
+        trace.captures.pin(values, text=True)
 
 
 class Hook:
@@ -271,6 +318,7 @@ class Hook:
         self.cells = cells
 
     slice = staticmethod(slice)
+    never = False  # in front of assignments that only say that a block may set a variable
 
     # Control flow; without a trace it is Python's own, with the variables that the nested functions share.
 
@@ -298,7 +346,7 @@ class Hook:
     def branch(self, test: Any, then: Any, otherwise: Any, needed: Any, changed: Any = ()) -> None:
         """``if``."""
         if active_trace() is not None:
-            branches.branch(test, then, otherwise, needed, cells_of([then, otherwise]), changed)
+            conditions.branch(test, then, otherwise, needed, cells_of([then, otherwise]), changed)
         elif test:
             then()
         else:
@@ -307,14 +355,14 @@ class Hook:
     def choose(self, test: Any, then: Any, otherwise: Any) -> Any:
         """``then if test else otherwise``."""
         if active_trace() is not None:
-            return branches.choose(test, then, otherwise)
+            return conditions.choose(test, then, otherwise)
         return then() if test else otherwise()
 
-    both, either = staticmethod(branches.both), staticmethod(branches.either)
-    opposite, chain = staticmethod(branches.opposite), staticmethod(branches.chain)
-    contained, identical = staticmethod(branches.contained), staticmethod(branches.identical)
-    ensure, raising = staticmethod(branches.ensure), staticmethod(branches.raising)
-    finished = staticmethod(branches.finished)
+    both, either = staticmethod(conditions.both), staticmethod(conditions.either)
+    opposite, chain = staticmethod(conditions.opposite), staticmethod(conditions.chain)
+    contained, identical = staticmethod(conditions.contained), staticmethod(conditions.identical)
+    ensure, raising = staticmethod(conditions.ensure), staticmethod(conditions.raising)
+    finished = staticmethod(conditions.finished)
 
     def comprehension(self, iterable: Any, step: Any) -> Any:
         """``[... for item in iterable]``."""
@@ -331,11 +379,11 @@ class Hook:
         """``for`` behind the first one."""
         return extended(out, self.iterate(iterable), step)
 
-    def generator(self, iterable: Any, step: Any, value: Any, wanted: Any) -> Any:
+    def generator(self, iterable: Any, step: Any) -> Any:
         """``(... for item in iterable)``."""
         if active_trace() is None:
             return iter(comprehension(iterable, step))
-        return Generated(self.iterate(iterable), step, value, wanted)
+        return Generated(self.iterate(iterable), step)
 
     def new_list(self) -> Any:
         """``[]`` in a variable that is given to functions, which may append in their loops."""
@@ -351,10 +399,33 @@ class Hook:
 
     added, filtered = staticmethod(added), staticmethod(filtered)
 
-    joined = staticmethod(joined)
+    def joined(self, *pieces: Any) -> Any:
+        """An f-string."""
+        _note_texts(pieces)
+        return joined(*pieces)
+
+    def reduction(self, function: Any, iterable: Any, value: Any, test: Any, single: bool, *rest: Any) -> Any:
+        """``function((value(item) for item in iterable if test(item)), *rest)``."""
+        of = value if single else lambda item: value(*item)
+        only = test if single or test is None else lambda item: test(*item)
+        if active_trace() is not None and function in (sum, any, all, max, min) and len(rest) <= (function is sum):
+            return with_hook(LOOPS[function])(iterable, of, only, *rest)
+        return self.call(function, (of(item) for item in self.iterate(iterable) if only is None or only(item)), *rest)
+
+    trying = staticmethod(trying)
+
+    def matched(self, subject: Any) -> Any:
+        """The subject of a ``match`` that asks for classes, which Python does by itself."""
+        if active_trace() is not None and any(isinstance(leaf, Tracer) for leaf in flatten(subject)[0]):
+            raise UnsupportedError(
+                f"a match statement asks for the class of a value that is computed ({describe(user_location())}), with "
+                "a pattern that is not compiled; use isinstance in an `if`"
+            )
+        return subject
 
     def percent(self, text: Any, values: Any) -> Any:
         """``text % values``."""
+        _note_texts(values)
         return formatted(operator.mod, (text, values), {}) if is_pending(values) else text % values
 
     def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -378,26 +449,27 @@ class Hook:
             return value
         return read_outside(trace, value, ClosureCell(self.cells[name], name), grown)
 
+    def variable(self, name: str, read: Callable[[], Any], certain: bool) -> Any:
+        """A variable of the function that may have no value; ``certain``: not so in Python."""
+        try:
+            value = read()
+        except NameError:
+            require_set(name)
+            raise unbound_error(name) from None
+        if isinstance(value, Maybe) and value.name is not None:
+            return value.value if certain else value.required()
+        return value
+
     def attr(self, owner: Any, name: str, grown: bool = False) -> Any:
         """``owner.name``."""
-        trace = active_trace()
-        if trace is None or isinstance(owner, Tracer):
-            return getattr(owner, name)
-        if type(owner) is np.ndarray:
-            return getattr(trace.captures.array(owner), name)
-        value = getattr(owner, name)
-        if isinstance(value, (Tracer, *_METHODS)):
-            return value
-        path = trace.captures.path_of(owner)
-        if path is None and isinstance(owner, ModuleType) and _is_user_file(getattr(owner, "__file__", None) or "<"):
-            path = Fixed(owner)
-        if path is not None and not (type(value) is tuple and contains_tracer(value)):
-            return read_outside(trace, value, AttributeOf(path, name), grown)
-        return adopt(value, trace)
+        if isinstance(owner, Maybe):
+            owner = owner.required(lambda none: getattr(none, name))
+        return read_attribute(owner, name, grown)
 
     def item(self, owner: Any, key: Any, grown: bool = False) -> Any:
         """``owner[key]``."""
         trace = active_trace()
+        owner, key = settled_item(owner, key)
         if trace is None or isinstance(owner, Tracer):
             return owner[key]
         if type(owner) is np.ndarray:
@@ -409,6 +481,7 @@ class Hook:
         if type(owner) in INDEXED:
             return INDEXED[type(owner)](owner, key)
         value = owner[key]
+        trace.captures.pin(key, text=True)
         path = trace.captures.path_of(owner)
         if grown and path is not None and not isinstance(key, Tracer):
             return read_outside(trace, value, ItemOf(path, key), grown)
@@ -423,6 +496,7 @@ class Hook:
             return owner
         if type(owner) is np.ndarray:
             return trace.captures.array(owner)
+        owner = settled(owner, lambda none: operator.setitem(none, 0, 0))  # type: ignore[call-overload]
         if isinstance(owner, (dict, list)):
             note_change("contents", owner)
         return owner
@@ -430,6 +504,7 @@ class Hook:
     def iterate(self, iterable: Any) -> Iterable[Any]:
         """What a loop iterates over."""
         trace = active_trace()
+        iterable = settled(iterable, lambda none: iter(none))  # type: ignore[call-overload]
         if trace is None or isinstance(iterable, (Tracer, range, Indexed)):
             return iterable  # type: ignore[no-any-return]
         if type(iterable) is np.ndarray:
@@ -439,10 +514,23 @@ class Hook:
 
     def set_attr(self, value: Any, owner: Any, name: str) -> None:
         """``owner.name = value``."""
-        if active_trace() is None or isinstance(owner, Tracer):
-            setattr(owner, name, value)
-        else:
-            set_attribute(owner, name, value)
+        write_attribute(owner, name, value)
+
+    def del_attr(self, owner: Any, name: str) -> None:
+        """``del owner.name``."""
+        delete_attribute(owner, name)
+
+    def opened(self, value: Any) -> Any:
+        """What ``match`` looks at: Python reads its attributes by itself."""
+        if (trace := active_trace()) is not None:
+            trace.captures.pin(value)
+        return value
+
+    def noted(self, value: Any) -> Any:
+        """An operand of ``==``, which may look into objects."""
+        if (trace := active_trace()) is not None and compares_itself(value):
+            trace.captures.pin(value)
+        return value
 
     def outside(self, name: str, value: Any) -> Any:
         """A value for a name declared global or nonlocal."""
@@ -459,6 +547,7 @@ class Hook:
         trace = active_trace()
         if trace is not None and type(old) is np.ndarray:
             old = trace.captures.array(old)
+        old = settled(old, lambda none: _IN_PLACE[operation](none, stand_in(value)))
         return _IN_PLACE[operation](old, value)
 
     def augment_attr(self, operation: str, owner: Any, name: str, value: Any) -> None:

@@ -1,14 +1,13 @@
 """What a traced function reads besides its arguments.
 
-Arrays become inputs that are read again at each call; anything else is remembered and compared, so that nothing stale
-stays in compiled code.
+Arrays become inputs that are read again at each call, and so do numbers that are attributes; objects of the user's
+classes count by their class; anything else is remembered and compared, so that nothing stale stays in compiled code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
+from collections.abc import Callable, Collection, Sequence
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,22 +15,26 @@ import numpy as np
 from tracejit.ir.core import Operand, Value
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType
-from tracejit.trace.array import TracedArray
+from tracejit.trace.array import TracedArray, TracedScalar
 from tracejit.trace.axis_order import NOTHING, ORDER, Layout, fits_layout, inverse, layout_of
+from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, current_trace
+from tracejit.trace.dtypes import PYTHON_DTYPES
 from tracejit.trace.foreign import check_array, plain_array
 from tracejit.trace.frames import LeafOf
 from tracejit.trace.generators import States, is_generator, is_shared
+from tracejit.trace.getters import AllDifferent, ArrayOf, AttributeOf, Fixed, Getter, ItemOf, is_hashable
+from tracejit.trace.instances import Instance, counts_by_class, has_operators, own_attributes
 from tracejit.trace.location import user_location
+from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber
 from tracejit.trace.storage import Storage
 from tracejit.trace.values import Dims
 
 if TYPE_CHECKING:
     from tracejit.trace.outside import OutsideWrites
 
-__all__ = ["GROWING", "Capture", "CaptureTable", "freeze", "memory_of"]
+__all__ = ["GROWING", "Capture", "CaptureTable", "OfType", "freeze", "is_run_time_number", "memory_of"]
 
-Getter = Callable[[], Any]
 _ARRAYS = (np.ndarray, np.memmap)
 _NUMBERS = (int, float, complex, str, bytes, np.generic, np.dtype, type(None), type(Ellipsis))
 _FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, type)
@@ -39,116 +42,19 @@ GROWING = frozenset(("append", "extend"))  # methods of lists that only make the
 _MAX_ENTRIES = 1000
 
 
-@dataclass(frozen=True, eq=False)
-class GlobalName:
-    """Reads a name of a module."""
-
-    namespace: dict[str, Any]
-    name: str
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, GlobalName) and self.name == other.name and self.namespace is other.namespace
-
-    def __hash__(self) -> int:
-        return hash((id(self.namespace), self.name))
-
-    def __call__(self) -> Any:
-        return self.namespace[self.name]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-@dataclass(frozen=True, eq=False)
-class ClosureCell:
-    """Reads a variable of an enclosing function."""
-
-    cell: CellType
-    name: str
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ClosureCell) and self.cell is other.cell
-
-    def __hash__(self) -> int:
-        return id(self.cell)
-
-    def __call__(self) -> Any:
-        return self.cell.cell_contents
-
-    def __str__(self) -> str:
-        return self.name
-
-
-@dataclass(frozen=True, eq=False)
-class Fixed:
-    """One object, whatever happens to the names that it had."""
-
-    value: Any
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Fixed) and self.value is other.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-    def __call__(self) -> Any:
-        return self.value
-
-    def __str__(self) -> str:
-        return f"<{type(self.value).__name__}>"
-
-
-@dataclass(frozen=True)
-class AttributeOf:
-    """Reads an attribute of what another getter reads."""
-
-    parent: Getter
-    name: str
-
-    def __call__(self) -> Any:
-        return getattr(self.parent(), self.name)
-
-    def __str__(self) -> str:
-        return f"{self.parent}.{self.name}"
-
-
-@dataclass(frozen=True)
-class ItemOf:
-    """Reads an entry of the container that another getter reads."""
-
-    parent: Getter
-    key: Any
-
-    def __call__(self) -> Any:
-        return self.parent()[self.key]
-
-    def __str__(self) -> str:
-        return f"{self.parent}[{self.key!r}]"
-
-
-@dataclass(frozen=True)
-class ArrayOf:
-    """Reads the array that NumPy takes a foreign object for (see ``foreign``)."""
-
-    parent: Getter
-
-    def __call__(self) -> Any:
-        return plain_array(self.parent(), str(self.parent))
-
-    def __str__(self) -> str:
-        return str(self.parent)
-
-
 class Capture:
     """Something outside that the program depends on.
 
     kind: "array" (the array that ``getter()`` gives is param number ``position``; it must have this dtype and rank),
-        "value" (``freeze(getter())`` must be ``key``), or "alias" (``getter()`` must be the object ``other()``).
+        "number" (of the kind ``form``, as for arguments: param ``position`` or the size symbol ``size``),
+        "value" (``freeze(getter())`` must be ``key``), "alias" (``getter()`` must be the object ``other()``), or
+        "distinct" and "missing" (the objects that ``getter.getters`` give are all different; ``getter()`` fails).
     written, layout, layout_used: as for arguments.
     """
 
     __slots__ = (
         "dtype",
+        "form",
         "getter",
         "key",
         "kind",
@@ -157,6 +63,7 @@ class Capture:
         "other",
         "position",
         "rank",
+        "size",
         "storage",
         "value",
         "written",
@@ -168,7 +75,9 @@ class Capture:
         self.key = key
         self.other = other
         self.dtype: np.dtype[Any] | None = None
+        self.form = ""
         self.rank = 0
+        self.size: str | None = None
         self.position: int | None = None
         self.value: Value | None = None
         self.storage: Storage | None = None
@@ -181,7 +90,11 @@ class Capture:
         try:
             value = self.getter()
         except (AttributeError, IndexError, KeyError, NameError, TypeError, ValueError):
-            return False
+            return self.kind == "missing"
+        if self.kind in ("distinct", "missing"):
+            return self.kind == "distinct" and value
+        if self.kind == "number":
+            return number_form(value) == self.form and (self.form != "scalar" or value.dtype == self.dtype)
         if self.kind == "array":
             fits = type(value) in _ARRAYS and value.dtype == self.dtype and value.ndim == self.rank
             return fits and fits_layout(self, value)
@@ -190,8 +103,37 @@ class Capture:
             return value is self.other()
         return freeze(value) == self.key  # type: ignore[no-any-return]
 
+    def remembers_number(self) -> bool:
+        """Whether what it remembers is a number, which a program could be given instead."""
+        return self.kind == "value" and isinstance(self.key, tuple) and self.key[0] in (int, float, complex)
+
+    def holds_but_for_constants(self) -> bool:
+        """Whether the outside differs at most in numbers and strings that the trace has remembered."""
+        if self.kind != "value" or self.holds():
+            return self.holds()
+        try:
+            return bool(loosened(freeze(self.getter())) == loosened(self.key))
+        except (AttributeError, IndexError, KeyError, NameError, TypeError, ValueError):
+            return False
+
     def __repr__(self) -> str:
         return f"<capture of {self.kind} {self.getter}>"
+
+
+_PYTHON_NUMBERS = {bool: "bool", int: "int", float: "float", complex: "complex"}
+
+
+def number_form(value: Any) -> str:
+    """The kind that a number has among arguments; "" where the program cannot be given it."""
+    form = _PYTHON_NUMBERS.get(type(value))
+    if form is not None:
+        return form if form != "int" or -(2**63) <= value < 2**63 else ""
+    return "scalar" if isinstance(value, np.generic) and value.dtype.kind in "biufc" else ""
+
+
+def is_run_time_number(value: Any) -> bool:
+    """Whether an attribute of this value is read at each call; bools are remembered, as programs ask for them."""
+    return number_form(value) not in ("", "bool") and getattr(value, "dtype", None) != np.bool_
 
 
 def memory_of(trace: Trace, source: Any, array: np.ndarray[Any, Any], dims: Dims) -> Storage:
@@ -227,6 +169,7 @@ class CaptureTable:
         self.states: States | None = None  # of generators, which tracing must not change
         self.captures: list[Capture] = []
         self.warned: set[Any] = set()  # what this trace has warned of
+        self.caught: list[tuple[Any, Any, Any]] = []  # of try statements: the exceptions, where, in which trace
         self.error_state: Any = None  # NumPy's modes for floating-point errors when the trace began
         self.said: set[str] = set()  # where loops were unrolled that the log has told of
         self.unrolling: Any = None  # the outermost loop that is running turn by turn
@@ -235,7 +178,14 @@ class CaptureTable:
         self.has_traced_lists = False
         self.stored_lists: list[tuple[list[Any], list[Any]]] = []  # items of traced lists, and what they held then
         self.uncompiled: Exception | None = None  # why the function must run in NumPy, if it must
+        self.reads_numbers = True  # whether attributes that are numbers are read at each call; else they are remembered
+        self._opened: set[int] = set()
+        self._unopened: list[Any] = []
+        self.static: list[Getter] = []  # ways to objects that the caller declared static: all of them is constant
+        self.seen_through = True  # whether tracing sees what the function does; else objects are pinned
         self._arrays: dict[int, tuple[Capture, TracedArray]] = {}
+        self._numbers: dict[Getter, Any] = {}
+        self._instances: dict[int, Instance] = {}
         self._paths: dict[int, tuple[Any, Getter]] = {}  # the objects are kept, so that ids stay theirs
         self._seen: set[Any] = set()
         self._made: dict[int, tuple[Any, Getter, Trace]] = {}  # objects that stand for what the program makes
@@ -273,12 +223,156 @@ class CaptureTable:
         found = self._paths.get(id(value))
         return None if found is None else found[1]
 
-    def know(self, value: Any, argument: Any = None, number: int = -1) -> None:
+    def know(self, value: Any, argument: Any = None, number: int = -1, static: bool = False) -> None:
         """Note a static argument (leaf ``number`` of the call), whose attributes the program may read."""
         if is_generator(value) and argument is not None:
             self._exchange(value, LeafOf(number), argument)
+        elif argument is not None and not static and self.seen_through and counts_by_class(value):
+            argument.key = self.instance(value, LeafOf(number), opened=False)
+            self._unopened.append(value)
         elif not isinstance(value, (*_NUMBERS, *_FUNCTIONS)):
             self._paths.setdefault(id(value), (value, Fixed(value)))
+            self._enter_attributes(value)
+            if static:
+                self.static.append(Fixed(value))
+            else:
+                self._unopened.append(value)
+
+    def open_operands(self) -> None:
+        """All arguments have become params: captured arrays and numbers may follow."""
+        for value in self._unopened:
+            self._open_operand(value)
+
+    # ----------------------------------------------------------------------------------------- objects of classes
+
+    def instance(self, value: Any, getter: Getter, opened: bool = True) -> Instance:
+        """The key of an object that counts by its class, which was reached in this way."""
+        known = self._instances.get(id(value))
+        if known is None:
+            known = self._instances[id(value)] = Instance(value)
+            known.pinned = not self.seen_through
+            self._paths.setdefault(id(value), (value, getter))
+            self._enter_attributes(value)
+            if opened:
+                self._open_operand(value)
+        self.note_alias(value, getter)
+        return known
+
+    def note_alias(self, value: Any, getter: Getter) -> None:
+        """Another way to what was reached before must lead to the same again."""
+        path = self._paths[id(value)][1]
+        if is_hashable(getter) and path != getter and ("alias", getter) not in self._seen:
+            self._seen.add(("alias", getter))
+            self.captures.append(Capture("alias", getter, other=path))
+
+    def pin(self, value: Any, text: bool = False) -> None:
+        """Something reads an object, or those in a container, unseen: the program is for this very one.
+
+        text: it reads constants, to make a text of them; elsewhere it may read tracers.
+        """
+        if isinstance(value, (list, tuple)):
+            for item in value:
+                self.pin(item, text)
+        elif isinstance(value, dict):
+            self.pin([*value, *value.values()], text)
+        elif isinstance(value, MethodType):
+            self.pin(value.__self__, text)
+        elif (known := self._instances.get(id(value))) is not None and not known.pinned:
+            known.pinned = True
+            self._open(value, text)
+
+    def _open(self, value: Any, text: bool = False) -> None:
+        """All that an object has is part of what makes a version; arrays and numbers are tracers while tracing."""
+        path = self._paths[id(value)][1]
+        tracers: dict[str, Any] = {}
+        for name, item in own_attributes(value).items():
+            getter = AttributeOf(path, name)
+            if isinstance(item, Tracer) or not is_hashable(getter):
+                continue
+            tracer = None if text or self.writes is None else self._tracer_of(item, getter)
+            if tracer is not None:
+                tracers[name] = tracer
+                continue
+            self._remember(item, getter)
+            self.pin(item, text)
+        if self.writes is not None and not text:
+            self.writes.open(value, path, tracers)
+
+    def _tracer_of(self, item: Any, getter: Getter) -> Any:
+        """What the program sees of a value that it is given at each call; None of others."""
+        if type(item) in _ARRAYS and item.dtype.kind in "biufc":
+            return self.array(item, getter)
+        return self.number(item, getter) if self.reads_numbers and is_run_time_number(item) else None
+
+    def is_known(self, value: Any) -> bool:
+        """Whether a value is an outside object that counts by its class."""
+        return id(value) in self._instances and not self._instances[id(value)].pinned
+
+    def settle(self) -> None:
+        """The trace is over: note which objects must be different ones, and keep no samples."""
+        for kind in {known.type for known in self._instances.values()}:
+            self._demand_different([known.value for known in self._instances.values() if known.type is kind])
+        for known in self._instances.values():
+            known.settle()
+
+    def demand_different_containers(self, written: Collection[int]) -> None:
+        """Lists (and dicts) of which some are written, by id, must be different ones."""
+        for kind in (list, dict):
+            known = [value for value, _ in self._paths.values() if type(value) is kind]
+            if any(id(value) in written for value in known):
+                self._demand_different(known)
+
+    def _demand_different(self, values: Sequence[Any]) -> None:
+        if len(values) > 1:
+            getters = tuple(self._paths[id(value)][1] for value in values)
+            self.captures.append(Capture("distinct", AllDifferent(getters)))
+
+    def _open_operand(self, value: Any) -> None:
+        """An object of a class whose operators Python runs unseen."""
+        if has_operators(value) and id(value) not in self._opened:
+            self._opened.add(id(value))
+            if hasattr(value, "__dict__"):
+                self.remember_loosely(vars(value), AttributeOf(self._paths[id(value)][1], "__dict__"), Loosely)
+            self._open(value)
+
+    def _enter_attributes(self, value: Any) -> None:
+        """Note how the arrays of an object are reached, for what reads them unseen."""
+        path = self._paths[id(value)][1]
+        for name, item in getattr(value, "__dict__", {}).items():
+            if type(item) in _ARRAYS:
+                self._paths.setdefault(id(item), (item, AttributeOf(path, name)))
+
+    def missing(self, getter: Getter) -> None:
+        """Note that there is nothing to read."""
+        if ("missing", getter) not in self._seen:
+            self._seen.add(("missing", getter))
+            self.captures.append(Capture("missing", getter))
+
+    def number(self, value: Any, getter: Getter) -> Any:
+        """The tracer of an outside number that is read at each call."""
+        if getter in self._numbers:
+            return self._numbers[getter]
+        trace = self.trace
+        assert trace is not None
+        capture = Capture("number", getter)
+        capture.form = number_form(value)
+        self.captures.append(capture)
+        tracer: Any
+        if capture.form in ("int", "bool"):
+            dim = trace.sizes.fresh(_symbol_name(getter), int(value), integer=True)
+            capture.size = dim.as_symbol
+            tracer = SymbolicInt(dim, trace.sizes) if capture.form == "int" else SymbolicBool(dim, trace.sizes)
+        else:
+            capture.dtype = value.dtype if capture.form == "scalar" else PYTHON_DTYPES[type(value)]
+            capture.value = trace.builder.param(ArrayType(capture.dtype.newbyteorder("=")))
+            tracer = (
+                TracedScalar(capture.value) if capture.form == "scalar" else TracedNumber(capture.value, type(value))
+            )
+            tracer.owner = trace
+        self._numbers[getter] = tracer
+        return tracer
+
+    # ----------------------------------------------------------------------------------------- arrays and the rest
 
     def array(self, array: np.ndarray[Any, Any], getter: Getter | None = None) -> TracedArray:
         """The tracer of an outside array."""
@@ -293,7 +387,7 @@ class CaptureTable:
         getter = getter or self.path_of(array)
         check_array(array, f"{getter}, which the function reads," if getter else "an array used in a traced function")
         capture = Capture("array", getter or Fixed(array))
-        name = "".join(c if c.isalnum() else "_" for c in str(capture.getter)) if getter else "captured"
+        name = _symbol_name(capture.getter) if getter else "captured"
         dims = tuple(self.trace.sizes.fresh(f"{name}{axis}", size) for axis, size in enumerate(array.shape))
         capture.dtype, capture.rank = array.dtype, array.ndim
         capture.storage = memory_of(self.trace, capture, array, dims)
@@ -330,12 +424,13 @@ class CaptureTable:
         else:
             self._remember(value, getter)
             self._paths.setdefault(id(value), (value, getter))
+            self._open_operand(value)
         return value
 
-    def remember_loosely(self, value: Any, getter: Getter, key: Any) -> None:
+    def remember_loosely(self, value: Any, getter: Getter, loosened: Callable[[Any], Any]) -> None:
         """Note what was read outside under another key than its own."""
         if (capture := self._remember(value, getter)) is not None:
-            capture.key = key
+            capture.key = loosened(capture.key)
         if isinstance(value, (list, tuple, dict)):
             self._enter(value, getter, 0)
         else:
@@ -343,7 +438,7 @@ class CaptureTable:
 
     def remember_type(self, value: Any, getter: Getter) -> None:
         """Note a container whose contents do not matter."""
-        capture = Capture("value", getter, key=_Type(type(value)))
+        capture = Capture("value", getter, key=OfType(type(value)))
         self.captures.append(capture)
         self._paths.setdefault(id(value), (value, getter))
 
@@ -354,19 +449,30 @@ class CaptureTable:
             self._seen.add(getter)
         except TypeError:  # an unhashable key or object on the way
             pass
-        capture = Capture("value", getter, key=freeze(value))
+        capture = Capture("value", getter, key=self._key(value, getter))
         self.captures.append(capture)
         return capture
+
+    def _key(self, value: Any, getter: Getter, depth: int = 0) -> Any:
+        """A key as :func:`freeze` gives it, in which objects of classes count by their class."""
+        if isinstance(value, (list, tuple)) and depth <= 8 and len(value) <= _MAX_ENTRIES:
+            items = tuple(self._key(item, ItemOf(getter, k), depth + 1) for k, item in enumerate(value))
+            return type(value), items
+        if isinstance(value, dict) and depth <= 8 and len(value) <= _MAX_ENTRIES:
+            return dict, tuple((key, self._key(item, ItemOf(getter, key), depth + 1)) for key, item in value.items())
+        return self.instance(value, getter) if is_hashable(getter) and counts_by_class(value) else freeze(value, depth)
 
     def _enter(self, value: Any, getter: Getter, depth: int) -> None:
         """Note how the arrays inside a container are reached."""
         self._paths.setdefault(id(value), (value, getter))
+        if isinstance(value, (list, dict)):
+            self.note_alias(value, getter)
         if depth > 8 or len(value) > _MAX_ENTRIES:
             return
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(item, (list, tuple, dict)):
                 self._enter(item, ItemOf(getter, key), depth + 1)
-            elif isinstance(item, np.ndarray) or hasattr(item, "__dict__"):
+            elif isinstance(item, np.ndarray) or hasattr(item, "__dict__"):  # of classes: see ``_key``
                 self._paths.setdefault(id(item), (item, ItemOf(getter, key)))
 
 
@@ -385,7 +491,32 @@ def freeze(value: Any, depth: int = 0) -> Any:
     return _Exchangeable(value) if depth == 0 and is_generator(value) else _Same(value)
 
 
-class _Type:
+def _symbol_name(getter: Getter) -> str:
+    return "".join(c if c.isalnum() else "_" for c in str(getter)).lstrip("_0123456789") or "outside"
+
+
+def loosened(key: Any) -> Any:
+    """A key without the numbers and strings that are in it: with their types."""
+    if not isinstance(key, tuple):
+        return key
+    if len(key) == 2 and isinstance(key[0], type) and issubclass(key[0], (bool, int, float, complex, str, np.generic)):
+        return key[:1]
+    return tuple(map(loosened, key))
+
+
+class Loosely:
+    """Equal to keys (``freeze``) of the same structure and types, whatever the numbers in them."""
+
+    def __init__(self, key: Any) -> None:
+        self.key = loosened(key)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(loosened(other) == self.key)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class OfType:
     """Equal to keys (``freeze``) of containers of one type."""
 
     __slots__ = ("type",)
@@ -394,7 +525,9 @@ class _Type:
         self.type = type_
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, tuple) and other[0] is self.type
+        if isinstance(other, tuple):
+            return other[0] is self.type
+        return isinstance(other, _Same) and type(other.value) is self.type  # a large one
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -408,6 +541,8 @@ class _Same:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, (Instance, OfType)):
+            return other == self
         return isinstance(other, _Same) and self.value is other.value
 
     def __hash__(self) -> int:

@@ -1,7 +1,7 @@
 """List comprehensions and generator expressions: loops that append, compiled as loops where they are long.
 
-The rewritten syntax hands in the iterable and a function of one item, which adds what it makes to a list. A comprehension
-over a constant range whose items the program does not compute stays a list of Python.
+The rewritten syntax hands in the iterable and a function of one item, which adds what it makes to a list. Over a
+constant range whose items the program does not compute it stays a list of Python.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tracejit.trace.branches import opposite, truth_of
-from tracejit.trace.builtin_functions import BUILTINS
+from tracejit.trace.conditions import truth_of
 from tracejit.trace.context import active_trace, current_trace
 from tracejit.trace.inputs import contains_tracer
 from tracejit.trace.iteration import Indexed, as_indexed
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.loops import captured, turns_in_python, unrolling
 from tracejit.trace.region import region_of, watched
-from tracejit.trace.registry import ask, call
+from tracejit.trace.registry import ask
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.traced_list import TracedList
 
@@ -123,18 +122,11 @@ def added(out: Any, value: Any) -> Any:
 
 
 class Generated:
-    """A generator expression that a function is given.
+    """A generator expression that a function is given, which makes a list of it."""
 
-    value, wanted: of one item, where there is one ``for``.
-    """
-
-    def __init__(
-        self, iterable: Any, step: Step, value: Callable[[Any], Any] | None, wanted: Callable[[Any], Any] | None
-    ) -> None:
+    def __init__(self, iterable: Any, step: Step) -> None:
         self.iterable = iterable
         self.step = step
-        self.value = value
-        self.wanted = wanted
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.collect())
@@ -142,61 +134,3 @@ class Generated:
     def collect(self) -> Any:
         """All items as a list."""
         return comprehension(self.iterable, self.step)
-
-    def total(self, start: Any) -> Any:
-        """Their sum, one after the other."""
-        return call("with hooks", _total)(self.iterable, self.value, self.wanted or _every, start)
-
-    def exists(self, decisive: bool) -> Any:
-        """Whether one is true (or false); the items behind it are not computed."""
-        return call("with hooks", _exists)(self.iterable, self.value, self.wanted or _every, decisive)
-
-    @property
-    def is_short(self) -> bool:
-        """Whether the items are made one by one."""
-        indexed = as_indexed(self.iterable)
-        return indexed is None or self.value is None or not _is_worth_a_loop(indexed, self.step)
-
-
-def _every(item: Any) -> bool:
-    return True
-
-
-def _total(iterable, value, wanted, start):  # type: ignore[no-untyped-def]
-    total = start
-    for item in iterable:
-        if wanted(item):
-            total = total + value(item)
-    return total
-
-
-def _exists(iterable, value, wanted, decisive):  # type: ignore[no-untyped-def]
-    found = False
-    for item in iterable:
-        if wanted(item):  # noqa: SIM102  (both are blocks of the program)
-            if bool(value(item)) == decisive:
-                found = True
-                break
-    return found
-
-
-# --------------------------------------------------------------------------------------- functions that are given one
-
-
-def _takes(function: Any, own: Callable[..., Any]) -> None:
-    """Let one of Python's functions use a generator expression as a loop; otherwise it gets a list."""
-    others = BUILTINS[function]
-
-    def given(iterable: Any = (), /, *args: Any, **kwargs: Any) -> Any:
-        if not isinstance(iterable, Generated):
-            return others(iterable, *args, **kwargs)
-        if iterable.is_short:
-            return others(iterable.collect(), *args, **kwargs)
-        return own(iterable, *args, **kwargs)
-
-    BUILTINS[function] = given
-
-
-_takes(sum, lambda generated, start=0: generated.total(start))
-_takes(any, lambda generated: generated.exists(True))
-_takes(all, lambda generated: opposite(generated.exists(False)))

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tracejit.errors import TracejitError
-from tracejit.ir.core import Literal, Operand, Value
+from tracejit.errors import TracejitError, exception_named
+from tracejit.ir.core import Literal, Location, Operand, Value
 from tracejit.ir.primitive import PRIMITIVES
-from tracejit.trace.location import user_location
+from tracejit.trace.location import describe, user_location
 from tracejit.trace.sizes import SizeEnvironment, TracingBuilder, leaked
 
 if TYPE_CHECKING:
@@ -43,12 +43,18 @@ class Trace:
         self.outer_operands: list[Operand] = []  # of the parent trace, for the params in `_lifted`
         self.lifted_params: list[Value] = []
         self._lifted: dict[Operand, Value] = {}
+        self.outer_of: dict[Operand, Operand] = {}  # the other way round
         self.memory: dict[Storage, Operand] = {}  # of enclosing traces: values inside this region
         self.memory_params: dict[Storage, Value] = {}
         self.written: dict[Storage, None] = {}
         self.late_sizes: dict[Operand, Dim] = {}  # what was computed and has become a size
         self.twins: list[tuple[Storage, Storage, Operand]] = []  # copies, of what, and what the copies held
         self.checked: set[Any] = set()  # what the program has checked of sizes
+        self.unset: frozenset[str] = (
+            frozenset()
+        )  # variables of a loop that may not be set yet in any turn but the first
+        self.facts: dict[Operand, bool] = {}  # truth values of this and enclosing traces that are known here
+        self.meanings: dict[Operand, Any] = {} if parent is None else parent.meanings  # see facts.py
         self.bits: dict[int, Any] = {}  # of generators of random numbers: what the program knows of them
 
     def lift(self, operand: Operand, owner: Trace) -> Operand:
@@ -63,7 +69,12 @@ class Trace:
             param = self._lifted[outer] = self.builder.param(outer.type, outer.loc)
             self.outer_operands.append(outer)
             self.lifted_params.append(param)
+            self.outer_of[param] = outer
         return param
+
+    def lifted(self, operand: Operand) -> Operand | None:
+        """The param for an operand of the parent, if there is one."""
+        return self._lifted.get(operand)
 
     def value_of(self, storage: Storage) -> Operand:
         """What a memory holds now, as an operand of this trace."""
@@ -95,8 +106,22 @@ class Trace:
 
     def check(self, holds: Operand, values: Sequence[Operand], exception: str, text: str) -> None:
         """Let the program raise an exception, whose text shows some i64 values, unless a condition holds."""
+        self.emit_check(holds, values, exception, text, user_location())
+
+    def emit_check(
+        self, holds: Operand, values: Sequence[Operand], exception: str, text: str, location: Location | None
+    ) -> None:
+        """The same at another line. What Python would catch, the program cannot go on from."""
+        for kinds, where, _ in reversed(self.captures.caught):
+            if issubclass(exception_named(exception), flat(kinds)):
+                text = (
+                    f"{exception} is raised in a try statement that would catch it ({describe(where)}), which compiled "
+                    "code cannot do; test for it with an `if` instead"
+                )
+                exception, values = "UnsupportedError", ()
+                break
         attrs = {"exception": exception, "text": text}
-        self.builder.emit(PRIMITIVES["check"], (holds, *values), attrs, (), user_location())
+        self.builder.emit(PRIMITIVES["check"], (holds, *values), attrs, (), location)
 
     def is_checked(self, what: Any) -> bool:
         """Whether this trace or one around it has let the program check something."""
@@ -138,6 +163,13 @@ class Trace:
             self.active = False
             if self.parent is None:
                 self.sizes.active = False
+
+
+def flat(kinds: Any) -> tuple[Any, ...]:
+    """The exceptions of ``except`` clauses, which may be tuples of them."""
+    if isinstance(kinds, (tuple, list)):
+        return tuple(kind for part in kinds for kind in flat(part))
+    return (kinds,)
 
 
 class _Local(threading.local):

@@ -230,6 +230,9 @@ def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, 
     if not contains_tracer(values):
         return _constant_range(values, dtype)
     if not all(map(_is_int, values)):
+        if all(_is_int(value) or (type(value) is float and value.is_integer()) for value in values):
+            whole = [int(value) if type(value) is float else value for value in values]
+            return arange(*whole, dtype=FLOAT64 if dtype is None else dtype)
         return _computed_range(start, stop, step, dtype)
     first, last, stride = (as_dim(value) for value in values)
     sizes = current_trace().sizes

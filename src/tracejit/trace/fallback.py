@@ -111,9 +111,10 @@ def _write_out(function: Any, args: Sequence[Any], result: Any, out: Any) -> Any
 
 def _warn(name: str) -> None:
     place, warned = user_location(), current_trace().captures.warned
+    library = "Python" if name.startswith("math.") else "NumPy"
     if (name, place) not in warned:
         warnings.warn(
-            f"{name} is called through NumPy from compiled code ({describe(place)})",
+            f"{name} is called through {library} from compiled code ({describe(place)})",
             PerformanceWarning,
             stacklevel=frames_to_user(),
         )

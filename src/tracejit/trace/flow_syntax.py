@@ -10,8 +10,17 @@ import ast
 import copy
 from typing import Any
 
+from tracejit.trace.assignment import mark_unset_reads
 from tracejit.trace.jumps import PREFIX, without_jumps
-from tracejit.trace.liveness import annotate, assigned_names, changed_lists, given_names
+from tracejit.trace.liveness import (
+    GIVEN,
+    annotate,
+    assigned_names,
+    changed_lists,
+    given_names,
+    rebound_by_nested,
+)
+from tracejit.trace.plainer_syntax import make_plainer
 
 __all__ = ["capture_flow"]
 
@@ -28,7 +37,10 @@ def capture_flow(function: Any, hook: str) -> None:
         return
     if isinstance(function, ast.AsyncFunctionDef) or not _is_fit(function):
         return
+    make_plainer(function, hook)
+    mark_unset_reads(function, "unset")  # in Python
     without_jumps(function, hook)
+    mark_unset_reads(function, "traced_unset")  # in the program, where what follows a jump is not left out
     annotate(function)
     statements = _Statements(hook, function)
     function.body = statements.block(function.body)
@@ -57,6 +69,16 @@ def _own(function: Any) -> list[ast.AST]:
             found.append(node)
             stack.extend(ast.iter_child_nodes(node))
     return found
+
+
+_REDUCTIONS = frozenset(("sum", "any", "all", "max", "min"))
+
+
+def _flat_target(target: ast.expr) -> list[str] | None:
+    """The names of a loop's target that is a name, or a tuple of names."""
+    items = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
+    names = [item.id for item in items if isinstance(item, ast.Name)]
+    return names if len(names) == len(items) == len(set(names)) else None
 
 
 class _Expressions(ast.NodeTransformer):
@@ -96,6 +118,29 @@ class _Expressions(ast.NodeTransformer):
         node.body = self.visit(node.body)
         return node
 
+    def reduced(self, node: ast.Call) -> Any:
+        """``sum(f(x) for x in xs)`` and the like become loops where they can."""
+        self.generic_visit(node)
+        generator = node.args[0] if node.args else None
+        if not isinstance(node.func, ast.Name) or node.func.id not in _REDUCTIONS or node.keywords:
+            return node
+        if not isinstance(generator, ast.GeneratorExp) or len(generator.generators) != 1:
+            return node
+        (part,) = generator.generators
+        names = _flat_target(part.target)
+        inside = [generator.elt, *part.ifs]
+        if names is None or part.is_async or not self.deferrable(*inside):
+            return node
+        arguments = ast.arguments([], [ast.arg(name) for name in names], None, [], [], None, [])
+        none: ast.expr = ast.Constant(None)
+        if part.ifs:
+            test = part.ifs[0] if len(part.ifs) == 1 else self.visit_BoolOp(ast.BoolOp(ast.And(), part.ifs))
+            none = ast.Lambda(arguments, test)
+        single = ast.Constant(isinstance(part.target, ast.Name))
+        value = ast.Lambda(copy.deepcopy(arguments), generator.elt)
+        call = self.call("reduction", node.func, part.iter, value, none, single, *node.args[1:], like=node)
+        return ast.fix_missing_locations(call)
+
     def visit_IfExp(self, node: ast.IfExp) -> Any:
         self.generic_visit(node)
         if not self.deferrable(node.body, node.orelse):
@@ -120,6 +165,11 @@ class _Expressions(ast.NodeTransformer):
             method = "contained" if isinstance(node.ops[0], (ast.In, ast.NotIn)) else "identical"
             found = self.call(method, node.left, *node.comparators, like=node)
             return self.call("opposite", found, like=node) if isinstance(node.ops[0], (ast.NotIn, ast.IsNot)) else found
+        if len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
+            node.left, *node.comparators = [
+                v if isinstance(v, ast.Constant) else self.call("noted", v, like=v)
+                for v in (node.left, *node.comparators)
+            ]
         plain = all(isinstance(op, (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)) for op in node.ops)
         if len(node.ops) == 1 or not plain or not self.deferrable(*node.comparators):
             return node
@@ -150,26 +200,14 @@ def _visit_keyed(self: _Expressions, node: ast.DictComp | ast.SetComp) -> ast.ex
 
 
 def _visit_call(self: _Expressions, node: ast.Call) -> ast.expr:
-    self.generic_visit(node)
+    found = self.reduced(node)
     name = node.func.id if isinstance(node.func, ast.Name) else ""
-    if name not in _TAKING or not node.args or not isinstance(node.args[0], ast.GeneratorExp):
-        return node
+    if found is not node or name not in _TAKING or not node.args or not isinstance(node.args[0], ast.GeneratorExp):
+        return found
     made = node.args[0]
-    if not self.deferrable(made):
-        return node
-    first, none = made.generators[0], ast.copy_location(ast.Constant(None), node)
-    parts: list[ast.expr] = [none, none]
-    if len(made.generators) == 1:
-        again = copy.deepcopy(made)
-        parts[0] = _of_item(self, again.generators[0].target, again.elt)
-        tests = again.generators[0].ifs
-        if tests:
-            test = tests[0]
-            for other in tests[1:]:
-                test = self.call("both", test, self.later(other), like=node)
-            parts[1] = _of_item(self, copy.deepcopy(first.target), test)
-    step = _step(self, made.generators, made.elt)
-    node.args[0] = self.call("generator", first.iter, step, *parts, like=node)
+    if self.deferrable(made):
+        step = _step(self, made.generators, made.elt)
+        node.args[0] = self.call("generator", made.generators[0].iter, step, like=node)
     return node
 
 
@@ -239,6 +277,8 @@ class _Statements:
             name for node in _own(function) if isinstance(node, ast.Call) for name in given_names(node)
         } - self.outside
         self.globals = {n for node in _own(function) if isinstance(node, ast.Global) for n in node.names}
+        self.nonlocals = self.outside - self.globals
+        self.rebound = rebound_by_nested(function) - self.outside  # own variables that a call may set
 
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         return [new for statement in statements for new in self.statement(statement)]
@@ -273,17 +313,29 @@ class _Statements:
                 setattr(node, name, self.block(getattr(node, name)))
         for part in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
             part.body = self.block(part.body)
+        if isinstance(node, ast.Try) and node.handlers:
+            kinds = [handler.type or ast.Name("BaseException", ast.Load()) for handler in node.handlers]
+            caught = self.expressions.later(ast.Tuple([copy.deepcopy(kind) for kind in kinds], ast.Load()))
+            context = self.expressions.call("trying", caught, like=node)
+            inside = ast.copy_location(ast.With([ast.withitem(context)], node.body), node)
+            node.body = [ast.fix_missing_locations(inside)]
         return node
 
     def nested(self, kind: str, body: list[ast.stmt], like: ast.AST, parameters: tuple[str, ...] = ()) -> ast.stmt:
         """A block as a function that shares the names it binds."""
         own = {n for n in assigned_names(body) - set(parameters) if not n.startswith(_BLOCKS)}
+        called = self.rebound if any(isinstance(n, ast.Call) for s in body for n in ast.walk(s)) else set()
+        own |= called
         names = sorted(own - self.globals)
         self.shared |= own - self.outside
         self.count += 1
         head: list[ast.stmt] = [ast.Nonlocal(names)] if names else []
         if declared := sorted(own & self.globals):
             head.append(ast.Global(declared))
+        if called:  # never run, but says that the block sets them
+            never = ast.Attribute(ast.Name(self.hook, ast.Load()), "never", ast.Load())
+            targets: list[ast.expr] = [ast.Name(name, ast.Store()) for name in sorted(called)]
+            head.append(ast.If(never, [ast.Assign(targets, ast.Constant(None))], []))
         arguments = ast.arguments([], [ast.arg(p) for p in parameters], None, [], [], None, [])
         extra: dict[str, Any] = {"type_params": []} if "type_params" in ast.FunctionDef._fields else {}
         function = ast.FunctionDef(
@@ -294,7 +346,12 @@ class _Statements:
         return ast.fix_missing_locations(function)
 
     def _names(self, names: set[str], like: ast.AST) -> ast.expr:
-        items: list[ast.expr] = [ast.Constant(name) for name in sorted(names) if name not in self.outside]
+        items: list[ast.expr] = [ast.Constant(name) for name in sorted((names | self.nonlocals) - self.globals)]
+        return ast.fix_missing_locations(ast.copy_location(ast.Tuple(items, ast.Load()), like))
+
+    def _changed(self, names: set[str], like: ast.AST) -> ast.expr:
+        known = [name for name in sorted(names) if name.removeprefix(GIVEN) not in self.globals]
+        items: list[ast.expr] = [ast.Constant(name) for name in known]
         return ast.fix_missing_locations(ast.copy_location(ast.Tuple(items, ast.Load()), like))
 
     def _read(self, function: Any, like: ast.AST) -> ast.expr:
@@ -318,7 +375,7 @@ class _Statements:
             self._names(node.carried, node),
             self._names(node.needed, node),
             stopped,
-            self._names(changed_lists(node.body), node),
+            self._changed(changed_lists(node.body), node),
             like=node,
         )
         return [function, call]
@@ -338,7 +395,7 @@ class _Statements:
             self._read(body, node),
             self._names(node.carried, node),
             self._names(node.needed, node),
-            self._names(changed_lists([node.test, *node.body]), node),
+            self._changed(changed_lists([node.test, *node.body]), node),
             like=node,
         )
         return [condition, body, call]
@@ -353,7 +410,7 @@ class _Statements:
             self._read(then, node),
             self._read(otherwise, node),
             self._names(needed.needed, node),
-            self._names(changed_lists([*node.body, *node.orelse]), node),
+            self._changed(changed_lists([*node.body, *node.orelse]), node),
             like=node,
         )
         return [then, otherwise, call]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,16 +46,22 @@ def current_frame() -> Frame:
     return _frames.current
 
 
-@contextmanager
-def running_call(leaves: Sequence[Any], arguments: tuple[Any, Any] = ((), {})) -> Iterator[Frame]:
+class running_call:
     """A call with these arguments runs until the block ends."""
-    before = _frames.current
-    _frames.current = frame = Frame(leaves, arguments, locks=[])
-    try:
-        yield frame
-    finally:
-        _frames.current = before
-        for lock in frame.locks or ():
+
+    __slots__ = ("_before", "_frame")
+
+    def __init__(self, leaves: Sequence[Any], arguments: tuple[Any, Any] = ((), {})) -> None:
+        self._frame = Frame(leaves, arguments, locks=[])
+
+    def __enter__(self) -> Frame:
+        self._before = _frames.current
+        _frames.current = self._frame
+        return self._frame
+
+    def __exit__(self, *_: object) -> None:
+        _frames.current = self._before
+        for lock in self._frame.locks or ():
             lock.release()
 
 

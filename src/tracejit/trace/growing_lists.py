@@ -1,6 +1,6 @@
 """The lists that a loop or branch changes: what is prepared for them in front of it, and what they are after it.
 
-Lists of Python become traced lists (``traced_list.py``) where nothing else refers to them. How much room a list needs is
+Lists of Python become traced lists (``traced_list.py``) where nothing else refers to them. How much room they need is
 found out by tracing: the loop is traced again with the memory that the attempt before asked for.
 """
 
@@ -188,7 +188,7 @@ class GrowingLists:
 
 
 def _is_of_numbers(value: Any) -> bool:
-    """Whether a list that a function is given holds nothing but numbers, so that the function hardly needs to know it."""
+    """Whether a list that a function is given holds nothing but numbers, so that the function hardly needs to know."""
     return type(value) in (list, deque) and all(isinstance(item, (int, float, PythonNumber)) for item in value)
 
 

@@ -6,8 +6,6 @@ from tracejit.trace.list_items import comes_before
 
 __all__ = ["heapify", "pop", "push", "push_pop", "replace"]
 
-# ruff: noqa: ANN001, ANN201
-
 
 def push(heap, item):  # type: ignore[no-untyped-def]
     """``heapq.heappush``."""

@@ -12,15 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike, maximum, minimum
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS
 from tracejit.trace.context import current_trace
-from tracejit.trace.inputs import as_array
+from tracejit.trace.dtypes import INT64
+from tracejit.trace.inputs import accept_input, as_array
+from tracejit.trace.registry import call
 from tracejit.trace.scalar import SymbolicInt, as_dim, python_size
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.traced_list import TracedList
+from tracejit.trace.values import Dims
 
 __all__ = ["Indexed", "as_indexed"]
 
@@ -68,6 +72,30 @@ class Indexed:
         return Indexed(0, self.stop - start, lambda k: self.item(k + python_size(start)), self.lists)
 
 
+class SymbolicRange(Indexed, Tracer):
+    """A ``range`` whose bounds are sizes; as an array it is ``np.arange``."""
+
+    dtype = kind = INT64
+
+    def __init__(self, start: DimLike, stop: DimLike, first: Any = 0, step: Any = 1) -> None:
+        super().__init__(start, stop, lambda k: first + k * step)
+        self.first = first
+        self.step = step
+
+    @property
+    def dims(self) -> Dims:
+        """The length, as the dims of an array."""
+        return (current_trace().sizes.larger(self.stop - self.start, 0),)
+
+    def operand(self) -> Operand:
+        """All items as an array."""
+        places = call(np.arange, python_size(self.start), python_size(self.stop))
+        return (places * self.step + self.first).operand()  # type: ignore[no-any-return]
+
+
+accept_input(SymbolicRange, lambda value: (INT64, value.operand()))
+
+
 def as_indexed(iterable: Any) -> Indexed | None:
     """The iterable with an index, or None for what only Python can go through."""
     if isinstance(iterable, Indexed):
@@ -90,7 +118,7 @@ def symbolic_range(start: Any, stop: Any, step: Any = 1) -> Indexed:
     first, last, stride = (as_dim(value, "a range") for value in (start, stop, step))
     sizes = current_trace().sizes
     if isinstance(stride, int) and stride == 1:
-        return Indexed(first, last, lambda k: k)
+        return SymbolicRange(first, last)
     if sizes.decide(stride, "== 0"):
         raise ValueError("range() arg 3 must not be zero")
     forward = sizes.decide(stride, ">= 0")
@@ -102,8 +130,7 @@ def symbolic_range(start: Any, stop: Any, step: Any = 1) -> Indexed:
             count = 0
     except UndecidedError:
         count = maximum(count, 0)
-    begin, each = python_size(first), python_size(stride)
-    return Indexed(0, count, lambda k: begin + k * each)
+    return SymbolicRange(0, count, python_size(first), python_size(stride))
 
 
 def _replaces(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -49,7 +49,8 @@ class _LibraryHook(Hook):
 
 
 def _is_traced(function: FunctionType) -> bool:
-    return function.__module__.startswith("numpy.") or function.__module__ == heaps.__name__
+    module = function.__module__ or ""
+    return module.startswith("numpy.") or module == heaps.__name__
 
 
 def _with_hooks(source: FunctionType) -> FunctionType:

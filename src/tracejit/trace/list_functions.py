@@ -199,8 +199,8 @@ def _extreme(function: Any) -> None:
 
     @_replaces(function)
     def extreme(*args: Any, **kwargs: Any) -> Any:
-        if len(args) == 1 and isinstance(args[0], Generated) and function is not sum:
-            args = (args[0].collect(),)
+        if args and isinstance(args[0], Generated):
+            args = (args[0].collect(), *args[1:])
         if args and isinstance(args[0], TracedList):
             args = (args[0].as_list(), *args[1:])
             if not args[0].columns:
@@ -211,6 +211,8 @@ def _extreme(function: Any) -> None:
 _extreme(max)
 _extreme(min)
 _extreme(sum)
+_extreme(any)
+_extreme(all)
 
 
 # ---------------------------------------------------------------------------------------------------------- questions
@@ -262,7 +264,7 @@ def computed_item(items: Any, key: Any) -> Any:
     trace = current_trace()
     if isinstance(key, SymbolicInt) and not trace.sizes.is_late(trace.sizes.resolve(key.dim)):
         return NotImplemented
-    if key.dims or getattr(key, "dim", None) is not None and not isinstance(key, SymbolicInt):
+    if key.dims or (getattr(key, "dim", None) is not None and not isinstance(key, SymbolicInt)):
         return NotImplemented
     if not items or len(items) > _LONGEST or any(isinstance(x, (list, np.ndarray, TracedArray)) for x in items):
         return NotImplemented

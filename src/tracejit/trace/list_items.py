@@ -23,7 +23,19 @@ from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import Kind, join, kind_of, operand_as
 from tracejit.trace.values import cast
 
-__all__ = ["EMPTY", "Item", "ListShape", "comes_before", "element_of", "item_of", "join_items", "rebuilt", "row_kind", "split", "stored"]
+__all__ = [
+    "EMPTY",
+    "Item",
+    "ListShape",
+    "comes_before",
+    "element_of",
+    "item_of",
+    "join_items",
+    "rebuilt",
+    "row_kind",
+    "split",
+    "stored",
+]
 
 
 @dataclass(frozen=True)

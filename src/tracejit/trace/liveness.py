@@ -10,7 +10,7 @@ import builtins
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-__all__ = ["annotate", "assigned_names", "changed_lists"]
+__all__ = ["annotate", "assigned_names", "changed_lists", "given_names", "rebound_by_nested"]
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -19,7 +19,7 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 def annotate(function: Any) -> None:
     """Give each loop ``node.carried`` and each loop and branch ``node.needed``: names read in it before it sets them
     (loops only), and names read after it."""
-    walk = _Liveness(_read_by_nested(function))
+    walk = _Liveness(_read_by_nested(function) | rebound_by_nested(function))
     walk.block(function.body, set())
 
 
@@ -28,6 +28,20 @@ def _read_by_nested(function: Any) -> set[str]:
     for node in ast.walk(function):
         if node is not function and isinstance(node, (*_DEFINITIONS, ast.Lambda)):
             found.update(n.id for n in ast.walk(node) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Store))
+    return found
+
+
+def rebound_by_nested(function: Any) -> set[str]:
+    """The variables of the function that functions inside it may set."""
+    own = {n for node in function.body for n in _nonlocals(node)}
+    return own & ({a.arg for a in ast.walk(function.args) if isinstance(a, ast.arg)} | assigned_names(function.body))
+
+
+def _nonlocals(node: ast.AST) -> set[str]:
+    found: set[str] = set()
+    for inner in ast.walk(node):
+        if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            found.update(n for s in ast.walk(inner) if isinstance(s, ast.Nonlocal) for n in s.names)
     return found
 
 
@@ -175,7 +189,8 @@ def given_names(node: ast.Call) -> list[str]:
 
 _CHANGING = frozenset(
     "append appendleft extend extendleft insert pop popleft remove clear sort reverse rotate add discard "
-    "update setdefault".split())
+    "update setdefault".split()
+)
 _HEAPS = frozenset("heappush heappop heapify heapreplace heappushpop insort insort_left insort_right".split())
 
 

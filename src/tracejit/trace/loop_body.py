@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dis
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 from typing import Any
@@ -12,18 +12,21 @@ from typing import Any
 import numpy as np
 
 from tracejit.ir.core import Operand, Value
-from tracejit.ir.dims import Dim, DimLike, maximum
+from tracejit.ir.dims import Dim, DimLike, maximum, symbols_of
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import scalar
 from tracejit.trace.array import TracedArray
+from tracejit.trace.conditions import truth_of
 from tracejit.trace.context import Trace, current_trace
+from tracejit.trace.facts import add_facts, facts_of
 from tracejit.trace.inputs import as_array
 from tracejit.trace.iteration import Indexed
 from tracejit.trace.jumps import VALUE
 from tracejit.trace.location import user_location
+from tracejit.trace.maybe import Maybe, converted, narrowed, unified
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
-from tracejit.trace.region import UnstageableError, region_of
-from tracejit.trace.rotation import Rotation, period_of
+from tracejit.trace.region import CarryError, UnstageableError, region_of
+from tracejit.trace.rotation import Rotation, period_of, steps_of
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import UNDEFINED, Kind, cells_of, enter, get, is_outside, join, kind_of, operand_as, put
@@ -61,6 +64,10 @@ class Attempt:
     results: list[Operand] = field(default_factory=list)
     ends: dict[str, Any] = field(default_factory=dict)
     item: Any = None  # what the turn was about
+    end_leaves: dict[str, list[Any]] = field(default_factory=dict)  # of carried variables
+    known: frozenset[str] = frozenset()  # sizes around the loop
+    only_inside: set[str] = field(default_factory=set)  # variables without a value where there is no turn
+    no_turn: Any = False  # whether there is none, found only where it matters
     counted: int = 0  # of these, the sizes that vary, which come first
 
     def entered(self, values: Sequence[Operand], sizes: Sequence[DimLike]) -> dict[str, list[Any]]:
@@ -97,7 +104,7 @@ class LoopBody:
     def __init__(
         self,
         body: FunctionType,
-        test: FunctionType | None,
+        test: Callable[[], Any] | None,
         carried: Sequence[str],
         needed: Sequence[str],
         stopped: str | None,
@@ -106,12 +113,15 @@ class LoopBody:
         self.changed = changed
         self.body = body
         self.test = test
-        self.needed = needed
+        self.needed: Sequence[str] = needed
         self.stopped = stopped
         self.group = 1  # turns that are traced as one
+        self.run_group: Callable[[Any], None] | None = None  # them, where the loop may end after any of them
         self.rotates = True
+        self.initial: dict[str, Any] = {}  # what the variables are before the loop
+        self.unset: set[str] = set()  # variables without a value before the loop that are carried all the same
         self.sizes = VaryingSizes(None, False)
-        self.cells = cells_of([body] if test is None else [test, body])
+        self.cells = cells_of(function for function in (test, body) if isinstance(function, FunctionType))
         self.outer = current_trace()
         declared = self.cells.keys()
         self.assigned = [n for n in body.__code__.co_freevars if n in _stored(body.__code__)]
@@ -119,6 +129,9 @@ class LoopBody:
 
     def turns(self, item: Any) -> None:
         """One turn, or a group of them."""
+        if self.run_group is not None:
+            self.run_group(item)
+            return
         for each in [item] if self.group == 1 else item:
             self.body(each)
 
@@ -138,21 +151,41 @@ class LoopBody:
         """The carried variables as they are before the loop."""
         found = []
         for name in self.carried:
-            value = get(self.cells[name])
-            if value is UNDEFINED or (name == VALUE and value is None):
+            value = self.initial[name]
+            if (value is UNDEFINED and name not in self.unset) or (name == VALUE and value is None):
                 continue
-            leaves, tree = flatten(value)
-            leaves = [as_array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
-            # Arrays are themselves at first, so that writing into them writes into the memory around the loop.
-            kinds = [None if isinstance(leaf, TracedArray) else kind_of(leaf) for leaf in leaves]
-            sources = [[leaf.storage] if isinstance(leaf, TracedArray) else [] for leaf in leaves]
-            found.append(CarriedName(name, tree, leaves, kinds, sources, [is_outside(leaf, None) for leaf in leaves]))
+            found.append(self.entry(name))
         return found
+
+    def entry(self, name: str) -> CarriedName:
+        """A carried variable as it is before the loop."""
+        leaves, tree = flatten(self.initial[name])
+        leaves = [as_array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
+        # Arrays are themselves at first, so that writing into them writes into the memory around the loop.
+        kinds = [None if isinstance(leaf, TracedArray) else kind_of(leaf) for leaf in leaves]
+        sources = [[leaf.storage] if isinstance(leaf, TracedArray) else [] for leaf in leaves]
+        return CarriedName(name, tree, leaves, kinds, sources, [is_outside(leaf, None) for leaf in leaves])
+
+    def carry(self, name: str, names: list[CarriedName]) -> None:
+        """Let one more variable be carried."""
+        self.unset.add(name)
+        if name not in self.carried:
+            self.carried.append(name)
+        names.append(self.entry(name))
+
+    def certainly_runs(self, indexed: Indexed | None) -> bool:
+        """Whether there is a turn: also for other data, under a guard."""
+        if indexed is not None:
+            return self.runs_once(indexed)
+        assert self.test is not None
+        with region_of(self.outer):
+            return truth_of(self.test()) is True
 
     def begin(self, indexed: Indexed | None) -> list[CarriedName]:
         """What is carried, before the first attempt."""
         turns = None if indexed is None else self.most_turns(indexed)
         self.sizes = VaryingSizes(turns, self.stopped is None)
+        self.initial = {name: get(cell) for name, cell in self.cells.items()}
         return self.names()
 
     def trace(self, names: list[CarriedName], indexed: Indexed | None) -> Attempt:
@@ -161,11 +194,18 @@ class LoopBody:
         with region_of(self.outer) as region:
             try:
                 return self._trace_in(region, names, indexed)
+            except CarryError as missing:
+                if missing.trace is not region:
+                    raise
+                self.carry(missing.name, names)
+                raise RetryError from None
             finally:
                 for name, value in before.items():
                     put(self.cells[name], value)
 
     def _trace_in(self, region: Trace, names: list[CarriedName], indexed: Indexed | None) -> Attempt:
+        known = {entry.name for entry in names}
+        region.unset = frozenset(n for n in self.carried if n not in known and n != VALUE)
         attempt = self._start(region, names, indexed)
         position = None if attempt.index is None or indexed is None else loop_index(attempt.index, indexed)
         turn = 0 if indexed is None or position is None else position.dim - indexed.start
@@ -185,7 +225,11 @@ class LoopBody:
                     make_twins(leaf.storage, source, entering=True)
             put(self.cells[entry.name], unflatten(entry.tree, leaves))
         if indexed is None:
-            self.body()
+            self._assume_test(region)
+            if self.run_group is None:
+                self.body()
+            else:
+                self.run_group(None)
         else:
             attempt.item = indexed.item(position)
             self.turns(attempt.item)
@@ -195,10 +239,22 @@ class LoopBody:
         self._check_ends(attempt, names, entered)
         return attempt
 
+    def _assume_test(self, region: Trace) -> None:
+        """Let the body of a ``while`` know what its test tells of variables that may be None."""
+        assert self.test is not None
+        maybe = any(isinstance(get(cell), Maybe) for cell in self.cells.values())
+        if not maybe or not isinstance(self.test, FunctionType) or _stored(self.test.__code__):
+            return
+        going = truth_of(self.test())
+        if not isinstance(going, bool):
+            add_facts(region, facts_of(going.operand(), True, region))
+            for cell in self.cells.values():
+                put(cell, narrowed(get(cell)))
+
     def _start(self, region: Trace, names: list[CarriedName], indexed: Indexed | None) -> Attempt:
         """An attempt with the params of what is carried."""
         index = None if indexed is None else region.builder.param(scalar("i64"))
-        attempt = Attempt(region, names, indexed, index)
+        attempt = Attempt(region, names, indexed, index, known=frozenset(self.outer.sizes.late))
         region.most_turns = None if indexed is None else self.most_turns(indexed)
         region.turns = None if self.stopped is not None else region.most_turns
         for init in self.sizes.inits():
@@ -219,6 +275,12 @@ class LoopBody:
                 if changed:  # perhaps not with the other kinds
                     break
                 raise
+        known = {entry.name for entry in names}
+        for name in self.carried:
+            end = attempt.ends.get(name)
+            if name not in known and isinstance(end, Maybe) and end.name is not None:
+                self.carry(name, names)  # set in some turns only
+                changed = True
         if changed:
             raise RetryError
         if any(source in attempt.region.memory_params for source in written_twins(attempt.region)):
@@ -231,18 +293,19 @@ class LoopBody:
         attempt.inits.append(init)
 
     def _check_rotation(self, attempt: Attempt, names: list[CarriedName]) -> None:
-        before: dict[Any, Any] = {}
-        after: dict[Any, Any] = {}
+        before: dict[tuple[str, int], Any] = {}
+        after: dict[tuple[str, int], Any] = {}
         for entry in names:
             leaves, tree = flatten(attempt.ends[entry.name])
             if tree == entry.tree:
                 for k, leaf in enumerate(leaves):
                     if entry.kinds[k] is None:
                         before[entry.name, k], after[entry.name, k] = entry.leaves[k], leaf
-        period = period_of(before, after)
+        step = steps_of(before, after)
+        period = period_of(step)
         if period > 1:
             moved = [v for key, v in before.items() if not (after[key] is v or after[key].shares_place(v))]
-            raise Rotation(period, any(is_outside(v, attempt.region) for v in moved))
+            raise Rotation(period, step, any(is_outside(v, attempt.region) for v in moved))
 
     def _check_end(self, attempt: Attempt, entry: CarriedName, entered: list[Any]) -> bool:
         """Note what a carried variable holds after one turn; whether it needs other kinds."""
@@ -250,7 +313,14 @@ class LoopBody:
         if tree != entry.tree:
             if _is_list(entry.tree, entry.leaves) and _is_list(tree, leaves):
                 raise NewListError(entry.name)
-            raise PeelError(f"the structure of {entry.name!r} changes from turn to turn")
+            wider = unified(entry.tree, tree, entry.name)
+            if wider is None:
+                raise PeelError(f"the structure of {entry.name!r} changes from turn to turn")
+            leaves = converted(tree, leaves, wider, UNDEFINED, bool)
+            if wider != entry.tree:
+                self._widen(attempt, entry, wider, leaves)
+                return True
+        attempt.end_leaves[entry.name] = leaves
         before = list(entry.kinds)
         for k, (leaf, given) in enumerate(zip(leaves, entered, strict=True)):
             if entry.kinds[k] is None:
@@ -258,6 +328,24 @@ class LoopBody:
             else:
                 self._check_carried(attempt, entry, k, leaf, given)
         return entry.kinds != before
+
+    def _widen(self, attempt: Attempt, entry: CarriedName, wider: Tree, ends: Sequence[Any]) -> None:
+        """Let a carried variable have what may be None, or not set, as it is in some turns."""
+        own = list(zip(entry.leaves, entry.kinds, entry.sources, entry.borrowed, strict=True))
+        flags: list[Any] = [(flag, kind_of(flag), [], False) for flag in (False, True)]
+        parts: list[Any] = converted(entry.tree, own, wider, None, flags.__getitem__)
+        for k, (part, end) in enumerate(zip(parts, ends, strict=True)):
+            if part is not None:
+                continue
+            kind = None if end is UNDEFINED else kind_of(end)
+            if kind is None:
+                parts[k] = end, None, [], False
+                continue
+            if any(symbols_of(d) & (self.outer.sizes.late.keys() - attempt.known) for d in kind.type.dims if d != 0):
+                raise UnstageableError(f"{entry.name!r} may be there or not, and each turn computes its size")
+            parts[k] = UNDEFINED, kind, [], False
+        entry.leaves, entry.kinds, entry.sources, entry.borrowed = (list(part) for part in zip(*parts, strict=True))
+        entry.tree = wider
 
     def _check_reference(self, entry: CarriedName, k: int, leaf: Any) -> None:
         """A leaf that is not carried must be the same after a turn; an array that is another one becomes carried."""
@@ -276,6 +364,9 @@ class LoopBody:
         assert kind is not None
         if entry.borrowed[k] and given.storage.written:
             raise PeelError(f"{entry.name!r} may be the memory of an argument, is written and then replaced")
+        if leaf is UNDEFINED:  # not there: anything
+            attempt.results.append(given.operand())
+            return
         joined = None if end is None else self._joined(entry.leaves[k], kind, end, leaf, given)
         if joined is None:
             raise PeelError(f"{entry.name!r} is {kind} before a turn and {leaf if end is None else end} after it")
@@ -303,7 +394,8 @@ class LoopBody:
         if not are_alike(kind, end):
             return None
         first = kind_of(initial)
-        assert first is not None
+        if first is None:
+            return None
         found = self.sizes.check(kind, end.type.dims)
         if found is None:
             return None

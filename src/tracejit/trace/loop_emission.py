@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tracejit.ir.core import Operand, Value
 from tracejit.ir.types import scalar
-from tracejit.trace.branches import truth_of
+from tracejit.trace.branches import owners_of
+from tracejit.trace.conditions import opposite, truth_of
 from tracejit.trace.context import Trace
 from tracejit.trace.loop_body import Attempt, LoopBody
 from tracejit.trace.loop_results import hand_out, local_variables
 from tracejit.trace.pytree import unflatten
 from tracejit.trace.region import Inputs, UnstageableError, emit_regions, finish, region_of
+from tracejit.trace.scalar import number
 from tracejit.trace.state import get, operand_as, put
 from tracejit.trace.values import dim_value, emit, late_dim, literal
 
@@ -30,6 +33,7 @@ def emit_loop(loop: LoopBody, attempt: Attempt) -> None:
     inputs = Inputs(loop.outer, regions)
     if condition is not None and condition.region.written:
         raise UnstageableError("its test writes into an array")
+    attempt.no_turn = _no_turn(loop, attempt)
     inits = [operand_as(leaf, kind) for leaf, kind in zip(attempt.inits, attempt.kinds, strict=True)]
     inits += [local.init for local in locals_] + inputs.memory()
     params = [*attempt.params, *(local.param for local in locals_), *inputs.written_params(region)]
@@ -40,6 +44,25 @@ def emit_loop(loop: LoopBody, attempt: Attempt) -> None:
     else:
         values = _emit_for(attempt, inputs, inits, params, results)
     hand_out(loop, attempt, locals_, values, inputs)
+
+
+def _no_turn(loop: LoopBody, attempt: Attempt) -> Any:
+    """Whether the loop has no turn, where an array is that of an argument then."""
+    owned = any(
+        borrowed and kind is not None and owners_of(leaf)
+        for entry in attempt.names
+        for leaf, kind, borrowed in zip(entry.leaves, entry.kinds, entry.borrowed, strict=True)
+    )
+    if not owned:
+        return False
+    indexed = attempt.indexed
+    if indexed is None:
+        assert loop.test is not None
+        return opposite(loop.test())
+    count = indexed.stop - indexed.start
+    if loop.outer.sizes.proves(count - 1):
+        return False
+    return number(emit("le", dim_value(count), dim_value(0)), bool)
 
 
 def _emit_for(

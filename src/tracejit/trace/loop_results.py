@@ -8,12 +8,16 @@ from typing import Any
 
 from tracejit.ir.core import Operand, Value
 from tracejit.ir.dims import DimLike, substitute, symbols_of
+from tracejit.ir.types import scalar
 from tracejit.trace.array import TracedArray
+from tracejit.trace.branches import owners_of
 from tracejit.trace.iteration import Indexed
+from tracejit.trace.jumps import VALUE
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.loop_body import Attempt, LoopBody
+from tracejit.trace.maybe import Maybe, made
 from tracejit.trace.pytree import flatten, unflatten
-from tracejit.trace.region import Inputs, UnstageableError
+from tracejit.trace.region import CarryError, Inputs, UnstageableError
 from tracejit.trace.scalar import SymbolicInt, python_size
 from tracejit.trace.state import (
     UNDEFINED,
@@ -59,19 +63,47 @@ def local_variables(loop: LoopBody, attempt: Attempt) -> list[Local]:
     wanted = [n for n in loop.assigned if n in loop.needed and n not in known]
     for name in wanted:
         value = attempt.ends[name]
+        if isinstance(value, Maybe) and value.name is not None:
+            raise CarryError(name)
         if value is UNDEFINED or _last(loop, value, attempt.indexed) is not None:
             continue
         if _last_view(loop, value, attempt) is not None:
             continue
+        _check_old(loop, attempt, name, value)
         for leaf in flatten(value)[0]:
             kind = kind_of(leaf)
             if kind is not None:
                 kind = _varying(loop, attempt, kind, found)
                 found.append(_local(loop, attempt, name, leaf, kind))
+    if attempt.only_inside:
+        param = attempt.region.builder.param(BOOL_KIND.type)
+        yes, no = (literal(flag, BOOL_KIND.type.dtype) for flag in (True, False))
+        found.append(Local(_RAN, BOOL_KIND, no, param, yes))
     return found
 
 
-_SIZE = "a size"  # no name of a variable
+def _check_old(loop: LoopBody, attempt: Attempt, name: str, value: Any) -> None:
+    """Without a turn a variable is what it was: carried, unless it had no value, which a flag tells then."""
+    old = get(loop.cells[name])
+    kinds, before = ([kind_of(leaf) for leaf in flatten(v)[0]] for v in (value, old))
+    fits = old is value or (
+        flatten(old)[1] == flatten(value)[1] and None not in kinds + before and all(map(_fits, before, kinds))
+    )
+    if fits or name == VALUE or loop.certainly_runs(attempt.indexed):
+        return
+    if attempt.indexed is not None and not loop.runs_once(attempt.indexed, late=True):
+        raise NoTurnError
+    if old is not UNDEFINED:
+        raise CarryError(name)
+    attempt.only_inside.add(name)
+
+
+def _fits(old: Kind | None, kind: Kind | None) -> bool:
+    return old is not None and kind is not None and join(old, kind) == kind
+
+
+_SIZE, _RAN = "a size", "a turn"  # no names of variables
+BOOL_KIND = Kind("python", scalar("bool"), bool)
 
 
 def _varying(loop: LoopBody, attempt: Attempt, kind: Kind, found: list[Local]) -> Kind:
@@ -100,8 +132,7 @@ def _varying(loop: LoopBody, attempt: Attempt, kind: Kind, found: list[Local]) -
 
 def _local(loop: LoopBody, attempt: Attempt, name: str, leaf: Any, kind: Kind) -> Local:
     old = get(loop.cells[name])
-    old_kind = None if old is UNDEFINED or kind.varying else kind_of(old)
-    fits = old_kind is not None and join(old_kind, kind) == kind
+    fits = old is not UNDEFINED and not kind.varying and _fits(kind_of(old), kind)
     if not fits and attempt.indexed is not None and not loop.runs_once(attempt.indexed, late=True):
         raise NoTurnError
     init = operand_as(old, kind) if fits else zeros(kind)
@@ -157,17 +188,23 @@ def hand_out(
     known = {entry.name for entry in attempt.names}
     given: dict[str, list[Any]] = {}
     sizes: list[DimLike] = []
+    ran: Any = True
     for local, value in zip(locals_, values[position:], strict=False):
         if local.name == _SIZE:
             sizes.append(late_dim(value, 0, local.room))
             continue
         entered = enter(value, local.kind, sizes=sizes)
+        if local.name == _RAN:
+            ran = entered
+            continue
         given.setdefault(local.name, []).append(entered)
         for source in local.sources:
             make_twins(entered.storage, source)
     for name in loop.assigned:
         if name not in known:
             _hand_out_local(loop, attempt, name, given.get(name))
+            if name in attempt.only_inside:
+                put(loop.cells[name], made(name, (ran, get(loop.cells[name]))))
 
 
 def _hand_out_local(loop: LoopBody, attempt: Attempt, name: str, given: list[Any] | None) -> None:
@@ -193,15 +230,21 @@ def _hand_out_carried(loop: LoopBody, attempt: Attempt, values: Sequence[Operand
     rooms = [size.room for size in loop.sizes.computed]
     computed = [late_dim(value, 0, room) for value, room in zip(values, rooms, strict=False)]
     entered = attempt.entered(values, loop.sizes.final(computed))
+    indexed = attempt.indexed
+    certain = indexed is not None and loop.outer.sizes.proves(indexed.stop - indexed.start - 1)
     for entry in attempt.names:
         leaves = entered[entry.name]
-        ends, _ = flatten(attempt.ends[entry.name])
-        parts = zip(leaves, entry.kinds, entry.borrowed, ends, entry.sources, strict=True)
-        for leaf, kind, borrowed, end, sources in parts:
+        ends = attempt.end_leaves[entry.name]
+        parts = zip(leaves, entry.kinds, entry.borrowed, ends, entry.sources, entry.leaves, strict=True)
+        for leaf, kind, borrowed, end, sources, initial in parts:
             if kind is not None and borrowed:
+                if attempt.no_turn is not False and not is_outside(end, None):
+                    leaf.storage.owners = dict.fromkeys(owners_of(initial), attempt.no_turn)
                 ambiguous(leaf, _why_ambiguous(loop, attempt, entry.name, end))
             for source in sources if kind is not None else ():
                 make_twins(leaf.storage, source)
+        if certain:
+            leaves = [end if isinstance(end, bool) else leaf for leaf, end in zip(leaves, ends, strict=True)]
         put(loop.cells[entry.name], unflatten(entry.tree, leaves))
 
 

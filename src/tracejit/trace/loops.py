@@ -15,7 +15,7 @@ from typing import Any
 
 from tracejit.errors import TracejitError, UnsupportedError
 from tracejit.ir.dims import DimLike
-from tracejit.trace.branches import branch, truth_of
+from tracejit.trace.conditions import branch, truth_of
 from tracejit.trace.context import current_trace
 from tracejit.trace.growing_lists import GrowingLists, GrowsError
 from tracejit.trace.iteration import Indexed, as_indexed
@@ -23,7 +23,8 @@ from tracejit.trace.location import describe, user_location
 from tracejit.trace.loop_body import LoopBody, NewListError, PeelError, RetryError, loop_index
 from tracejit.trace.loop_emission import emit_loop
 from tracejit.trace.loop_results import NoTurnError
-from tracejit.trace.region import UnstageableError, watched
+from tracejit.trace.open_groups import OpenGroups
+from tracejit.trace.region import CarryError, StagedRaise, UnstageableError, watched
 from tracejit.trace.rotation import Rotation, grouped
 from tracejit.trace.scalar import number, python_size
 from tracejit.trace.state import cells_of, get, put
@@ -130,7 +131,9 @@ class Budget:
         outermost: Budget = current_trace().captures.unrolling
         recorded = current_trace().sizes.recorded - outermost.start
         if recorded > MOST_RECORDED:
-            inner = "" if outermost is self else f" The one at {self.where} inside does so because of this: {self.problem}."
+            inner = (
+                "" if outermost is self else f" The one at {self.where} inside does so because of this: {self.problem}."
+            )
             raise UnsupportedError(
                 f"the loop at {outermost.where} runs turn by turn while tracing, and has recorded more than "
                 f"{MOST_RECORDED} operations, which would take minutes to compile. The reason: {outermost.problem}.{inner} "
@@ -213,6 +216,8 @@ def _stage(loop: LoopBody, indexed: Indexed | None) -> Exception | None:
         try:
             _trace_and_emit(loop, indexed, changed, lists)
             return None
+        except StagedRaise:
+            reason: Exception = PeelError("it raises in its first turn")
         except Exception as error:
             reason = error
     lists.leave(done=False)
@@ -222,13 +227,18 @@ def _stage(loop: LoopBody, indexed: Indexed | None) -> Exception | None:
         return None
     if isinstance(reason, Rotation):
         return _stage_groups(loop, indexed, reason)
-    if isinstance(reason, PeelError) and indexed is not None and loop.runs_once(indexed):
+    if isinstance(reason, PeelError) and indexed is not None and _is_single(loop) and loop.runs_once(indexed):
         first, rest = indexed.start, Indexed(indexed.start + 1, indexed.stop, indexed.item, indexed.lists)
         loop.turns(indexed.item(python_size(first)))
         if loop.stopped is None:
             for_loop(rest, loop.body, loop.carried, loop.needed, loop.stopped)
             return None
     return reason
+
+
+def _is_single(loop: LoopBody) -> bool:
+    """Whether a turn of the program is one of Python's."""
+    return loop.group == 1 and loop.run_group is None
 
 
 def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[], bool], lists: GrowingLists) -> None:
@@ -258,7 +268,11 @@ def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[
             continue
         if changed():
             raise UnstageableError("its body changes a list or dict")
-        emit_loop(loop, attempt)
+        try:
+            emit_loop(loop, attempt)
+        except CarryError as missing:
+            loop.carry(missing.name, names)
+            continue
         lists.finish(attempt.ends)
         return
     raise UnstageableError("its variables change their kind from turn to turn")
@@ -267,8 +281,7 @@ def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[
 def _stage_groups(loop: LoopBody, indexed: Indexed | None, rotation: Rotation) -> Exception | None:
     """The loop with so many turns as one that every array has its name again; then the turns left over."""
     if indexed is None or loop.stopped is not None:
-        loop.rotates = False
-        return _stage(loop, indexed)
+        return _stage_open_groups(loop, indexed, rotation)
     period, sizes = rotation.period, loop.outer.sizes
     count = indexed.stop - indexed.start
     left: DimLike = count - (count // period) * period
@@ -280,6 +293,18 @@ def _stage_groups(loop: LoopBody, indexed: Indexed | None, rotation: Rotation) -
     if problem is None:
         _turns_left(loop, indexed, count - left, left, period - 1)
     return problem
+
+
+def _stage_open_groups(loop: LoopBody, indexed: Indexed | None, rotation: Rotation) -> Exception | None:
+    """The same for a loop that may end after any turn."""
+    groups = OpenGroups(loop, indexed, rotation)
+    with groups.entered():
+        problem = _stage(loop, groups.indexed)
+    if problem is None:
+        groups.put_right()
+        return None
+    loop.rotates = False
+    return _stage(loop, indexed)
 
 
 def _turns_left(loop: LoopBody, indexed: Indexed, done: DimLike, left: DimLike, most: int) -> None:

@@ -11,23 +11,25 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import CellType
+from types import CellType, MemberDescriptorType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from tracejit.errors import UnsupportedError
-from tracejit.trace.captures import AttributeOf, CaptureTable, ClosureCell, Fixed, GlobalName, ItemOf, freeze
+from tracejit.trace.captures import CaptureTable, Loosely, is_run_time_number, number_form
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.frames import current_frame
+from tracejit.trace.getters import AttributeOf, ClosureCell, Fixed, Getter, GlobalName, ItemOf, is_hashable
 from tracejit.trace.inputs import contains_tracer
+from tracejit.trace.instances import class_attribute, own_attributes
 from tracejit.trace.location import describe, user_location
-from tracejit.trace.python_calls import call_python
 from tracejit.trace.pytree import replace_containers
 from tracejit.trace.region import UnstageableError
-from tracejit.trace.sampling import outcome_like
 
 __all__ = [
+    "MISSING",
+    "ArgumentAt",
     "Containers",
     "OutsideWrites",
     "Place",
@@ -36,14 +38,14 @@ __all__ = [
     "put_all",
     "read_outside",
     "refer",
-    "set_attribute",
+    "reference_of",
+    "replace_contents",
     "writes_of",
 ]
 
 _NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 _RESTORABLE = frozenset((list, dict, OrderedDict, defaultdict))
-_MISSING: Any = object()
-Getter = Callable[[], Any]
+MISSING: Any = object()
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,9 @@ class Place:
         """What is there now."""
         owner = self.find()
         if self.kind == "attribute":
-            return (
-                vars(owner).get(self.key, _MISSING)
-                if hasattr(owner, "__dict__")
-                else getattr(owner, self.key, _MISSING)
-            )
+            return own_attribute(owner, self.key)
         if self.kind == "name":
-            return owner.get(self.key, _MISSING)
+            return owner.get(self.key, MISSING)
         if self.kind == "cell":
             return _content(owner)
         return owner.copy()
@@ -76,9 +74,9 @@ class Place:
         """Put a value there."""
         owner = self.find()
         if self.kind == "attribute":
-            delattr(owner, self.key) if value is _MISSING else setattr(owner, self.key, value)
+            delattr(owner, self.key) if value is MISSING else setattr(owner, self.key, value)
         elif self.kind == "name":
-            owner.pop(self.key, None) if value is _MISSING else owner.__setitem__(self.key, value)
+            owner.pop(self.key, None) if value is MISSING else owner.__setitem__(self.key, value)
         elif self.kind == "cell":
             owner.cell_contents = value
         elif self.kind == "tail":
@@ -86,9 +84,7 @@ class Place:
         elif isinstance(owner, list):
             owner[:] = map(_found, value)
         else:
-            entries = {key: _found(item) for key, item in value.items()}
-            owner.clear()
-            owner.update(entries)
+            replace_contents(owner, {key: _found(item) for key, item in value.items()})
 
     @property
     def getter(self) -> Getter:
@@ -101,11 +97,28 @@ class Place:
         return GlobalName(owner, self.key) if self.kind == "name" else ClosureCell(owner, self.key)
 
 
+def replace_contents(owner: Any, value: Any) -> None:
+    """Give a list or a dict the contents of another one; entries that stay are there all the time."""
+    if isinstance(owner, list):
+        owner[:] = value
+        return
+    if list(value)[: len(owner)] != list(owner):
+        owner.clear()
+    owner.update(value)
+
+
+def own_attribute(owner: Any, name: str) -> Any:
+    """What an object itself has under a name, not its class."""
+    if isinstance(class_attribute(type(owner), name), MemberDescriptorType):  # of __slots__
+        return getattr(owner, name, MISSING)
+    return vars(owner).get(name, MISSING) if hasattr(owner, "__dict__") else MISSING
+
+
 def _content(cell: CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:
-        return _MISSING
+        return MISSING
 
 
 class _Reference:
@@ -120,6 +133,11 @@ class _Reference:
         self.find = find
 
 
+def reference_of(value: Any) -> Getter | None:
+    """The way to the object that a leaf of a result refers to."""
+    return value.find if isinstance(value, _Reference) else None
+
+
 def refer(value: Any, owners: Mapping[int, Getter]) -> Any:
     """A result with references in the place of the containers that change: the caller gets them, not copies."""
 
@@ -128,6 +146,11 @@ def refer(value: Any, owners: Mapping[int, Getter]) -> Any:
         return item if find is None else _Reference(find)
 
     return replace_containers(replacement, value)
+
+
+def refer_to(leaf: Any, captures: CaptureTable) -> Any:
+    """A leaf of a result, with a reference where it is an object that another call finds in its own place."""
+    return _Reference(captures.finder(leaf)) if captures.is_known(leaf) else leaf
 
 
 def found(value: Any) -> Any:
@@ -164,6 +187,8 @@ class OutsideWrites:
         self.before: dict[Place, Any] = {}
         self.getters: set[Getter] = set()
         self.owners: dict[int, Getter] = {}  # the objects that have changed in the end
+        self.shown: dict[Place, Any] = {}  # tracers in the place of what Python reads unseen
+        self.opened: list[tuple[Any, Getter]] = []
         self.growing: set[Getter] = set()  # ways to lists whose contents the function has not looked at
 
     def note(self, place: Place, trace: Trace) -> None:
@@ -178,6 +203,27 @@ class OutsideWrites:
         if place not in self.before:
             self.before[place] = place.get()
             self.getters.add(place.getter)
+
+    def open(self, owner: Any, path: Getter, tracers: Mapping[str, Any]) -> None:
+        """Python reads and writes an object unseen: while tracing, it has tracers where it has arrays and numbers."""
+        for name, value in own_attributes(owner).items():
+            place = Place("attribute", path, name)
+            if place in self.before:
+                continue
+            self.before[place] = value
+            if name in tracers:
+                self.getters.add(place.getter)
+                self.shown[place] = tracers[name]
+                object.__setattr__(owner, name, tracers[name])
+        self.opened.append((owner, path))
+
+    def note_unseen(self) -> None:
+        """What Python has added to objects, or replaced, unseen."""
+        for owner, path in self.opened:
+            for name, value in own_attributes(owner).items():
+                place = Place("attribute", path, name)
+                if value is not self.before.setdefault(place, MISSING):
+                    self.getters.add(place.getter)
 
     @contextmanager
     def looking(self, getter: Getter) -> Iterator[None]:
@@ -198,9 +244,17 @@ class OutsideWrites:
 
     def finals(self) -> list[tuple[Place, Any]]:
         """The places that have changed, and what is there now."""
+        self.note_unseen()
         found = [(place, place.get()) for place in self.before]
-        changed = [(place, value) for place, value in found if not _same(value, self.before[place])]
+        changed = [
+            (place, value)
+            for place, value in found
+            if not _same(value, self.before[place]) and not (place in self.shown and value is self.shown[place])
+        ]
         self.owners = {id(place.find()): place.find for place, _ in changed}
+        self.captures.demand_different_containers(
+            {id(place.find()) for place, _ in changed if place.kind in ("contents", "tail")}
+        )
         return [(place, self._final(place, value)) for place, value in changed]
 
     def _final(self, place: Place, value: Any) -> Any:
@@ -214,6 +268,9 @@ class OutsideWrites:
     def take_back(self) -> None:
         """Put back what was there before."""
         for place, value in self.before.items():
+            if place in self.shown:
+                object.__setattr__(place.find(), place.key, value)
+                continue
             (Place("contents", place.find) if place.kind == "tail" else place).put(value)
 
     def numbers_read(self) -> frozenset[Getter]:
@@ -223,7 +280,7 @@ class OutsideWrites:
         }
         changed = {place.getter: before for place, before in self.before.items() if place.kind != "tail"}
         return frozenset(
-            getter for getter in remembered.values() if _hashable(getter) and _has_number(changed.get(getter, ()))
+            getter for getter in remembered.values() if is_hashable(getter) and _has_number(changed.get(getter, ()))
         )
 
 
@@ -233,14 +290,6 @@ def _leads_to(getter: Getter, inner: Getter) -> bool:
         if not isinstance(inner, ItemOf):
             return False
         inner = inner.parent
-    return True
-
-
-def _hashable(value: Any) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
     return True
 
 
@@ -264,7 +313,10 @@ def _same(value: Any, before: Any) -> bool:
 def read_outside(trace: Trace, value: Any, getter: Getter, grown: bool = False) -> Any:
     """What the program sees where it reads something outside; ``grown``: lists are read to be made longer only."""
     captures, writes = trace.captures, trace.captures.writes
-    hashable = _hashable(getter)
+    hashable = is_hashable(getter)
+    if hashable and type(value) in (list, dict) and (path := captures.path_of(value)) not in (None, getter):
+        captures.note_alias(value, getter)
+        getter = path
     if contains_tracer(value) and not (writes is not None and hashable and getter in writes.getters):
         return value
     if writes is None or not hashable:
@@ -274,6 +326,7 @@ def read_outside(trace: Trace, value: Any, getter: Getter, grown: bool = False) 
             captures.remember_type(value, getter)
             writes.growing.add(getter)
         return value
+    writes.note_unseen()
     with writes.looking(getter):
         return _read(trace, value, getter, writes)
 
@@ -283,62 +336,39 @@ def _read(trace: Trace, value: Any, getter: Getter, writes: OutsideWrites) -> An
     if getter in writes.getters:  # the function itself has put it there
         return captures.array(value) if type(value) is np.ndarray else value
     if getter not in writes.volatile:
+        if captures.reads_numbers and is_run_time_number(value) and _is_attribute_of_an_object(getter, captures):
+            return captures.number(value, getter)
         return captures.read(value, getter)
-    captures.remember_loosely(value, getter, _Loosely(freeze(value)))
-    if isinstance(value, _NUMBERS):
-        return _read_number(value, getter)
+    if number_form(value):
+        return captures.number(value, getter)
+    captures.remember_loosely(value, getter, Loosely)
     place = Place("contents", getter)
-    if place not in writes.before:
+    if isinstance(value, (list, dict)) and place not in writes.before:
         writes.before[place] = place.get()
         for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
-            if isinstance(item, _NUMBERS):
-                value[key] = _read_number(item, _Entry(getter, key))
+            if number_form(item):
+                value[key] = captures.number(item, ItemOf(getter, key))
     return value
 
 
-@dataclass(frozen=True)
-class _Entry:
-    find: Getter
-    key: Any
-
-    def __call__(self) -> Any:
-        return self.find()[self.key]
-
-
-def _read_number(value: Any, getter: Getter) -> Any:
-    return call_python(getter, (), {}, outcome_like(value), name=str(getter), effects=False)
-
-
-class _Loosely:
-    """Equal to keys (``freeze``) of the same structure and types, whatever the numbers in them."""
-
-    def __init__(self, key: Any) -> None:
-        self.key = _loosened(key)
-
-    def __eq__(self, other: object) -> bool:
-        return bool(_loosened(other) == self.key)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def _loosened(key: Any) -> Any:
-    if not isinstance(key, tuple):
-        return key
-    if len(key) == 2 and isinstance(key[0], type) and issubclass(key[0], _NUMBERS):
-        return key[:1]
-    return tuple(map(_loosened, key))
+def _is_attribute_of_an_object(getter: Getter, captures: CaptureTable) -> bool:
+    """Whether a getter reads an attribute of what is neither a module, a class nor static, which have constants."""
+    if not isinstance(getter, AttributeOf) or getter.parent in captures.static:
+        return False
+    return not (isinstance(getter.parent, Fixed) and isinstance(getter.parent.value, (ModuleType, type)))
 
 
 # ----------------------------------------------------------------------------------------------- containers of the call
 
 
 @dataclass(frozen=True)
-class _ArgumentAt:
+class ArgumentAt:
     """Finds a container among the arguments of the running call."""
 
     path: tuple[Any, ...]
 
     def __call__(self) -> Any:
+        """The container."""
         value: Any = current_frame().arguments
         for step in self.path:
             value = getattr(value, step.name) if isinstance(step, _Field) else value[step]
@@ -355,7 +385,7 @@ class Containers:
 
     def __init__(self, args: Any, kwargs: Any) -> None:
         self.before = [
-            (path, value, dict(vars(value)) if hasattr(value, "__dataclass_fields__") else value.copy())
+            (path, value, own_attributes(value) if hasattr(value, "__dataclass_fields__") else value.copy())
             for path, value in _containers((args, kwargs), ())
         ]
         self.owners: dict[int, Getter] = {}  # those that have changed in the end
@@ -366,19 +396,19 @@ class Containers:
         for path, value, before in self.before:
             if not hasattr(value, "__dataclass_fields__"):
                 if not _same(value, before):
-                    self.owners[id(value)] = _ArgumentAt(path)
-                    found.append((Place("contents", _ArgumentAt(path)), _referring(value, self._finder)))
+                    self.owners[id(value)] = ArgumentAt(path)
+                    found.append((Place("contents", ArgumentAt(path)), _referring(value, self._finder)))
                     Place("contents", Fixed(value)).put(before)
                 continue
-            for name, content in dict(vars(value)).items():
-                if content is not before.get(name, _MISSING):
-                    self.owners[id(value)] = _ArgumentAt(path)
-                    found.append((Place("attribute", _ArgumentAt(path), name), content))
-                    Place("attribute", Fixed(value), name).put(before.get(name, _MISSING))
+            for name, content in own_attributes(value).items():
+                if content is not before.get(name, MISSING):
+                    self.owners[id(value)] = ArgumentAt(path)
+                    found.append((Place("attribute", ArgumentAt(path), name), content))
+                    Place("attribute", Fixed(value), name).put(before.get(name, MISSING))
         return found
 
     def _finder(self, value: Any) -> Getter | None:
-        return next((_ArgumentAt(path) for path, own, _ in self.before if own is value), None)
+        return next((ArgumentAt(path) for path, own, _ in self.before if own is value), None)
 
 
 def _containers(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -388,7 +418,7 @@ def _containers(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, 
     elif isinstance(value, (list, tuple)):
         items = list(enumerate(value))
     elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        items = [(_Field(name), item) for name, item in vars(value).items()]
+        items = [(_Field(name), item) for name, item in own_attributes(value).items()]
     else:
         return
     if not isinstance(value, tuple) and len(path) > 1:
@@ -411,20 +441,11 @@ def note_change(kind: str, owner: Any, key: str = "") -> None:
     """The traced function is about to change something of an object from outside."""
     trace = current_trace()
     path = trace.captures.path_of(owner)
+    if path is None and isinstance(owner, (ModuleType, type)):
+        path = Fixed(owner)
     if path is not None and kind == "contents" and type(owner) not in _RESTORABLE:
         raise UnsupportedError(
             f"a {type(owner).__name__} from outside is changed ({describe(user_location())}); use a list or a dict"
         )
     if path is not None:
         writes_of(trace).note(Place(kind, path, key), trace)
-
-
-def set_attribute(owner: Any, name: str, value: Any) -> None:
-    """``owner.name = value`` while tracing; objects that the function has made itself are changed at once."""
-    note_change("attribute", owner, name)
-    if current_trace().region:
-        raise UnstageableError(
-            f"its body sets the attribute {name!r} of a {type(owner).__name__} ({describe(user_location())}); "
-            "use a variable, and set the attribute afterwards"
-        )
-    setattr(owner, name, value)

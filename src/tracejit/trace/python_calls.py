@@ -26,6 +26,7 @@ from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import INT64, DType
 from tracejit.trace.frames import SlotOf, current_frame
 from tracejit.trace.generators import is_generator
+from tracejit.trace.getters import is_of_call
 from tracejit.trace.inputs import as_array, contains_tracer
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
@@ -126,6 +127,11 @@ class PythonFunction:
         self.outcome = outcome
         self.mutated = tuple(mutated)
         self.borrows = borrows
+        self.single = outcome.tree is LEAF and outcome.parts[0].kind == "array"
+        self.needs_call = getattr(function, "needs_call", False) or any(
+            part.kind == "object" and (part.value is None or is_of_call(part.value))
+            for part in (*arguments[1], *outcome.parts)
+        )
         self.gives_positions = not mutated and all(array.dtype.kind in "biu" for array in outcome.arrays)
         self.gives_positions &= all(part.kind != "object" for part in outcome.parts)
         self.positional = all(child is LEAF for child in arguments[0].children[0].children) and not (
@@ -145,12 +151,15 @@ class PythonFunction:
         except Exception as error:
             error.add_note(f"in {describe(self.location)}")
             raise
-        leaves, tree = ([output], LEAF) if isinstance(output, _LEAVES) else flatten(output)
-        if tree != self.outcome.tree:
-            raise UnsupportedError(f"{self!r} gave {tree} where it gave {self.outcome.tree} for sample arrays")
-        results = tuple(self._taken(leaves))
+        if self.single and isinstance(output, np.ndarray):
+            results: tuple[np.ndarray[Any, Any], ...] = (output,)
+        else:
+            leaves, tree = ([output], LEAF) if isinstance(output, _LEAVES) else flatten(output)
+            if tree != self.outcome.tree:
+                raise UnsupportedError(f"{self!r} gave {tree} where it gave {self.outcome.tree} for sample arrays")
+            results = tuple(self._taken(leaves))
         self._check(results)
-        return (*results, *(arrays[k] for k in self.mutated))
+        return (*results, *(arrays[k] for k in self.mutated)) if self.mutated else results
 
     def _taken(self, leaves: Sequence[Any]) -> Iterator[np.ndarray[Any, Any]]:
         for leaf, part in zip(leaves, self.outcome.parts, strict=True):
@@ -183,6 +192,7 @@ class _Start:
         self.__qualname__ = function.__qualname__
         self.announced = announced
         self.borrows = function.borrows
+        self.needs_call = function.needs_call
         self.gives_positions = function.gives_positions
 
     def __repr__(self) -> str:
@@ -202,6 +212,7 @@ class _HandOver:
     """Gives the results of a ticket."""
 
     borrows = True
+    needs_call = False
 
     def __init__(self, function: PythonFunction) -> None:
         self.function = function
@@ -247,7 +258,7 @@ def _holds_values(value: Any) -> bool:
 def _argument(leaf: Any, operands: list[Operand]) -> Part:
     if isinstance(leaf, np.ndarray) and type(leaf) is np.ndarray and leaf.dtype.kind in "biufc":
         leaf = as_array(leaf)
-    if is_generator(leaf):
+    if is_generator(leaf) or current_trace().captures.is_known(leaf):
         return Part("object", value=current_trace().captures.finder(leaf))
     if not isinstance(leaf, Tracer):
         if contains_tracer(leaf):

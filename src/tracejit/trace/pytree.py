@@ -13,7 +13,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["LEAF", "Tree", "flatten", "leaf_names", "map_leaves", "replace_containers", "unflatten"]
+__all__ = ["LEAF", "Tree", "add_container", "flatten", "leaf_names", "map_leaves", "replace_containers", "unflatten"]
 
 
 class Tree:
@@ -169,6 +169,12 @@ _BUILD: dict[str, Callable[[Any, list[Any]], Any]] = {
     "named": lambda data, values: data(*values),
     "dataclass": _build_dataclass,
 }
+
+
+def add_container(kind: type, split: Splitter, name: str, build: Callable[[Any, list[Any]], Any]) -> None:
+    """Let values of one more class be containers: how to take them apart, and how to make them anew."""
+    _CONTAINERS[kind] = split
+    _BUILD[name] = build
 
 
 def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:

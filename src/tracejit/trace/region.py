@@ -12,13 +12,23 @@ from contextlib import contextmanager
 from typing import Any
 
 from tracejit.errors import TracejitError
-from tracejit.ir.core import Function, Operand, Value
+from tracejit.ir.core import Function, Location, Operand, Value
 from tracejit.ir.primitive import PRIMITIVES
-from tracejit.trace.context import Trace, current_trace
+from tracejit.trace.context import Trace, active_trace, current_trace
 from tracejit.trace.location import user_location
 from tracejit.trace.storage import Storage
 
-__all__ = ["Inputs", "StagedRaise", "UnstageableError", "emit_regions", "region_of", "watched"]
+__all__ = [
+    "CarryError",
+    "Inputs",
+    "StagedRaise",
+    "UnstageableError",
+    "emit_regions",
+    "region_of",
+    "require_set",
+    "trying",
+    "watched",
+]
 
 
 class UnstageableError(TracejitError):
@@ -28,9 +38,46 @@ class UnstageableError(TracejitError):
 class StagedRaise(BaseException):
     """Ends the tracing of a branch that raises; not to be caught by the user's ``except``."""
 
-    def __init__(self, error: BaseException) -> None:
+    def __init__(self, error: BaseException | None, location: Location | None, trace: Trace | None = None) -> None:
+        """error: None where it is one of several, which the program finds; their checks are in ``trace``."""
         super().__init__(error)
         self.error = error
+        self.location = location
+        self.trace = trace
+
+
+class CarryError(BaseException):
+    """A variable must be carried from turn to turn by the loop whose body is this trace."""
+
+    def __init__(self, name: str, trace: Trace | None = None) -> None:
+        super().__init__(name)
+        self.name = name
+        self.trace = trace
+
+
+def require_set(name: str) -> None:
+    """A variable without a value is read: in a loop a turn before may have set it."""
+    trace = active_trace()
+    while trace is not None:
+        if name in trace.unset:
+            raise CarryError(name, trace)
+        trace = trace.parent
+
+
+class trying:
+    """The body of a ``try`` whose handlers are for these exceptions."""
+
+    def __init__(self, kinds: Callable[[], Sequence[Any]]) -> None:
+        self.kinds = kinds
+        self.trace = active_trace()
+
+    def __enter__(self) -> None:
+        if self.trace is not None:
+            self.trace.captures.caught.append((self.kinds(), user_location(), self.trace))
+
+    def __exit__(self, *_: object) -> None:
+        if self.trace is not None:
+            self.trace.captures.caught.pop()
 
 
 @contextmanager

@@ -17,8 +17,10 @@ from tracejit.trace.array import TracedArray, TracedScalar
 from tracejit.trace.axis_order import Order, inverse
 from tracejit.trace.captures import Capture
 from tracejit.trace.context import Trace
+from tracejit.trace.inputs import operand_of
 from tracejit.trace.scalar import PythonNumber
 from tracejit.trace.storage import Storage
+from tracejit.trace.strided_views import strided_view
 from tracejit.trace.text import is_pending
 from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import dim_value, transpose
@@ -41,6 +43,8 @@ class Result:
     steps: views to repeat on the real array, see :func:`replay`.
     late: the sizes in ``steps`` that the program computes, with the numbers of the function's results that tell them.
     order: of the axes of a new array in memory: the function's result has them in this order (see ``axis_order``).
+    owners: arguments and captures that are the leaf instead of the new array where a result of the program is true:
+        kind and index of each, and the number of the result.
     """
 
     kind: str
@@ -50,6 +54,7 @@ class Result:
     value: Any = None
     late: Mapping[DimLike, int] = field(default_factory=dict)
     order: Order = ()
+    owners: tuple[tuple[str, int, int], ...] = ()
 
 
 class _Describer:
@@ -110,7 +115,13 @@ class _Describer:
                 return self.view(base, tuple(view.replay() for view in value.views))
         order = value.order()
         operand = transpose(value.operand(), order) if order else value.operand()
-        return Result("array", self.add(operand), order=order)
+        index = self.add(operand)
+        flags = {} if value.views else value.storage.owners
+        owners = []
+        for storage, flag in flags.items():
+            if flag is not False and (base := self.base_of(storage)) is not None:
+                owners.append((*base, self.add(operand_of(flag))))
+        return Result("array", index, order=order, owners=tuple(owners))
 
     def view(self, base: tuple[str, int], steps: tuple[Step, ...]) -> Result:
         self.note_sizes(steps)
@@ -166,7 +177,8 @@ def replay(
     """Repeat views on a real array; dims in the steps get their values from ``value_of``.
 
     Steps: ``("slice", starts, sizes, steps, dropped)``, ``("reshape", dims)``, ``("transpose", perm)``, ``("real",)``,
-    ``("imag",)``, ``("broadcast", dims)``, ``("diagonal", offset, axes)``.
+    ``("imag",)``, ``("broadcast", dims)``, ``("diagonal", offset, axes)``, ``("view", dtype)``,
+    ``("strided", starts, dims, factors, writeable)``.
 
     Example:
         >>> replay(np.arange(6), [("reshape", (2, 3)), ("slice", (1, 0), (1, 3), (1, 1), (0,))], int)
@@ -199,6 +211,8 @@ _REPLAY: dict[str, Callable[..., Any]] = {
     "imag": lambda array: array.imag,
     "broadcast": lambda array, dims: np.broadcast_to(array, dims),
     "diagonal": lambda array, offset, axes: array.diagonal(offset, *axes),
+    "view": lambda array, dtype: array.view(dtype),
+    "strided": strided_view,
 }
 
 
@@ -242,6 +256,9 @@ def in_order(array: np.ndarray[Any, Any], order: Order) -> np.ndarray[Any, Any]:
 def _build(result: Result, values: Sequence[Any], arguments: Sequence[Any], captures: Sequence[Any]) -> Any:
     kind = result.kind
     if kind == "array":
+        for owner, index, flag in result.owners:
+            if values[flag]:
+                return (arguments if owner == "argument" else captures)[index]
         return in_order(values[result.index], result.order)
     if kind == "scalar":
         return values[result.index][()]

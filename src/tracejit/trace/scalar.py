@@ -20,6 +20,7 @@ from tracejit.trace.base import Tracer, refuse
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import BOOL, INT64, PYTHON_DTYPES, Kind
+from tracejit.trace.number_errors import check_divisor, check_integer, check_overflow, check_power, division_error
 from tracejit.trace.registry import call
 from tracejit.trace.sizes import SizeEnvironment, UndecidedError, leaked
 from tracejit.trace.values import Dims, cast, dim_value, emit, late_dim, literal, truth
@@ -94,6 +95,8 @@ class PythonNumber(Tracer):
         return BOOL if self.python_type is bool else self.python_type
 
     def _combine(self, name: str, left: Any, right: Any, other: Any) -> Any:
+        if isinstance(other, Tracer) and other.maybe:
+            return NotImplemented
         if _is_array_like(other):
             if name == "pow":
                 return call("power", left, right)
@@ -154,6 +157,11 @@ class TracedNumber(PythonNumber):
     def operand(self) -> Operand:
         """The value in the current trace."""
         return current_trace().lift(self._operand, self.owner)
+
+    @property
+    def raw(self) -> Operand:
+        """The value in the trace that made it."""
+        return self._operand
 
     def __neg__(self) -> Any:
         return number(emit("neg", _as(self, _arithmetic_type(self))), _arithmetic_type(self))
@@ -442,13 +450,18 @@ def combine_numbers(name: str, left: Any, right: Any) -> Any:
         return _compare(name, left, right, kind)
     if kind is bool:
         kind = int
+    given = kind
     if name == "truediv" and kind is int:
         kind = float
-    if name in ("truediv", "floordiv", "mod") and not isinstance(right, TracedNumber) and not right:
-        raise ZeroDivisionError(_ZERO_DIVISION[name, kind] if (name, kind) in _ZERO_DIVISION else "division by zero")
     if name == "pow":
         return _power(left, right, kind)
-    return number(emit(_OPS[name], _as(left, kind), _as(right, kind)), kind)
+    divisor = _as(right, kind)
+    if name in ("truediv", "floordiv", "mod"):
+        if isinstance(right, TracedNumber):
+            check_divisor(name, divisor, given)
+        elif not right:
+            raise division_error(name, given)
+    return number(emit(_OPS[name], _as(left, kind), divisor), kind)
 
 
 def _combine_exactly(name: str, left: Any, right: Any) -> Any:
@@ -466,16 +479,6 @@ def _compare(name: str, left: Any, right: Any, kind: type) -> Any:
     return number(emit(_OPS[name], _as(left, kind), _as(right, kind)), bool)
 
 
-_ZERO_DIVISION = {
-    ("floordiv", int): "integer division or modulo by zero",
-    ("mod", int): "integer modulo by zero",
-    ("floordiv", float): "float floor division by zero",
-    ("mod", float): "float modulo",
-    ("truediv", float): "division by zero",
-    ("truediv", complex): "complex division by zero",
-}
-
-
 def _power(left: Any, right: Any, kind: type) -> Any:
     if kind is int:
         if not isinstance(right, TracedNumber):
@@ -487,8 +490,14 @@ def _power(left: Any, right: Any, kind: type) -> Any:
             )
     elif kind is float and type(right) is int and right == 2:
         base = _as(left, float)
-        return number(emit("mul", base, base), float)
-    return number(emit("pow", _as(left, kind), _as(right, kind)), kind)
+        square = emit("mul", base, base)
+        check_overflow(square, base)
+        return number(square, float)
+    base, exponent = _as(left, kind), _as(right, kind)
+    result = emit("pow", base, exponent)
+    if kind is float:
+        check_power(result, base, exponent)
+    return number(result, kind)
 
 
 def _combine_sizes(name: str, a: DimLike, b: DimLike) -> Any:
@@ -508,7 +517,7 @@ def _combine_sizes(name: str, a: DimLike, b: DimLike) -> Any:
         return NotImplemented
     if name in ("floordiv", "mod"):
         if sizes.decide(b, "== 0"):
-            raise ZeroDivisionError(_ZERO_DIVISION[name, int])
+            raise division_error(name, int)
         return python_size(a // b if name == "floordiv" else a % b)
     return python_size(a + b if name == "add" else a - b if name == "sub" else a * b)
 
@@ -554,4 +563,6 @@ def to_number(value: Any, kind: type) -> Any:
         if not isinstance(value, PythonNumber):
             return number(cast(emit("real", operand), dtype), kind)  # NumPy only warns
         raise TypeError(f"{kind.__name__}() argument must be a string or a real number, not 'complex'")
+    if kind is int and operand.type.dtype.kind == "f":
+        check_integer(operand)
     return number(cast(operand, dtype), kind)

@@ -13,7 +13,18 @@ from typing import Any
 from tracejit.errors import ConcretizationError, TracejitError
 from tracejit.ir.builder import Builder
 from tracejit.ir.core import Guard, Operand
-from tracejit.ir.dims import Atom, Dim, DimLike, Monomial, evaluate, maximum, substitute, symbol, symbols_of
+from tracejit.ir.dims import (
+    Atom,
+    Dim,
+    DimLike,
+    Monomial,
+    evaluate,
+    maximum,
+    replace_atoms,
+    substitute,
+    symbol,
+    symbols_of,
+)
 from tracejit.trace.location import describe, user_location
 
 __all__ = ["SizeEnvironment", "TracingBuilder"]
@@ -77,6 +88,11 @@ class SizeEnvironment:
         """Whether any equality has been learned."""
         return bool(self._solved or self._aliases)
 
+    @property
+    def has_aliases(self) -> bool:
+        """Whether sizes are known to be equal of which neither could be replaced everywhere."""
+        return bool(self._aliases)
+
     def hint(self, dim: DimLike) -> int:
         """The value of a dim in the traced call."""
         return evaluate(dim, self.hints)
@@ -90,7 +106,9 @@ class SizeEnvironment:
             known = substitute(dim, self._solved)
             for _ in range(4):  # an alias may lead to another
                 further = self._aliases.get(known)
-                if further is None:
+                if further is None and self._aliases:
+                    further = replace_atoms(known, self._aliases)
+                if further is None or further == known:
                     break
                 known = substitute(further, self._solved)
             self._resolved[dim] = known

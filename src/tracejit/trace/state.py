@@ -27,17 +27,29 @@ from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.storage import Storage
 from tracejit.trace.values import cast, emit, full, literal, resolve_dims
 
-__all__ = ["UNDEFINED", "Kind", "blank", "cells_of", "enter", "get", "join", "kind_of", "operand_as", "put"]
+__all__ = [
+    "UNDEFINED",
+    "Kind",
+    "Undefined",
+    "blank",
+    "cells_of",
+    "enter",
+    "get",
+    "join",
+    "kind_of",
+    "operand_as",
+    "put",
+]
 
 
-class _Undefined:
+class Undefined:
     """A variable without a value."""
 
     def __repr__(self) -> str:
         return "undefined"
 
 
-UNDEFINED: Any = _Undefined()
+UNDEFINED: Any = Undefined()
 
 
 def cells_of(functions: Iterable[FunctionType]) -> dict[str, CellType]:
@@ -106,6 +118,8 @@ def kind_of(leaf: Any) -> Kind | None:
 
 def operand_as(leaf: Any, kind: Kind, into: Operand | None = None) -> Operand:
     """A leaf as an operand of the current trace, in the dtype of a kind; ``into``: memory for one of varying size."""
+    if leaf is UNDEFINED:
+        return blank(kind)
     if isinstance(leaf, np.ndarray):
         leaf = as_array(leaf)
     if isinstance(leaf, TracedArray):

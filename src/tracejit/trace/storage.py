@@ -16,6 +16,7 @@ from tracejit.trace.axis_order import NOTHING, Order, Paces, by_rows, paces_of
 from tracejit.trace.context import Trace, current_trace, require_owner
 from tracejit.trace.dtypes import INT64
 from tracejit.trace.location import describe, user_location
+from tracejit.trace.scattering import scatter_into
 from tracejit.trace.values import Dims, broadcast_to, dim_value, emit, reshape, transpose
 
 __all__ = [
@@ -50,6 +51,7 @@ class Storage:
         "layout_used",
         "order",
         "origin",
+        "owners",
         "still",
         "strides",
         "trace",
@@ -82,6 +84,7 @@ class Storage:
         self.written = False
         self.layout_used = NOTHING
         self.ambiguous: Callable[[], str] | None = None  # why it must not be written: nobody knows whose memory it is
+        self.owners: dict[Storage, Any] = {}  # arguments of which it may be the memory, and traced bools that tell
         self.twins: list[Twin] = []
         self.borrowed = False  # in a loop: the value, in this turn, of memory that the caller knows
 
@@ -120,8 +123,15 @@ class Storage:
         values = [trace.value_of(self)]
         for view in views[:-1]:
             values.append(view.read(values[-1]))
-        for view in reversed(views):
-            part = view.write(values.pop(), part)
+        rest = list(views)
+        while rest:
+            view = rest.pop()
+            if isinstance(view, IndexView) and rest and isinstance(within := rest[-1], SliceView):
+                values.pop()  # what is written goes from its place in the slice to that in the whole
+                rest.pop()
+                part = scatter_into("scatter", values.pop(), within, part, view.axes, view.lifted())
+            else:
+                part = view.write(values.pop(), part)
         trace.set_value(self, part)
 
 
@@ -451,17 +461,18 @@ class IndexView(View):
         """The step as the run time repeats it."""
         return "index", self.axes, self.indices
 
-    def _indices(self) -> list[Operand]:
+    def lifted(self) -> list[Operand]:
+        """The indices in the current trace."""
         trace = current_trace()
         return [trace.lift(index, self.trace) for index in self.indices]
 
     def read(self, x: Operand) -> Operand:
         """The value seen through the view."""
-        return emit("gather", x, *self._indices(), axes=self.axes)
+        return emit("gather", x, *self.lifted(), axes=self.axes)
 
     def write(self, x: Operand, part: Operand) -> Operand:
         """The whole value with the seen part replaced."""
-        return emit("scatter", x, part, *self._indices(), axes=self.axes)
+        return emit("scatter", x, part, *self.lifted(), axes=self.axes)
 
     def strides(self, strides: Strides, shape: tuple[int, ...]) -> Strides | None:
         """The strides seen through the view."""

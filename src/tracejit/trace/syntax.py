@@ -10,7 +10,7 @@ import ast
 import builtins
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -64,6 +64,11 @@ def _rewrite(function: FunctionType) -> CodeType | None:
         _made.add(made := new.pop())
         new.extend(c for c in made.co_consts if isinstance(c, CodeType))
     return result
+
+
+def is_rewritten(function: Any) -> bool:
+    """Whether a function, or the one of a method, is one that was rewritten or a function inside of one."""
+    return getattr(getattr(function, "__func__", function), "__code__", None) in _made
 
 
 # ----------------------------------------------------------------------------------------------------------- rewriting
@@ -156,6 +161,7 @@ class _Rewriter(ast.NodeTransformer):
     def __init__(self, function: FunctionType) -> None:
         self.namespace = function.__globals__
         self.free = frozenset(function.__code__.co_freevars)
+        self.names = frozenset(_names_in(function.__code__))
         self.scopes: list[set[str]] = []
         self.declared: list[set[str]] = []
 
@@ -170,6 +176,13 @@ class _Rewriter(ast.NodeTransformer):
             ast.copy_location(node, like)
             node.end_lineno, node.end_col_offset = call.lineno, call.col_offset
         return call
+
+    def _attribute(self, name: str) -> str | None:
+        """The name under which an attribute is found; None where nobody knows how Python has mangled it."""
+        if not _is_private(name) or name in self.names:
+            return name
+        mangled = [own for own in self.names if own.endswith(name) and own.startswith("_")]
+        return mangled[0] if len(mangled) == 1 else None
 
     def _constant(self, value: Any, like: ast.AST) -> ast.expr:
         return ast.copy_location(ast.Constant(value), like)
@@ -223,6 +236,11 @@ class _Rewriter(ast.NodeTransformer):
     def visit_ClassDef(self, node: ast.ClassDef) -> Any:
         return node  # a class made inside a function stays as it is
 
+    def visit_Match(self, node: ast.Match) -> Any:
+        self.generic_visit(node)
+        node.subject = self._hook("opened", node.subject, like=node.subject)
+        return node
+
     def visit_MatchValue(self, node: ast.MatchValue) -> Any:
         return node  # patterns are no expressions
 
@@ -232,7 +250,21 @@ class _Rewriter(ast.NodeTransformer):
     def visit_MatchClass(self, node: ast.MatchClass) -> Any:
         return node
 
+    def visit_Delete(self, node: ast.Delete) -> Any:
+        """Attributes are deleted by the hook, one by one."""
+        statements: list[ast.stmt] = []
+        for target in node.targets:
+            name = self._attribute(target.attr) if isinstance(target, ast.Attribute) else None
+            if isinstance(target, ast.Attribute) and name is not None:
+                call = self._hook("del_attr", self.visit(target.value), self._constant(name, target), like=target)
+                statements.append(ast.copy_location(ast.Expr(call), node))
+            else:
+                statements.append(ast.copy_location(ast.Delete([self.visit(target)]), node))
+        return statements
+
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
+        if isinstance(node.target, ast.Attribute) and node.value is not None:
+            return self.visit_Assign(ast.copy_location(ast.Assign([node.target], node.value), node))
         node.target = self.visit(node.target)
         node.value = node.value and self.visit(node.value)
         return node
@@ -261,8 +293,10 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> Any:
         name = node.id
-        if not isinstance(node.ctx, ast.Load) or self._is_local(name) or name == HOOK:
+        if not isinstance(node.ctx, ast.Load) or name == HOOK:
             return node
+        if self._is_local(name):
+            return self._unset(node) if getattr(node, "traced_unset", False) else node
         if name in self.free:
             return self._hook("free", self._constant(name, node), node, like=node)
         if name not in self.namespace:
@@ -272,12 +306,19 @@ class _Rewriter(ast.NodeTransformer):
             return node
         return self._hook("glob", self._constant(name, node), node, like=node)
 
+    def _unset(self, node: ast.Name) -> ast.expr:
+        """The read of a variable that may have no value."""
+        name = self._constant(node.id, node)
+        none = ast.arguments([], [], None, [], [], None, [])
+        later = ast.copy_location(ast.Lambda(none, ast.copy_location(ast.Name(node.id, ast.Load()), node)), node)
+        return self._hook("variable", name, later, self._constant(not getattr(node, "unset", False), node), like=node)
+
     def visit_Attribute(self, node: ast.Attribute) -> Any:
         if self._plain_module(node.value):
             return node
         node.value = self.visit(node.value)
-        if isinstance(node.ctx, ast.Load) and not _is_private(node.attr):
-            return self._hook("attr", node.value, self._constant(node.attr, node), like=node)
+        if isinstance(node.ctx, ast.Load) and (name := self._attribute(node.attr)) is not None:
+            return self._hook("attr", node.value, self._constant(name, node), like=node)
         return node
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
@@ -354,8 +395,8 @@ class _Rewriter(ast.NodeTransformer):
         self.generic_visit(node)
         if len(node.targets) == 1:
             target = node.targets[0]
-            if isinstance(target, ast.Attribute) and not _is_private(target.attr):
-                name = self._constant(target.attr, target)
+            if isinstance(target, ast.Attribute) and (attribute := self._attribute(target.attr)) is not None:
+                name = self._constant(attribute, target)
                 return ast.copy_location(
                     ast.Expr(self._hook("set_attr", node.value, target.value, name, like=node)), node
                 )
@@ -372,13 +413,13 @@ class _Rewriter(ast.NodeTransformer):
             if isinstance(target, (ast.Tuple, ast.List)):
                 target.elts = [replaced(item) for item in target.elts]
                 return target
-            attribute = isinstance(target, ast.Attribute) and not _is_private(target.attr)
-            if not attribute and not (isinstance(target, ast.Name) and self._is_declared(target.id)):
+            attribute = self._attribute(target.attr) if isinstance(target, ast.Attribute) else None
+            if attribute is None and not (isinstance(target, ast.Name) and self._is_declared(target.id)):
                 return target
             name = f"{HOOK}{len(later)}"
             value = ast.copy_location(ast.Name(name, ast.Load()), target)
             if isinstance(target, ast.Attribute):
-                call = self._hook("set_attr", value, target.value, self._constant(target.attr, target), like=target)
+                call = self._hook("set_attr", value, target.value, self._constant(attribute, target), like=target)
                 later.append(ast.copy_location(ast.Expr(call), node))
             elif isinstance(target, ast.Name):
                 later.append(ast.copy_location(ast.Assign([target], self._kept_outside(target.id, value)), node))
@@ -402,22 +443,34 @@ class _Rewriter(ast.NodeTransformer):
         operation = self._constant(type(node.op).__name__, node)
         value = self.visit(node.value)
         if isinstance(target, ast.Name):
-            load = self.visit(ast.copy_location(ast.Name(target.id, ast.Load()), target))
+            read = ast.copy_location(ast.Name(target.id, ast.Load()), target)
+            for mark in ("unset", "traced_unset"):
+                setattr(read, mark, getattr(target, mark, False))
+            load = self.visit(read)
             result = self._hook("augment", operation, load, value, like=node)
             assigned = ast.Assign([target], self._kept_outside(target.id, result))
             return ast.copy_location(assigned, node)
         if isinstance(target, ast.Attribute):
             owner = self.visit(target.value)
-            if _is_private(target.attr):
+            attribute = self._attribute(target.attr)
+            if attribute is None:
                 node.value = value
                 return node
-            name = self._constant(target.attr, target)
+            name = self._constant(attribute, target)
             call = self._hook("augment_attr", operation, owner, name, value, like=node)
             return ast.copy_location(ast.Expr(call), node)
         owner = self.visit(target.value)
         index = self._index(self.visit(target.slice))
         call = self._hook("augment_item", operation, owner, index, value, like=node)
         return ast.copy_location(ast.Expr(call), node)
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    """The names of attributes and globals in a function and in those inside it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
 
 
 def _is_private(name: str) -> bool:

@@ -21,7 +21,18 @@ from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import INT64, DType
 from tracejit.trace.inputs import accept_input, operand_of
-from tracejit.trace.list_items import EMPTY, Item, ListShape, element_of, item_of, join_items, rebuilt, row_kind, split, stored
+from tracejit.trace.list_items import (
+    EMPTY,
+    Item,
+    ListShape,
+    element_of,
+    item_of,
+    join_items,
+    rebuilt,
+    row_kind,
+    split,
+    stored,
+)
 from tracejit.trace.list_methods import ListMethods
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import LEAF
@@ -481,7 +492,6 @@ class TracedList(ListMethods):
             elif type(leaf) is list:
                 current_trace().captures.stored_lists.append((leaf, list(leaf)))
 
-
     def _by_reference(self) -> bool:
         return self.item is not None and any(kind.form in ("array", "list") for kind in self.item.kinds)
 
@@ -903,5 +913,3 @@ def check_stored_lists(captures: Any) -> None:
     for value, copy in captures.stored_lists:
         if len(value) != len(copy) or any(a is not b for a, b in zip(value, copy, strict=True)):
             raise UnstageableError("a list is changed after it was stored in another list; store a copy")
-
-

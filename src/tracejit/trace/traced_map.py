@@ -16,7 +16,7 @@ import numpy as np
 from tracejit.ir.core import Operand
 from tracejit.trace.array import new_array
 from tracejit.trace.base import Tracer
-from tracejit.trace.branches import branch, choose
+from tracejit.trace.conditions import branch, choose
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.inputs import operand_of
 from tracejit.trace.list_items import Item, split

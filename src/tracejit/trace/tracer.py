@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
@@ -15,15 +15,19 @@ import tracejit.trace.applying
 import tracejit.trace.iterators
 import tracejit.trace.library
 import tracejit.trace.list_functions
-import tracejit.trace.traced_map
-import tracejit.trace.numpy_api  # noqa: F401  (these two register the implementations of NumPy's functions)
-from tracejit.errors import TracejitError, UnsupportedError
-from tracejit.ir.builder import substitute_sizes
-from tracejit.ir.core import Function, Operand, Value
+import tracejit.trace.math_functions
+import tracejit.trace.numpy_api
+import tracejit.trace.python_loops
+import tracejit.trace.traced_map  # noqa: F401  (these register what stands for functions of NumPy and Python)
+from tracejit.errors import TracejitError, UnsupportedError, raisable_class
+from tracejit.ir.builder import Builder, rebuild, substitute_sizes
+from tracejit.ir.core import Eqn, Function, Operand, Value
 from tracejit.ir.dims import Dim, evaluate
 from tracejit.ir.interpreter import interpret
+from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.arguments import Argument, Static, argument_names, classify, enter, normalize_leaf
 from tracejit.trace.axis_order import fits_layout
+from tracejit.trace.branches import emit_raise, may_raise
 from tracejit.trace.calls import enter_callable
 from tracejit.trace.captures import Capture, CaptureTable, freeze
 from tracejit.trace.context import Trace
@@ -32,8 +36,10 @@ from tracejit.trace.foreign import check_alignment, is_foreign
 from tracejit.trace.frames import running_call
 from tracejit.trace.generators import undisturbed
 from tracejit.trace.location import describe, traceback_location
-from tracejit.trace.outside import Containers, OutsideWrites, Place, found, put_all, refer
+from tracejit.trace.new_objects import flatten_result
+from tracejit.trace.outside import Containers, OutsideWrites, Place, found, put_all, refer, refer_to, reference_of
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
+from tracejit.trace.region import StagedRaise
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.syntax import rewritten_code
@@ -75,6 +81,11 @@ class Traced:
         put_all(self.writes, values)
         return found(result)
 
+    def owners(self) -> Iterator[Callable[[], Any]]:
+        """Ways to the objects that places belong to, and to those that the result refers to."""
+        yield from (place.find for place in self.writes)
+        yield from filter(None, (reference_of(result.value) for result in self.results if result.kind == "constant"))
+
     def bind(self, leaves: Sequence[Any], *, fresh: bool = False) -> dict[str, int] | None:
         """The value of every size symbol if this program is right for these leaves, else None.
 
@@ -82,24 +93,42 @@ class Traced:
         """
         if len(leaves) != len(self.arguments) or not all(map(_leaf_fits, self.arguments, leaves)):
             return None
+        with running_call(_plain(leaves)):
+            return self._bind(leaves, fresh)
+
+    def _bind(self, leaves: Sequence[Any], fresh: bool) -> dict[str, int] | None:
         if not fresh and not all(capture.holds() for capture in self.captures):
             return None
         if any(a.same_as is not None and leaves[a.same_as] is not leaves[k] for k, a in enumerate(self.arguments)):
             return None
-        return bind_function(self.function, self.inputs(leaves), self._integers(leaves))
+        return bind_function(self.function, self.inputs(leaves), self.integers(leaves))
 
-    def _integers(self, leaves: Sequence[Any]) -> dict[str, int]:
-        return {a.size: int(leaf) for a, leaf in zip(self.arguments, leaves, strict=True) if a.size is not None}
+    def fits_but_for_constants(self, leaves: Sequence[Any]) -> bool:
+        """Whether only numbers and strings are in the way of a call: sizes, or such as the trace has remembered."""
+        if len(leaves) != len(self.arguments) or not all(map(_leaf_fits, self.arguments, leaves)):
+            return False
+        with running_call(_plain(leaves)):
+            return all(capture.holds_but_for_constants() for capture in self.captures)
+
+    def changing_numbers(self, leaves: Sequence[Any]) -> list[Capture]:
+        """The remembered numbers that are others in a call with these leaves."""
+        with running_call(_plain(leaves)):
+            return [c for c in self.captures if c.remembers_number() and c.holds_but_for_constants() and not c.holds()]
+
+    def integers(self, leaves: Sequence[Any]) -> dict[str, int]:
+        """The value of each size symbol that is an int or bool of the call, in a running call."""
+        found = {a.size: int(leaf) for a, leaf in zip(self.arguments, leaves, strict=True) if a.size is not None}
+        return found | {c.size: int(c.getter()) for c in self.captures if c.size is not None}
 
     def inputs(self, leaves: Sequence[Any]) -> list[Any]:
-        """The value of each param of the function."""
+        """The value of each param of the function, in a running call."""
         found: list[Any] = [None] * len(self.function.params)
         for argument, leaf in zip(self.arguments, leaves, strict=True):
             if argument.param is not None and argument.same_as is None:
                 found[argument.param] = seen_by_program(argument, leaf)
         for capture in self.captures:
-            if capture.kind == "array":
-                found[self.capture_param(capture)] = seen_by_program(capture, capture.getter())
+            if capture.position is not None:
+                found[capture.position] = seen_by_program(capture, capture.getter())
         return found
 
     def capture_param(self, capture: Capture) -> int:
@@ -107,6 +136,10 @@ class Traced:
         position = capture.position
         assert position is not None
         return position
+
+
+def _plain(leaves: Sequence[Any]) -> list[Any]:
+    return [leaf.value if isinstance(leaf, Static) else leaf for leaf in leaves]
 
 
 def seen_by_program(source: Argument | Capture, value: Any) -> Any:
@@ -125,13 +158,19 @@ def _leaf_fits(argument: Argument, leaf: Any) -> bool:
     return fits_layout(argument, leaf) and (leaf.flags.writeable or not argument.written)
 
 
-def bind_function(function: Function, inputs: Sequence[Any], integers: dict[str, int]) -> dict[str, int] | None:
-    """The value of each size symbol, or None when the dims of the params or the guards do not hold."""
+def size_values(function: Function, inputs: Sequence[Any], integers: dict[str, int]) -> dict[str, int]:
+    """The value of each size symbol where it occurs first, whatever the other dims are."""
     sizes = dict(integers)
     for param, value in zip(function.params, inputs, strict=True):
         for dim, size in zip(param.type.dims, np.shape(value), strict=True):
             if isinstance(dim, Dim) and (name := dim.as_symbol) is not None:
                 sizes.setdefault(name, size)
+    return sizes
+
+
+def bind_function(function: Function, inputs: Sequence[Any], integers: dict[str, int]) -> dict[str, int] | None:
+    """The value of each size symbol, or None when the dims of the params or the guards do not hold."""
+    sizes = size_values(function, inputs, integers)
     for param, value in zip(function.params, inputs, strict=True):
         for dim, size in zip(param.type.dims, np.shape(value), strict=True):
             if evaluate(dim, sizes) != size:
@@ -174,10 +213,12 @@ def trace(
     *,
     static: Iterable[int | str] = (),
     name: str | None = None,
+    volatile: frozenset[Any] = frozenset(),
 ) -> Traced:
     """Run a function once on tracers of these arguments; nothing of the caller's is changed.
 
-    static: positions and keywords of arguments that are passed as they are.
+    static: positions and keywords of arguments that are passed as they are. volatile: ways to outside numbers that are
+    read at each call.
 
     Example:
         >>> traced = trace(lambda x, y: np.sin(x) + y, (np.ones(3), 2.0))
@@ -186,29 +227,38 @@ def trace(
     """
     leaves, tree = flatten_call(args, kwargs or {}, static)
     label: str = name or getattr(fun, "__name__", None) or "function"
-    traced = _trace_all(fun, leaves, tree, label, shared=False)
+    traced = _trace_all(fun, leaves, tree, label, volatile, shared=False)
     ids = [id(leaf) for leaf in leaves]
     if any(a.written and ids.count(id(leaf)) > 1 for a, leaf in zip(traced.arguments, leaves, strict=True)):
         # One array was passed twice and is written: both arguments are one memory.
-        traced = _trace_all(fun, leaves, tree, label, shared=True)
+        traced = _trace_all(fun, leaves, tree, label, volatile, shared=True)
     return traced
 
 
-def _trace_all(fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str, *, shared: bool) -> Traced:
-    """Trace again where a number outside was remembered that the function itself replaces, and where lists do not fit
-    into arrays: with lists of Python, for which loops run turn by turn."""
-    volatile: frozenset[Any] = frozenset()
+def _trace_all(
+    fun: Callable[..., Any], leaves: list[Any], tree: Tree, name: str, volatile: frozenset[Any], *, shared: bool
+) -> Traced:
+    """Trace again where a number outside was remembered that the function itself replaces.
+
+    Numbers are remembered, too, where tracing fails because they are known only when the program runs. Where lists do
+    not fit into arrays they stay lists of Python, for which loops run turn by turn.
+    """
+    reads_numbers, given = True, volatile
     plain: Exception | None = None
     maps = False
     while True:
         writes = OutsideWrites(CaptureTable(), volatile)
-        writes.captures.plain_lists, writes.captures.maps_only = plain, maps
+        captures = writes.captures
+        captures.reads_numbers, captures.plain_lists, captures.maps_only = reads_numbers, plain, maps
         try:
             traced = _trace_leaves(fun, leaves, tree, name, writes, shared=shared)
-        except TracejitError as reason:
-            if plain is not None:
+        except (TracejitError, TypeError) as reason:  # the last one of what hashes a number
+            if reads_numbers and any(capture.kind == "number" for capture in captures.captures):
+                reads_numbers, volatile = False, volatile - given
+                continue
+            if plain is not None and isinstance(reason, TracejitError):
                 raise plain from None
-            if not writes.captures.has_traced_lists:
+            if not captures.has_traced_lists or not isinstance(reason, TracejitError):
                 raise
             plain = reason
             _log.info("%s: all lists stay Python's, and loops that change them are unrolled: %s", name, reason)
@@ -234,13 +284,15 @@ def _trace_leaves(
     root = Trace(captures)
     captures.trace = root
     captures.error_state = current_state()
-    with root.running(), undisturbed() as states:
+    with root.running(), undisturbed() as states, running_call(_plain(leaves)) as frame:
         captures.states = states
+        entered = enter_callable(fun, root)
         tracers, arguments = enter(root, leaves, argument_names(fun, tree), shared)
-        args, kwargs = unflatten(tree, tracers)
+        args, kwargs = frame.arguments = unflatten(tree, tracers)
         containers = Containers(args, kwargs)
         try:
-            output = enter_callable(fun, root)(*args, **kwargs)
+            captures.open_operands()
+            output = _run(entered, args, kwargs, root)
             if captures.uncompiled is not None:
                 raise captures.uncompiled
             check_stored_lists(captures)
@@ -261,7 +313,8 @@ def _trace_leaves(
         if changed:
             output = refer(output, {**writes.owners, **containers.owners})
             output = (output, [value for _, value in changed])
-        out_leaves, out_tree = flatten(output)
+        out_leaves, out_tree = flatten_result(output, captures)
+        out_leaves = [refer_to(leaf, captures) for leaf in out_leaves]
         out_tree = plain_keys(out_tree)
         results, operands = describe_results(root, out_leaves, arguments, captures.captures)
         written = _written(arguments, captures.captures)
@@ -269,9 +322,27 @@ def _trace_leaves(
         function, params = finish(root, [*operands, *finals], name, [source.value for source in written])
     for source in [*arguments, *captures.captures]:
         _settle(source, params)
+    captures.settle()
     results = [resolve_result(result, root.sizes.resolve) for result in results]
     places = tuple(place for place, _ in changed)
     return Traced(function, arguments, captures.captures, tree, out_tree, results, places)
+
+
+def _run(function: Any, args: Any, kwargs: Any, root: Trace) -> Any:
+    """What the function gives; None where every way through it raises, which the program does."""
+    try:
+        return function(*args, **kwargs)
+    except StagedRaise as raised:
+        if raised.error is not None:
+            raise raised.error from None
+        if raised.trace is not root:
+            raise UnsupportedError("every way through a function under grad, vmap and the like raises") from None
+        return None
+    except Exception as error:
+        if isinstance(error, TracejitError) or raisable_class(error) is None or not may_raise(root):
+            raise
+        emit_raise(error)
+        return None
 
 
 def plain_keys(tree: Tree) -> Tree:
@@ -314,6 +385,17 @@ def _settle(source: Any, params: dict[Value, int]) -> None:
     source.value = source.storage = None
 
 
+def _with_dims(builder: Builder, eqn: Eqn, operands: list[Operand]) -> Sequence[Operand]:
+    """The equation with results of the dims that they have: the same sizes may have been written in another way."""
+    results = builder.emit(eqn.op, tuple(operands), eqn.attrs, eqn.regions, eqn.loc)
+    if eqn.regions:
+        return results
+    return [
+        made if made.type.dims == old.type.dims else PRIMITIVES["reshape"](made, dims=old.type.dims)
+        for made, old in zip(results, eqn.results, strict=True)
+    ]
+
+
 def finish(
     trace: Trace, results: Sequence[Operand], name: str, written: Sequence[Value]
 ) -> tuple[Function, dict[Value, int]]:
@@ -325,6 +407,8 @@ def finish(
     function = builder.finish(results, name=name, aliases=aliases)
     if trace.sizes.has_equalities:
         function = substitute_sizes(function, trace.sizes.resolve)
+        if trace.sizes.has_aliases:
+            function = rebuild(function, _with_dims)
     if trace.parent is None:
         function = Function(
             function.name,
@@ -392,10 +476,10 @@ def run_leaves(
 ) -> Any:
     """Run on flat leaves whose sizes are bound."""
     function = traced.function
-    inputs = traced.inputs(leaves)
-    native = [_native(value, param) for value, param in zip(inputs, function.params, strict=True)]
-    originals = [leaf.value if isinstance(leaf, Static) else leaf for leaf in leaves]
+    originals = _plain(leaves)
     with running_call(originals, arguments):
+        inputs = traced.inputs(leaves)
+        native = [_native(value, param) for value, param in zip(inputs, function.params, strict=True)]
         return traced.finished(_interpreted(traced, originals, inputs, native, sizes))
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "cast",
     "dim_value",
     "emit",
+    "emit_all",
     "fits",
     "full",
     "iota",
@@ -42,10 +43,24 @@ Dims = tuple[DimLike, ...]
 
 def emit(name: str, *operands: Operand, **attrs: Any) -> Operand:
     """Append one operation with one result to the current trace, at the user's line."""
+    return emit_all(name, *operands, **attrs)[0]
+
+
+def emit_all(name: str, *operands: Operand, **attrs: Any) -> tuple[Operand, ...]:
+    """Append one operation; gives all of its results."""
     trace = current_trace()
     if current_state() is not trace.captures.error_state:
         require_none_asked(trace)
-    return trace.builder.emit(PRIMITIVES[name], operands, attrs, (), user_location())[0]
+    if name == "wrap_index" and trace.captures.caught:
+        _check_caught(*operands)
+    return trace.builder.emit(PRIMITIVES[name], operands, attrs, (), user_location())
+
+
+def _check_caught(index: Operand, size: Operand) -> None:
+    """An index outside of its bounds in a ``try`` that would catch the IndexError."""
+    inside = emit("bitwise_and", emit("lt", index, size), emit("ge", index, emit("neg", size)))
+    if not inside.type.dims:
+        current_trace().check(inside, (), "IndexError", "index out of bounds")
 
 
 def literal(value: Any, dtype: DType) -> Literal:

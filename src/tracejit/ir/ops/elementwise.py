@@ -31,6 +31,7 @@ from tracejit.ir.types import ArrayType, dtype_name, scalar
 __all__ = [
     "abs",
     "add",
+    "bitcast",
     "cast",
     "complex",
     "conj",
@@ -191,6 +192,19 @@ cast: Primitive = elementwise(
     transpose=transpose_rule(lambda ct, x: cast(ct, dtype=x.type.dtype)),
     domain=_ALL,
 )
+
+
+def _bitcast_infer(x: ArrayType, *, dtype: np.dtype[Any]) -> ArrayType:
+    if x.dtype.itemsize != dtype.itemsize or not {x.dtype.kind, dtype.kind} <= set("iufV"):
+        raise TypeError(f"bitcast: {x} and {dtype_name(dtype)} are not integers or floats of one size")
+    return ArrayType(dtype, x.dims)
+
+
+def _bitcast_reference(x: Any, *, dtype: np.dtype[Any]) -> Any:
+    return np.asarray(x).view(dtype)
+
+
+bitcast = elementwise("bitcast", _bitcast_infer, _bitcast_reference, None, domain=(*INTEGERS, *FLOATS))
 
 
 def _select_infer(condition: ArrayType, a: ArrayType, b: ArrayType) -> ArrayType:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from tracejit.errors import UnsupportedError
 from tracejit.trace.array import TracedArray, TracedScalar, new_array, wrap
 from tracejit.trace.constants import constant_value
 from tracejit.trace.creation import as_dtype
 from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
+from tracejit.trace.location import describe, user_location
 from tracejit.trace.registry import call, implements
 from tracejit.trace.result_order import has_order, is_by_columns, kept_order
-from tracejit.trace.scalar import to_number
+from tracejit.trace.scalar import python_size, to_number
 from tracejit.trace.storage import contiguous_strides
-from tracejit.trace.values import cast
+from tracejit.trace.strided_views import strides_in_bytes
+from tracejit.trace.values import cast, resolve_dims
 
 __all__: list[str] = []
 
@@ -91,7 +95,17 @@ class Flags:
         )
         self._flags = like.flags
         self.writeable = array.writeable
-        self.owndata = not array.views
+        self._array = array
+
+    @property
+    def owndata(self) -> bool:
+        """Whether the memory is the array's own."""
+        if not self._array.views and self._array.storage.origin is not None:
+            raise UnsupportedError(
+                "flags.owndata of an argument or an array from outside is known only at each call "
+                f"({describe(user_location())})"
+            )
+        return not self._array.views
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._flags, name)
@@ -107,6 +121,12 @@ def flags(x: Any) -> Flags:
     return Flags(as_array(x))
 
 
+@implements("strides")
+def strides(x: Any) -> tuple[Any, ...]:
+    """``ndarray.strides``."""
+    return tuple(map(python_size, strides_in_bytes(x))) if isinstance(x, TracedArray) else ()
+
+
 @implements(np.isfortran)
 def isfortran(a: Any) -> bool:
     """``np.isfortran``."""
@@ -115,10 +135,15 @@ def isfortran(a: Any) -> bool:
 
 @implements("tolist")
 def tolist(x: Any) -> Any:
-    """``ndarray.tolist``: of computed values a list of the program, or one Python number."""
+    """``ndarray.tolist``: of constants and few elements a list of Python, else one of the program."""
     known = constant_value(x.operand())
     if known is not None:
         return known.tolist()
-    if not x.dims:
-        return item(x)
+    dims = resolve_dims(x.dims)
+    sizes = [dim for dim in dims if isinstance(dim, int)]
+    if len(sizes) == len(dims) and math.prod(sizes) <= _MOST_IN_A_LIST:
+        return [tolist(x[k]) for k in range(sizes[0])] if sizes else item(x)
     return call("list of numbers", x)
+
+
+_MOST_IN_A_LIST = 64

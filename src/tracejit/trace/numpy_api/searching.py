@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from tracejit.ir.core import Operand
-from tracejit.trace.array import wrap
+from tracejit.trace.array import TracedArray, wrap
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import FLOAT64, INT64, result_type
 from tracejit.trace.inputs import as_array, describe_input, materialize, operand_of, raise_as_numpy
 from tracejit.trace.numpy_api.common import left_to_numpy, ufunc
 from tracejit.trace.registry import call, implements
-from tracejit.trace.scalar import SymbolicInt
+from tracejit.trace.scalar import SymbolicInt, python_size
 from tracejit.trace.values import cast, dim_value, emit, literal, select
 
 __all__: list[str] = []
@@ -55,7 +55,7 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
         raise ValueError(_wrong_rank(edges.ndim))
     plain = constant_value(edges.operand())
     if plain is None:
-        return left_to_numpy(np.digitize, x, bins, right)  # whether they rise or fall is known only at run time
+        return _digitized(values, edges, "left" if right else "right")
     direction = np.sign(np.diff(plain.astype(float)))
     if (direction < 0).any() and (direction > 0).any():
         raise ValueError("bins must be monotonically increasing or decreasing")
@@ -63,6 +63,17 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     if (direction < 0).any():
         return ufunc(np.subtract, len(plain), searchsorted(edges[::-1], x, side))
     return searchsorted(edges, x, side)
+
+
+def _digitized(values: TracedArray, edges: TracedArray, side: str) -> Any:
+    """Whether the edges rise or fall is known when the program runs: those that fall are turned around."""
+    rises = call(np.all, ufunc(np.less_equal, edges[:-1], edges[1:]))
+    falls = call(np.all, ufunc(np.greater_equal, edges[:-1], edges[1:]))
+    either = emit("bitwise_or", rises.operand(), falls.operand())
+    current_trace().check(either, (), "ValueError", "bins must be monotonically increasing or decreasing")
+    found = as_array(searchsorted(call(np.where, rises, edges, edges[::-1]), values, side))
+    turned = call(np.where, rises, found, python_size(edges.dims[0]) - found)
+    return turned if values.dims else wrap(turned.operand())
 
 
 # ------------------------------------------------------------------------------------------------------------ interp

@@ -348,18 +348,31 @@ def roll(a: Any, shift: Any, axis: Any = None) -> TracedArray:
 
 def _rolled_by(x: Operand, shift: Any, axis: int) -> Operand:
     """By a size, or by a number that is known only at run time."""
-    if not isinstance(shift, (TracedScalar, TracedNumber)):
-        return _rolled(x, as_dim(shift, "a shift"), axis)
+    amount: Operand
+    if isinstance(shift, (TracedScalar, TracedNumber)):
+        amount = cast(shift.operand(), INT64)
+    else:
+        distance = as_dim(shift, "a shift")
+        if (rolled := _rolled(x, distance, axis)) is not None:
+            return rolled
+        amount = dim_value(distance)
     size = python_size(x.type.dims[axis])
-    places = (call(np.arange, size) - wrap(cast(shift.operand(), INT64))) % size
+    places = (call(np.arange, size) - wrap(amount)) % size
     return call(operator.getitem, new_array(x), (*(slice(None),) * axis, places)).operand()  # type: ignore[no-any-return]
 
 
-def _rolled(x: Operand, shift: DimLike, axis: int) -> Operand:
-    """Two slices, exchanged; one of them may be empty."""
+def _rolled(x: Operand, shift: DimLike, axis: int) -> Operand | None:
+    """Two slices, exchanged; one of them may be empty. None where only the program knows which slices."""
     size = resolve_dims((x.type.dims[axis],))[0]
     sizes = current_trace().sizes
-    if sizes.decide(shift, ">= 0") and sizes.decide(size - shift, ">= 0"):
+    if sizes.is_late(size) or sizes.is_late(shift):
+        if sizes.proves(shift) and sizes.proves(size - shift):
+            cut = size - shift
+        elif sizes.proves(-shift) and sizes.proves(size + shift):
+            cut = -shift
+        else:
+            return None
+    elif sizes.decide(shift, ">= 0") and sizes.decide(size - shift, ">= 0"):
         cut = size - shift
     elif not sizes.decide(shift, ">= 0") and sizes.decide(size + shift, ">= 0"):
         cut = -shift

@@ -318,7 +318,10 @@ def _matrix_norm(array: TracedArray, ord: Any, axes: tuple[int, ...], keepdims: 
     if ord in (None, "fro", "f"):
         return _root_of_squares(array, (row, column), 0, keepdims)
     if ord in (2, -2, "nuc"):
-        return left_to_numpy(np.linalg.norm, array, ord, axes, keepdims)
+        values = call(np.linalg.svd, call(np.moveaxis, array, (row, column), (-2, -1)), compute_uv=False)
+        start = {} if ord == -2 else {"initial": 0}
+        result = {2: np_max, -2: np_min, "nuc": np_sum}[ord](values, axis=-1, **start)
+        return call(np.expand_dims, result, (row, column)) if keepdims else result
     if ord not in (1, -1, np.inf, -np.inf):
         raise ValueError("Invalid norm order for matrices.")
     size = ufunc(np.absolute, array)
