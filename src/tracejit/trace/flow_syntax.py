@@ -11,6 +11,7 @@ import copy
 from typing import Any
 
 from tracejit.trace.assignment import mark_unset_reads
+from tracejit.trace.comprehension_syntax import Comprehensions
 from tracejit.trace.jumps import PREFIX, without_jumps
 from tracejit.trace.liveness import (
     GIVEN,
@@ -81,7 +82,7 @@ def _flat_target(target: ast.expr) -> list[str] | None:
     return names if len(names) == len(items) == len(set(names)) else None
 
 
-class _Expressions(ast.NodeTransformer):
+class _Expressions(Comprehensions):
     """Truth tests inside expressions."""
 
     def __init__(self, hook: str) -> None:
@@ -178,87 +179,6 @@ class _Expressions(ast.NodeTransformer):
         for name, value in zip(names, node.comparators, strict=True):
             pairs += [name, self.later(value)]
         return self.call("chain", node.left, *pairs, like=node)
-
-
-def _visit_list(self: _Expressions, node: ast.ListComp) -> ast.expr:
-    self.generic_visit(node)
-    if not self.deferrable(node):
-        return node
-    first = node.generators[0]
-    return self.call("comprehension", first.iter, _step(self, node.generators, node.elt), like=node)
-
-
-def _visit_keyed(self: _Expressions, node: ast.DictComp | ast.SetComp) -> ast.expr:
-    self.generic_visit(node)
-    if not self.deferrable(node):
-        return node
-    pairs = isinstance(node, ast.DictComp)
-    element = ast.copy_location(ast.Tuple([node.key, node.value], ast.Load()), node) if pairs else node.elt
-    first = node.generators[0]
-    is_dict = ast.copy_location(ast.Constant(pairs), node)
-    return self.call("keyed", is_dict, first.iter, _step(self, node.generators, element), like=node)
-
-
-def _visit_call(self: _Expressions, node: ast.Call) -> ast.expr:
-    found = self.reduced(node)
-    name = node.func.id if isinstance(node.func, ast.Name) else ""
-    if found is not node or name not in _TAKING or not node.args or not isinstance(node.args[0], ast.GeneratorExp):
-        return found
-    made = node.args[0]
-    if self.deferrable(made):
-        step = _step(self, made.generators, made.elt)
-        node.args[0] = self.call("generator", made.generators[0].iter, step, like=node)
-    return node
-
-
-def _visit_product(self: _Expressions, node: ast.BinOp) -> ast.expr:
-    self.generic_visit(node)
-    if isinstance(node.op, ast.Mult):
-        if isinstance(node.left, ast.List):
-            return self.call("repeated", node.left, node.right, like=node)
-        if isinstance(node.right, ast.List):
-            return self.call("repeated", node.right, node.left, like=node)
-    return node
-
-
-_TAKING = frozenset(("sum", "max", "min", "any", "all", "list", "sorted", "tuple"))
-_OUT, _ITEM = PREFIX + "out", PREFIX + "element"
-
-
-def _step(self: _Expressions, generators: list[ast.comprehension], element: ast.expr) -> ast.expr:
-    """``lambda item, out: ...``: what one item of the first ``for`` adds to a list."""
-    first, *rest = generators
-    out = ast.copy_location(ast.Name(_OUT, ast.Load()), element)
-    if rest:
-        inner = self.call("extended", out, rest[0].iter, _step(self, rest, element), like=element)
-    else:
-        inner = self.call("added", out, element, like=element)
-    for test in reversed(first.ifs):
-        given = ast.Lambda(_parameters(_OUT), inner)
-        inner = self.call("filtered", copy.copy(out), test, ast.copy_location(given, test), like=element)
-    return _of_item(self, first.target, inner, _OUT)
-
-
-def _of_item(self: _Expressions, target: ast.expr, value: ast.expr, *more: str) -> ast.expr:
-    """A function of an item that is taken apart as the target of a ``for`` says."""
-    if isinstance(target, ast.Name):
-        return ast.copy_location(ast.Lambda(_parameters(target.id, *more), value), value)
-    single = ast.copy_location(ast.Tuple([ast.Name(_ITEM, ast.Load())], ast.Load()), value)
-    unpacked = ast.ListComp(value, [ast.comprehension(target, single, [], 0)])
-    first = ast.Subscript(unpacked, ast.Constant(0), ast.Load())
-    made = ast.Lambda(_parameters(_ITEM, *more), first)
-    return ast.fix_missing_locations(ast.copy_location(made, value))
-
-
-def _parameters(*names: str) -> ast.arguments:
-    return ast.arguments([], [ast.arg(name) for name in names], None, [], [], None, [])
-
-
-_Expressions.visit_ListComp = _visit_list  # type: ignore[attr-defined]
-_Expressions.visit_DictComp = _visit_keyed  # type: ignore[attr-defined]
-_Expressions.visit_SetComp = _visit_keyed  # type: ignore[attr-defined]
-_Expressions.visit_Call = _visit_call  # type: ignore[attr-defined]
-_Expressions.visit_BinOp = _visit_product  # type: ignore[attr-defined]
 
 
 class _Statements:

@@ -16,7 +16,7 @@ from tracejit.ir.dims import DimLike
 from tracejit.trace.array import TracedArray
 from tracejit.trace.context import Trace
 from tracejit.trace.liveness import GIVEN
-from tracejit.trace.region import UnstageableError
+from tracejit.trace.region import PeelError, UnstageableError
 from tracejit.trace.registry import ask
 from tracejit.trace.scalar import PythonNumber
 from tracejit.trace.state import get, put
@@ -85,14 +85,14 @@ class GrowingLists:
         made.maxlen = value.maxlen if type(value) is deque else None
         self.converted[name] = value, made
 
-    def convert(self, name: str) -> bool:
+    def convert(self, name: str) -> None:
         """Let a variable have a traced list, whose contents change where another list was assigned."""
         if name in self._unshared and name not in self.converted:
             self._convert(name)
             if name in self.converted:
                 put(self.cells[name], self.converted[name][1])
-                return True
-        return False
+                return
+        raise PeelError(f"the structure of {name!r} changes from turn to turn")
 
     def enter(self) -> None:
         """Let the variables have the traced lists."""

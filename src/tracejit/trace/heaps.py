@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tracejit.trace.list_items import comes_before
 
 __all__ = ["heapify", "pop", "push", "push_pop", "replace"]
 
 
-def push(heap, item):  # type: ignore[no-untyped-def]
+def push(heap: Any, item: Any) -> None:
     """``heapq.heappush``."""
     heap.append(item)
     _to_the_root(heap, 0, len(heap) - 1)
 
 
-def pop(heap):  # type: ignore[no-untyped-def]
+def pop(heap: Any) -> Any:
     """``heapq.heappop``."""
     smallest = heap.pop()
     if len(heap) > 0:
@@ -24,7 +26,7 @@ def pop(heap):  # type: ignore[no-untyped-def]
     return smallest
 
 
-def replace(heap, item):  # type: ignore[no-untyped-def]
+def replace(heap: Any, item: Any) -> Any:
     """``heapq.heapreplace``."""
     smallest = heap[0]
     heap[0] = item
@@ -32,7 +34,7 @@ def replace(heap, item):  # type: ignore[no-untyped-def]
     return smallest
 
 
-def push_pop(heap, item):  # type: ignore[no-untyped-def]
+def push_pop(heap: Any, item: Any) -> Any:
     """``heapq.heappushpop``."""
     smallest = item
     if len(heap) > 0 and comes_before(heap[0], item):
@@ -42,13 +44,13 @@ def push_pop(heap, item):  # type: ignore[no-untyped-def]
     return smallest
 
 
-def heapify(heap):  # type: ignore[no-untyped-def]
+def heapify(heap: Any) -> None:
     """``heapq.heapify``."""
     for place in reversed(range(len(heap) // 2)):
         _to_a_leaf(heap, place)
 
 
-def _to_the_root(heap, start, place):  # type: ignore[no-untyped-def]
+def _to_the_root(heap: Any, start: Any, place: Any) -> None:
     """An item moves towards the root, past those that are larger."""
     item = heap[place]
     while place > start:
@@ -61,7 +63,7 @@ def _to_the_root(heap, start, place):  # type: ignore[no-untyped-def]
     heap[place] = item
 
 
-def _to_a_leaf(heap, place):  # type: ignore[no-untyped-def]
+def _to_a_leaf(heap: Any, place: Any) -> None:
     """The smaller children move up until a leaf is free; the item goes there, and up again to its place."""
     end = len(heap)
     start = place

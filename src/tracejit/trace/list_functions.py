@@ -75,31 +75,25 @@ def _class(kind: type) -> None:
     def make(*args: Any, **kwargs: Any) -> Any:
         if len(args) != 1 or kwargs:
             return plain(*args, **kwargs)
-        (value,) = args
-        if isinstance(value, Generated):
-            value = value.collect()
-            if type(value) is list and kind is list:
-                return value
-        if current_trace().captures.plain_lists is not None:
+        value = args[0].collect() if isinstance(args[0], Generated) else args[0]
+        made = None if current_trace().captures.plain_lists is not None else _list_of(value)
+        if made is None:
             return plain(value)
-        if isinstance(value, TracedList):
-            made = value.as_list()
-            made = made.copy() if made is value else made
-            if isinstance(made, TracedList):
-                made.python_class = kind
-                return made
-            return kind(made)
-        if isinstance(value, TracedArray) and value.dims and _is_long(value.dims[0]):
-            made = list_of_array(value)
-            made.python_class = kind
-            return made
-        if isinstance(value, Indexed) and _is_long(current_trace().sizes.resolve(value.stop - value.start)):
-            made = collected(value, lambda item: item)
-            if isinstance(made, TracedList):
-                made.python_class = kind
-                return made
-            return kind(made)
-        return plain(value)
+        made.python_class = kind
+        return made
+
+
+def _list_of(value: Any) -> TracedList | None:
+    """``list(value)`` as a new list of the program; None where it is one of Python."""
+    made: Any = None
+    if isinstance(value, TracedList):
+        made = value.as_list()
+        made = made.copy() if made is value else made
+    elif isinstance(value, TracedArray) and value.dims and _is_long(value.dims[0]):
+        made = list_of_array(value)
+    elif isinstance(value, Indexed) and _is_long(current_trace().sizes.resolve(value.stop - value.start)):
+        made = collected(value, lambda item: item)
+    return made if isinstance(made, TracedList) else None
 
 
 _class(list)

@@ -29,6 +29,7 @@ __all__ = [
     "ListShape",
     "comes_before",
     "element_of",
+    "equal_forms",
     "item_of",
     "join_items",
     "rebuilt",
@@ -157,6 +158,12 @@ def stored(leaf: Any, kind: Kind) -> Operand:
 def rebuilt(item: Item, leaves: Sequence[Any]) -> Any:
     """An item of its leaves."""
     return leaves[0] if item.tree is LEAF else unflatten(item.tree, leaves)
+
+
+def equal_forms(a: Item, b: Item) -> bool:
+    """Whether values of two items are seen in one way."""
+    forms = [[(k.form, k.number, k.type.dtype) for k in item.kinds] for item in (a, b)]
+    return forms[0] == forms[1]
 
 
 def comes_before(a: Any, b: Any) -> Any:

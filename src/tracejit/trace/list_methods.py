@@ -111,6 +111,10 @@ class ListMethods(Tracer):
         """Write an item."""
 
     @abstractmethod
+    def have_head(self) -> None:
+        """Let the first item move on."""
+
+    @abstractmethod
     def moved(self) -> None:
         """Items are at other places."""
 
@@ -120,8 +124,10 @@ class ListMethods(Tracer):
 
     # ------------------------------------------------------------------------------------------------------- removing
 
-    def pop(self, key: Any = -1) -> Any:
+    def pop(self, key: Any = -1, *default: Any) -> Any:
         """``list.pop``."""
+        if default:
+            raise TypeError(f"pop expected at most 1 argument, got {1 + len(default)}")
         last = type(key) is int and key == -1
         text = "pop from empty list" if self.python_class is list else "pop from an empty deque"
         self.check_not_empty(text)
@@ -158,8 +164,7 @@ class ListMethods(Tracer):
             self._resize(count - 1)
             return item
         if not self.has_head:
-            self.has_head = True
-            self.stage.again(self)
+            self.have_head()
         item = self.read(0, copy=True)
         self.moved()
         assert self.counter is not None
@@ -351,6 +356,7 @@ class ListMethods(Tracer):
         raise AttributeError(f"{self.python_class.__name__!r} object has no attribute {name!r}")
 
 
+_function: np.ufunc
 for _name, _function in (
     ("sub", np.subtract),
     ("truediv", np.divide),
@@ -363,7 +369,8 @@ for _name, _function in (
 ):
     setattr(ListMethods, f"__{_name}__", _with_arrays(_function, reflected=False))
     setattr(ListMethods, f"__r{_name}__", _with_arrays(_function, reflected=True))
-for _name, _function in (
+_comparison: np.ufunc
+for _name, _comparison in (
     ("eq", np.equal),
     ("ne", np.not_equal),
     ("lt", np.less),
@@ -371,4 +378,4 @@ for _name, _function in (
     ("gt", np.greater),
     ("ge", np.greater_equal),
 ):
-    setattr(ListMethods, f"__{_name}__", _compared(_function))
+    setattr(ListMethods, f"__{_name}__", _compared(_comparison))

@@ -25,7 +25,7 @@ from tracejit.trace.jumps import VALUE
 from tracejit.trace.location import user_location
 from tracejit.trace.maybe import Maybe, converted, narrowed, unified
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
-from tracejit.trace.region import CarryError, UnstageableError, region_of
+from tracejit.trace.region import CarryError, PeelError, UnstageableError, region_of
 from tracejit.trace.rotation import Rotation, period_of, steps_of
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.sizes import UndecidedError
@@ -92,10 +92,6 @@ class NewListError(Exception):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
-
-
-class PeelError(UnstageableError):
-    """The first turn is unlike the others."""
 
 
 class LoopBody:

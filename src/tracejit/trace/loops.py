@@ -131,14 +131,12 @@ class Budget:
         outermost: Budget = current_trace().captures.unrolling
         recorded = current_trace().sizes.recorded - outermost.start
         if recorded > MOST_RECORDED:
-            inner = (
-                "" if outermost is self else f" The one at {self.where} inside does so because of this: {self.problem}."
-            )
+            inner = "" if outermost is self else f" Of the one at {self.where} inside: {self.problem}."
             raise UnsupportedError(
                 f"the loop at {outermost.where} runs turn by turn while tracing, and has recorded more than "
-                f"{MOST_RECORDED} operations, which would take minutes to compile. The reason: {outermost.problem}.{inner} "
-                "Let every turn do the same with arrays, numbers and lists of one kind of items, so that the loop is "
-                "compiled as one, or use functions of arrays instead of it"
+                f"{MOST_RECORDED} operations, which would take minutes to compile. The reason: {outermost.problem}."
+                f"{inner} Let every turn do the same with arrays, numbers and lists of one kind of items, so that the "
+                "loop is compiled as one, or use functions of arrays instead of it"
             )
 
 
@@ -256,14 +254,11 @@ def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[
         except GrowsError as grown:
             if grown.owner is not loop.outer:
                 raise
-            unknown = grown.list.item is None
-            if unknown and indexed is not None and not loop.runs_once(indexed, late=True):
-                raise UnstageableError("a list stays empty as there is no turn") from None
+            _require_turn(grown, loop, indexed)
             lists.prepare(grown)
             continue
         except NewListError as error:
-            if not lists.convert(error.name):
-                raise PeelError(f"the structure of {error.name!r} changes from turn to turn") from None
+            lists.convert(error.name)
             names = loop.begin(indexed)
             continue
         if changed():
@@ -276,6 +271,12 @@ def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[
         lists.finish(attempt.ends)
         return
     raise UnstageableError("its variables change their kind from turn to turn")
+
+
+def _require_turn(grown: GrowsError, loop: LoopBody, indexed: Indexed | None) -> None:
+    """What a list without an item would hold is told by a turn."""
+    if grown.list.item is None and indexed is not None and not loop.runs_once(indexed, late=True):
+        raise UnstageableError("a list stays empty as there is no turn") from None
 
 
 def _stage_groups(loop: LoopBody, indexed: Indexed | None, rotation: Rotation) -> Exception | None:

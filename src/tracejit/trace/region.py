@@ -80,6 +80,10 @@ class trying:
             self.trace.captures.caught.pop()
 
 
+class PeelError(UnstageableError):
+    """The first turn of a loop is unlike the others."""
+
+
 @contextmanager
 def region_of(outer: Trace) -> Iterator[Trace]:
     """A trace for one block."""

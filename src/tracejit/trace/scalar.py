@@ -241,7 +241,7 @@ class SymbolicInt(PythonNumber):
     def __bool__(self) -> bool:
         return not self.sizes.decide(self.dim, "== 0")
 
-    def __hash__(self) -> int:  # type: ignore[override]  # other tracers have no hash
+    def __hash__(self) -> int:
         return hash(self.value())
 
     def __str__(self) -> str:
@@ -369,7 +369,7 @@ class SymbolicBool(SymbolicInt):
     def __format__(self, spec: str) -> str:
         return format(bool(self), spec)
 
-    def __hash__(self) -> int:  # type: ignore[override]  # other tracers have no hash
+    def __hash__(self) -> int:
         return hash(bool(self))
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
 """Dicts and sets whose keys are computed: pairs in the order in which they came, which are looked through.
 
-The keys are numbers or tuples of numbers. Each look-up compares all keys: right for histograms, memories of what was seen
-and the like, of some thousands of keys.
+The keys are numbers or tuples of numbers. Each look-up compares all keys: right for histograms, for what was seen and
+the like, of some thousands of keys.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Keyed(TracedList):
         self.made = made
 
     @classmethod
-    def around(cls, memory: Any, item: Any, like: Any = None) -> TracedList:
+    def around(cls, memory: Any, item: Any, like: Any = None) -> Any:
         """A list of what arrays hold."""
         return TracedList.around(memory, item, like)
 
@@ -73,11 +73,10 @@ class _Keyed(TracedList):
         if there is False:
             raise KeyError(key)
         if isinstance(there, Tracer):
-            shown = operand_of(key) if isinstance(key, Tracer) and not key.dims else None
-            whole = shown is not None and shown.type.dtype.kind in "iu"
-            current_trace().check(
-                operand_of(there), (shown,) if whole else (), "KeyError", "{0}" if whole else _text(key)
-            )
+            shown = [operand_of(key)] if isinstance(key, Tracer) and not key.dims else []
+            whole = bool(shown) and shown[0].type.dtype.kind in "iu"
+            text = "{0}" if whole else _text(key)
+            current_trace().check(operand_of(there), shown if whole else (), "KeyError", text)
         return place
 
     def __getattr__(self, name: str) -> Any:
@@ -148,7 +147,7 @@ class TracedMap(_Keyed):
         _either(there, lambda: None, lambda: self._add_item((key, default)))
         return self._value(self.find(key)[1])
 
-    def pop(self, key: Any, *default: Any) -> Any:
+    def pop(self, key: Any = None, *default: Any) -> Any:
         """``dict.pop``."""
         if default:
             self._refuse("dict.pop with a default is called")

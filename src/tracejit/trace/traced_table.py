@@ -118,9 +118,7 @@ class TracedTable(TracedList):
         known = () if self.stage is None else self.stage.known
         most, least = sizes.upper_bound(dim, known), sizes.upper_bound(-dim, known)
         if most is None or least is None:
-            self._refuse(
-                "keys are used of which nobody knows between which bounds they are; use an array: they are keys"
-            )
+            self._refuse("keys are used of which nobody knows between which bounds they are,")
         if not self.entries and not self.columns and self.wanted == (0, 0):
             self.wanted = -least, most + 1
         low, high = self.wanted
