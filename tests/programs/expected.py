@@ -16,22 +16,10 @@ _NAMES = {
         particle_swarm nelder_mead kalman_track
     """,
     "a loop is unrolled: one version for each size": """
-        rnn_loss fft_radix2 stockham_radix2
+        fft_radix2 stockham_radix2
     """,
     "one more version where x[:k] has fewer than k elements": """
         nearest_neighbours
-    """,
-    "a name that is None or a number": """
-        trace_spheres
-    """,
-    "new attributes of an object that was given": """
-        train_layers
-    """,
-    "an object of a class is known by identity: one version for each": """
-        run_shallow_water
-    """,
-    "a version for an even and one for an odd count: the result is the argument or not": """
-        jacobi_2d
     """,
     "a sum in another order": """
         integrate_ball gauss_newton

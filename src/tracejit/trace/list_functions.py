@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from tracejit.trace.state import Kind
 from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import broadcast_to, reshape, resolve_dims
 
-__all__ = ["collected", "list_of_array", "traced_list"]
+__all__ = ["collected", "list_of_array"]
 
 
 def _replaces(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -42,21 +42,10 @@ def _replaces(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
 # ------------------------------------------------------------------------------------------------------- making lists
 
 
-def list_of_array(array: TracedArray) -> TracedList:
+def list_of_array(array: TracedArray) -> Any:
     """``list(array)``."""
     kind = Kind("array" if array.ndim > 1 else "scalar", ArrayType(array.dtype, resolve_dims(array.dims[1:])))
     return TracedList.around([new_array(array.operand())], Item(LEAF, (kind,)))
-
-
-def traced_list(values: Sequence[Any], item: Item) -> TracedList:
-    """Values of one item as a list with memory."""
-    made = TracedList([], current_trace())
-    made.item = item
-    made.first = list(values)
-    made.length = len(made.first)
-    made.own_memory()
-    made.first = []
-    return made
 
 
 def collected(iterable: Any, function: Callable[[Any], Any]) -> Any:

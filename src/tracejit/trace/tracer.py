@@ -246,9 +246,11 @@ def _trace_all(
     reads_numbers, given = True, volatile
     plain: Exception | None = None
     maps = False
+    said: set[str] = set()
     while True:
         writes = OutsideWrites(CaptureTable(), volatile)
         captures = writes.captures
+        captures.said = said
         captures.reads_numbers, captures.plain_lists, captures.maps_only = reads_numbers, plain, maps
         try:
             traced = _trace_leaves(fun, leaves, tree, name, writes, shared=shared)
