@@ -21,7 +21,7 @@ from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import INT64, DType
 from tracejit.trace.inputs import operand_of
-from tracejit.trace.item_view import ItemView
+from tracejit.trace.item_view import ItemView, part_at
 from tracejit.trace.list_items import (
     Item,
     element_of,
@@ -40,7 +40,7 @@ from tracejit.trace.region import UnstageableError
 from tracejit.trace.registry import call
 from tracejit.trace.scalar import SymbolicInt, number, python_size, to_number
 from tracejit.trace.state import Kind, enter
-from tracejit.trace.storage import IndexView, SliceView, Storage, View
+from tracejit.trace.storage import Storage
 from tracejit.trace.values import Dims, cast, emit, late_dim, literal, select
 
 __all__ = ["MARK", "GrowsError", "ListColumns", "NeedsMapsError"]
@@ -391,17 +391,9 @@ class ListColumns(ListMethods):
         """The part of a column at a place that is known to be one."""
         if self.has_head and self.counter is not None:
             place = place + self._head()
-        dims = column.dims
-        rank = len(dims)
-        view: View
-        if isinstance(place, int) and isinstance(dims[0], int):
-            place = min(place, dims[0] - 1)  # where there is none, the program has raised by then
-        if isinstance(place, (int, SymbolicInt)):
-            start = place if isinstance(place, int) else place.dim
-            view = SliceView(dims, (start, *(0,) * (rank - 1)), (1, *dims[1:]), (1,) * rank, (0,))
-        else:
-            view = IndexView(dims, (0,), (operand_of(place),), current_trace())
-        return TracedArray(column.storage, (*column.views, view), column.dtype)
+        if isinstance(place, int) and isinstance(column.dims[0], int):
+            place = min(place, column.dims[0] - 1)  # where there is none, the program has raised by then
+        return part_at(column, place)
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice):
