@@ -184,3 +184,30 @@ def test_what_is_not_compiled_says_so() -> None:
         np.testing.assert_array_equal(tnp.pad(x, 1, "reflect", reflect_type="odd"), [0.0, 1.0, 2.0, 3.0])
     with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
         tnp.no_such_name  # noqa: B018
+
+
+def test_limits_of_complex_functions_are_the_standards() -> None:
+    """NumPy computes from the parts, and has NaN where the standard names a limit; far from there both are the same."""
+    parts = (0.0, -0.0, 1.0, -2.0, np.inf, -np.inf, np.nan)
+    z = np.array([complex(a, b) for a in parts for b in parts])
+    with np.errstate(all="ignore"):
+        plain = np.expm1(z), np.tanh(z)
+    made = tnp.expm1(z), tnp.tanh(z)
+    finite = np.isfinite(z.real) & (z != 0)
+    for own, expected in zip(made, plain, strict=True):
+        np.testing.assert_allclose(own[finite], expected[finite], rtol=4e-16)
+    assert repr(tnp.expm1(np.array([complex(-0.0, 0.0)]))[0]) == repr(np.complex128(0))
+    limits = {
+        (np.inf, 0.0): (np.inf, 0.0), (-np.inf, np.inf): (-1.0, 0.0), (np.inf, np.inf): (np.inf, np.nan),
+        (-np.inf, np.nan): (-1.0, 0.0), (np.inf, np.nan): (np.inf, np.nan), (np.nan, 0.0): (np.nan, 0.0),
+        (-np.inf, 2.0): (-1.0, 0.0), (np.inf, 2.0): (-np.inf, np.inf), (np.nan, 1.0): (np.nan, np.nan),
+    }  # fmt: skip
+    for given, wanted in limits.items():
+        found = tnp.expm1(np.array([complex(*given)]))[0]
+        np.testing.assert_array_equal([found.real, found.imag], wanted)
+        assert np.signbit(found.imag) == np.signbit(wanted[1]) or np.isnan(wanted[1])
+    for y, sign in ((2.0, 1.0), (-2.0, -1.0)):
+        found = tnp.tanh(np.array([complex(np.inf, y)]))[0]
+        assert (found.real, np.copysign(1.0, found.imag)) == (1.0, sign)
+    assert type(tnp.expm1(np.complex64(1))) is np.complex64
+    assert tnp.tanh(np.ones((2, 2), np.complex64)).dtype == np.complex64

@@ -11,6 +11,7 @@ import pytest
 
 import tracejit as tj
 from tests.util.objects import Layer, Other, X, check_objects, same, with_layer
+from tracejit.runtime import layout
 
 # ------------------------------------------------------------------------------------------------ kinds of classes
 
@@ -269,3 +270,58 @@ def test_new_objects_in_a_circle_are_refused() -> None:
 
     with pytest.raises(tj.UnsupportedError, match="in two places"):
         tj.jit(function)(X)
+
+
+# ------------------------------------------------------------------------------------------------ machine code
+
+
+@dataclasses.dataclass
+class State:
+    w: Any
+    inner: Any
+    k: float = 2.0
+
+
+def through_dataclass(state: Any, x: Any) -> Any:
+    state.w = state.w * state.k + state.inner["b"][0]
+    return x * state.k
+
+
+def through_lists(layers: Any, x: Any) -> Any:
+    for layer in layers:
+        layer.k = layer.k + 1
+        x = layer.forward(x)
+    return x
+
+
+def through_callback(layer: Any, x: Any) -> Any:
+    layer.k = np.linalg.cond(layer.w.reshape(1, 3)) + layer.k
+    return x + layer.k
+
+
+def through_slots(own: Any, x: Any) -> Any:
+    return own.step(x)
+
+
+@pytest.mark.filterwarnings("ignore::tracejit.PerformanceWarning")
+@pytest.mark.parametrize(
+    ("function", "make"),
+    [
+        (through_dataclass, lambda: State(X * 2, {"b": (X + 1,)})),
+        (lambda states, x: through_dataclass(states[1], x), lambda: [3, State(X * 2, {"b": (X + 1,)}, 0.5)]),
+        (through_slots, lambda: Slotted(X * 1, 1.0)),
+        (through_slots, lambda: WithSlots(1.0)),
+        (through_lists, lambda: [Layer(3), Layer(4, 2.0)]),
+        (through_callback, Layer),
+        (lambda v, x: (v + v).data * x, lambda: Vector(X * 2)),
+        (lambda net, x: net.forward(x), lambda: Net(Layer(), Layer(4))),
+    ],
+)
+def test_machine_code_answers(function: Any, make: Any) -> None:
+    jitted = tj.jit(function, exact=True)
+    own, other = make(), make()
+    for k in range(5):
+        assert same(jitted(own, X + k), function(other, X + k))
+        assert same(own, other)
+    if layout.problem() is None:
+        assert jitted._hits >= 3

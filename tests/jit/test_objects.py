@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tracejit as tj
+import tracejit.runtime.function as runtime_function
 from tests.util.objects import Layer, Make, Other, X, check_objects, same, step, with_layer
 
 # ------------------------------------------------------------------------------------------------ by class
@@ -285,6 +286,14 @@ def test_numbers_that_must_be_known_are_remembered() -> None:
     check_objects(function, [with_layer(3, 1.0), with_layer(5, 3.0), with_layer(2, 1.0)], 2)
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer versions than usual are enough."""
+    monkeypatch.setattr(runtime_function, "_MOST_FOR_NUMBERS", 4)
+    monkeypatch.setattr(runtime_function, "_MOST_FOR_OUTSIDE", 6)
+
+
+@pytest.mark.usefixtures("few")
 def test_an_integer_that_selects_runs_uncompiled_in_the_end(caplog: pytest.LogCaptureFixture) -> None:
     names = [f"n{k}" for k in range(100)]
 
@@ -293,9 +302,9 @@ def test_an_integer_that_selects_runs_uncompiled_in_the_end(caplog: pytest.LogCa
 
     jitted = tj.jit(function)
     caplog.set_level("INFO", "tracejit.guards")
-    for n in range(60):
+    for n in range(12):
         np.testing.assert_array_equal(jitted(Layer(n), X), function(Layer(n), X))
-    assert jitted.cache_info().entries == 32
+    assert jitted.cache_info().entries == 4
     assert sum("run uncompiled" in record.getMessage() for record in caplog.records) == 1
 
 
@@ -314,16 +323,17 @@ def test_a_number_outside_that_changes_is_read_at_each_call(caplog: pytest.LogCa
     assert sum("read at each call" in record.getMessage() for record in caplog.records) == 2
 
 
+@pytest.mark.usefixtures("few")
 def test_lists_of_numbers_are_constants(caplog: pytest.LogCaptureFixture) -> None:
     def function(layer: Any, x: Any) -> Any:
         return x * layer.numbers[0] + len(layer.label)
 
     jitted = tj.jit(function)
     caplog.set_level("INFO", "tracejit.guards")
-    for k in range(40):
+    for k in range(9):
         own = Layer(numbers=[k, 2.0], label=str(k))
         np.testing.assert_array_equal(jitted(own, X), function(own, X))
-    assert jitted.cache_info().entries == 32
+    assert jitted.cache_info().entries == 4
     assert sum("run uncompiled" in record.getMessage() for record in caplog.records) == 1
 
 
@@ -346,3 +356,17 @@ def test_objects_are_not_kept() -> None:
     del layer
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.usefixtures("few")
+def test_contents_that_always_change_run_uncompiled_in_the_end() -> None:
+    rows: list[Any] = []
+
+    @tj.jit
+    def function(x: Any) -> Any:
+        rows.append(x.sum())
+        return x * len(rows)
+
+    for k in range(1, 12):
+        np.testing.assert_array_equal(function(X), X * k)
+    assert len(rows) == 11 and function.cache_info().entries == 6

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tests.util.compare import check
+from tests.util.compare import check, versions_of
 from tracejit.codegen_llvm import sorts
 from tracejit.config import options
 
@@ -244,3 +244,36 @@ def test_quantiles_of_a_list_that_changes() -> None:
 def test_quantiles_go_through_no_python() -> None:
     jitted = tj.jit(lambda x: (np.percentile(x, [25, 75], axis=0), np.quantile(x, 0.5)))
     assert "callback" not in str(jitted.ir(np.ones((4, 5))))
+
+
+# ----------------------------------------------------------------------------------- several keys, rows, several axes
+
+CUBE = np.random.default_rng(8).random((4, 5, 6))
+TIES = np.random.default_rng(9).integers(0, 4, (50, 3))
+
+
+def test_several_keys() -> None:
+    def orders(a, b, c):
+        return np.lexsort((a, b, c)), np.lexsort([c, b]), np.lexsort(np.array([a, b])), np.lexsort((a, b), axis=0)
+
+    jitted = check(orders, *TIES.T)
+    check(orders, *TIES[:20].T, jitted=jitted)
+    assert versions_of(jitted) == 1
+    check(orders, TIES[:, 0], TIES[:, 1] > 1, np.round(CUBE.ravel()[:50], 1))
+    check(orders, TIES[:, 0], TIES[:9, 1], TIES[:, 2], text=False)
+    check(lambda x: (np.lexsort(x), np.lexsort(x.T), np.lexsort((x, x[::-1])), np.lexsort((x, x), axis=0)), TIES)
+
+
+@pytest.mark.parametrize("rows", [TIES, TIES > 1, np.round(CUBE[0], 1), np.array([[1, np.nan], [1, np.nan], [0.0, 2]])])
+def test_unique_rows(rows) -> None:
+    check(lambda x: (np.unique(x, axis=0), np.unique(x, axis=1)), rows)
+    check(lambda x: np.unique(x, axis=0, return_index=True, return_counts=True), rows)
+    check(lambda x: np.unique(x, axis=-1, return_counts=True), rows)
+
+
+@pytest.mark.parametrize("axis", [(0, 1), (2, 0), (1,), 1, None])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_medians_and_quantiles_over_several_axes(axis, keepdims) -> None:
+    check(lambda x: np.median(x, axis=axis, keepdims=keepdims), CUBE)
+    check(lambda x: np.percentile(x, [10, 50], axis=axis, keepdims=keepdims), CUBE)
+    check(lambda x: np.quantile(x, 0.3, axis=axis, keepdims=keepdims), CUBE)

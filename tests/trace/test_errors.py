@@ -46,7 +46,6 @@ def test_branches_that_differ() -> None:
         (lambda x: np.array2string(x), UnsupportedError, "np.array2string gives a str, which compiled code cannot"),
         (lambda x: x.T.ctypes, UnsupportedError, "ndarray.ctypes is not compiled"),
         (lambda x: x[x[0] > 0], UnsupportedError, "use np.where"),
-        (lambda x: x.view(np.int64), UnsupportedError, "use .astype for conversions"),
         (lambda x: {int(x[0]): 1}, ConcretizationError, "a key of a dict or an element of a set"),
         (lambda x: x.no_such_thing, AttributeError, "'numpy.ndarray' object has no attribute 'no_such_thing'"),
         (lambda x: np.arange(0, x[0] * 1j), ConcretizationError, "Use start"),

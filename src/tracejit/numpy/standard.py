@@ -12,7 +12,7 @@ import numpy as np
 from tracejit.numpy.eager import compiled
 from tracejit.numpy.type_information import finfo, iinfo
 
-__all__ = ["argsort", "broadcast_arrays", "clip", "finfo", "iinfo", "meshgrid", "sort"]
+__all__ = ["argsort", "broadcast_arrays", "clip", "expm1", "finfo", "iinfo", "meshgrid", "sort", "tanh"]
 
 
 def sort(
@@ -105,3 +105,50 @@ def broadcast_arrays(*arrays: Any) -> Any:
         [(2, 3), (2, 3)]
     """
     return list(np.broadcast_arrays(*arrays))
+
+
+def _is_complex(x: Any) -> bool:
+    return getattr(getattr(x, "dtype", None), "kind", "") == "c"
+
+
+def _complex(real: Any, imag: Any, dtype: Any) -> Any:
+    """Complex numbers of these parts, without arithmetic, which would make infinities into NaN."""
+    return np.stack([real, imag], axis=-1).view(dtype)[..., 0][()]
+
+
+@compiled
+def expm1(x: Any, /, out: Any = None, **kwargs: Any) -> Any:
+    """``exp(x) - 1``. For complex numbers with an infinite or undefined real part it is the standard's limit.
+
+    Example:
+        >>> import numpy as np
+        >>> expm1(np.array([complex(-np.inf, np.inf)])).real
+        array([-1.])
+    """
+    if not _is_complex(x) or out is not None or kwargs:
+        return np.expm1(x, out=out, **kwargs)
+    plain, real, imag = np.expm1(x), x.real, x.imag
+    size = np.where(np.isneginf(real), 0, np.abs(real))  # of exp(x), where that is 0, infinite or NaN
+    on_axis, beyond = np.equal(imag, 0), np.logical_not(np.isfinite(imag))
+    unknown = np.where(np.isneginf(real), size, np.nan)  # the imaginary part of a number whose angle is not defined
+    limit_real = np.where(np.logical_or(on_axis, beyond), size, size * np.cos(imag)) - 1
+    limit_imag = np.where(on_axis, imag, np.where(beyond, unknown, size * np.sin(imag)))
+    is_limit, is_zero = np.logical_not(np.isfinite(real)), np.logical_and(np.equal(real, 0), on_axis)
+    found_real = np.where(is_limit, limit_real, np.where(is_zero, 0, plain.real))
+    return _complex(found_real, np.where(is_limit, limit_imag, plain.imag), plain.dtype)
+
+
+@compiled
+def tanh(x: Any, /, out: Any = None, **kwargs: Any) -> Any:
+    """The hyperbolic tangent. At infinity the imaginary part is a zero with the sign of that of ``x``.
+
+    Example:
+        >>> import numpy as np
+        >>> tanh(np.array([complex(np.inf, 2)]))
+        array([1.+0.j])
+    """
+    if not _is_complex(x) or out is not None or kwargs:
+        return np.tanh(x, out=out, **kwargs)
+    plain, imag = np.tanh(x), x.imag
+    far = np.logical_and(np.isinf(x.real), np.isfinite(imag))
+    return _complex(plain.real, np.where(far, np.copysign(0 * imag, imag), plain.imag), plain.dtype)

@@ -13,10 +13,10 @@ REASONS: dict[str, str] = {
         unique_all unique_counts unique_inverse setxor1d mask_indices
         """,
     "NumPy sorts with vector instructions; a sort of our own would have nothing to add": """
-        partition argpartition lexsort sort_complex
+        partition argpartition sort_complex
         nanmedian nanpercentile nanquantile
         """,
-    "counts into bins whose edges depend on the values": "histogram histogram2d histogramdd histogram_bin_edges",
+    "counts into bins of several axes": "histogram2d histogramdd",
     "the dtype of the result depends on the values": "poly roots",
     "small arrays, handled by Python code of NumPy's": "polydiv polymul kaiser geomspace asarray_chkfinite row_stack",
 }

@@ -7,7 +7,7 @@ A *direct* program describes a whole call, with its structure and what it depend
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import Any, Literal, TypeAlias
@@ -94,6 +94,7 @@ class _Arguments:
         self.objects: dict[int, Any] = {}
         self.owner_numbers: dict[Getter, int] = {}
         self.distinct: list[tuple[int, ...]] = []
+        self.params: dict[int, int] = {}  # of the arguments that are passed: which param of the function each is
 
     def add_owner(self, getter: Getter) -> None:
         """An object that is given to the function that makes the result."""
@@ -117,6 +118,8 @@ class _Arguments:
             if size is not None:
                 self.sources[size] = ("int", number)
         self.specs.append(spec)
+        if spec.passed and param is not None:
+            self.params[number] = param
         used = spec.is_memory and param is not None
         dims = self.traced.function.params[param].type.dims if used and param is not None else ()
         self.dims.append(tuple(dims[axis] for axis in inverse(spec.order)) if spec.order else dims)
@@ -148,6 +151,7 @@ class _Arguments:
             constants=constants,
             objects=self.objects,
             distinct=tuple(self.distinct),
+            data=tuple(sorted(self.params, key=self.params.__getitem__)),
             **self.process(),
         )
 
@@ -178,6 +182,7 @@ class _Direct(_Arguments):
         self._outside: list[tuple[int, Node]] = []
         self._found: dict[Any, int] = {}  # arguments that are the objects of getters
         self._ways = _ways(traced.in_tree)
+        self._fields: list[tuple[Way, Tree, list[int]]] = []  # of dataclasses, with the leaves in them
 
     def add_owner(self, getter: Getter) -> None:
         """An object that is given to the function that makes the result."""
@@ -196,14 +201,23 @@ class _Direct(_Arguments):
         """The structure of the call, and its leaves."""
         positional, keywords = self.traced.in_tree.children
         remaining = iter(range(len(self.traced.arguments)))
-        trees = [self._node(child, remaining) for child in (*positional.children, *keywords.children)]
+        arguments = (*positional.children, *keywords.children)
+        trees = [self._node(child, remaining, (position,)) for position, child in enumerate(arguments)]
         count = len(positional.children)
         named = zip(keywords.data, trees[count:], strict=True)
         self._shape = CallShape(tuple(trees[:count]), tuple(named))
+        while self._fields:
+            way, child, leaves = self._fields.pop(0)
+            lookup, _ = self._along(way)
+            self._lookups.append(lookup)
+            number = self._numbers[way] = len(self._lookups) - 1
+            self._outside.append((number, self._node(child, iter(leaves), way)))
 
-    def _node(self, tree: Tree, remaining: Any) -> Node:
+    def _node(self, tree: Tree, remaining: Iterator[int], way: Way) -> Node:
         if tree.kind == "leaf":
             return self._leaf(next(remaining))
+        if tree.kind == "dataclass":
+            return self._dataclass(tree, remaining, way)
         if tree.kind not in ("none", "tuple", "list", "dict", "named"):
             raise _NotDirectError
         if tree.kind == "named":
@@ -211,13 +225,26 @@ class _Direct(_Arguments):
         keys = tree.data if tree.kind == "dict" else ()
         if any(type(key) is not str for key in keys):
             raise _NotDirectError
-        return Node(tree.kind, keys, tuple(self._node(child, remaining) for child in tree.children))  # type: ignore[arg-type]
+        children = zip(tree.children, _steps(tree), strict=True)
+        nodes = tuple(self._node(child, remaining, (*way, step)) for child, step in children)
+        return Node(tree.kind, keys, nodes)  # type: ignore[arg-type]
+
+    def _dataclass(self, tree: Tree, remaining: Iterator[int], way: Way) -> Node:
+        """An object of this class; its attributes are looked up, after the arguments of the call."""
+        kind, names = tree.data
+        self.objects[self.add(ArgumentSpec("object"))] = kind
+        for child, name in zip(tree.children, names, strict=True):
+            leaves = [next(remaining) for _ in range(child.size)]
+            self._fields.append(((*way, ("attribute", name)), child, leaves))
+        return LEAF
 
     def _leaf(self, k: int) -> Node:
         argument = self.traced.arguments[k]
         if argument.kind == "static":
             return self._static(self._leaves[k], argument.key)
         if argument.same_as is not None:
+            if argument.same_as not in self.leaf_numbers:
+                raise _NotDirectError
             self.add(ArgumentSpec("same", same_as=self.leaf_numbers[argument.same_as]))
             return LEAF
         if argument.dtype is not None and not argument.dtype.isnative:

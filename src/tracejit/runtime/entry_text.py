@@ -141,7 +141,7 @@ class _EntryWriter(ArgumentWriter):
 
     def _allocate(self, shapes: list[tuple[str, ...]]) -> tuple[list[str], list[str]]:
         """The kernel's data slots, and the bytes of each fresh array."""
-        slots = [argument.data for spec, argument in self._pairs() if spec.passed]
+        slots = [self._arguments[k].data for k in self._program.data]
         sizes = []
         for k, (result, dims) in enumerate(zip(self._program.results, shapes, strict=True)):
             if result.kind in ("scalar", "python"):

@@ -45,7 +45,7 @@ def _follow_disable_jit(disabled: bool) -> None:
 watch_disable_jit(_follow_disable_jit)
 
 
-_MOST_FOR_NUMBERS = 32  # versions that differ only in numbers
+_MOST_FOR_NUMBERS, _MOST_FOR_OUTSIDE = 32, 64  # versions that differ only in numbers, or in what is outside
 
 
 class CacheInfo(NamedTuple):
@@ -231,19 +231,21 @@ class CompiledFunction(CompiledCallable):
         return self._volatile
 
     def _is_enough(self, tree: Tree, leaves: Sequence[Any]) -> bool:
-        """Whether there are so many versions that differ in numbers alone that NumPy should run the others."""
-        versions = self._versions.get(tree, ())
-        if len(versions) < _MOST_FOR_NUMBERS:
+        """Whether there are so many versions for what is outside that NumPy should run calls with anything else."""
+        traced = [version.traced for version in self._versions.get(tree, ())]
+        if len(traced) < _MOST_FOR_NUMBERS:
             return False
-        if sum(version.traced.fits_but_for_constants(leaves) for version in versions) < _MOST_FOR_NUMBERS:
+        alike = sum(own.fits_but_for_constants(leaves) for own in traced)
+        outside = sum(own.takes(leaves) for own in traced if own.captures)
+        if alike < _MOST_FOR_NUMBERS and outside < _MOST_FOR_OUTSIDE:
             return False
         if not self._has_enough:
             self._has_enough = True
             _guards_log.info(
-                "%s: %d versions differ only in numbers (or strings) that they have as constants; calls with other "
-                "values run uncompiled",
+                "%s: %d versions differ only in %s; calls with anything else run uncompiled",
                 self._name,
-                _MOST_FOR_NUMBERS,
+                max(alike, outside),
+                "constants: numbers, or strings" if alike >= _MOST_FOR_NUMBERS else "what they read outside",
             )
         return True
 

@@ -167,8 +167,8 @@ class Program:
     leaves of ``outside``: of the objects that ``lookups`` find at each call, by number, each with its structure.
 
     ``argument_dims[k][j]`` is what axis ``j`` of argument ``k`` must equal; where it is the symbol that ``symbols``
-    binds there, it defines the symbol instead. The kernel's ``sizes`` are ``symbols``; its ``data`` are the arguments
-    that are ``passed``, followed by the results that it computes.
+    binds there, it defines the symbol instead. The kernel's ``sizes`` are ``symbols``; its data are the arguments that
+    are ``passed``, by their numbers in ``data`` (left out: in their order), and then the results that it computes.
 
     ``distinct`` has groups of arguments that must be different objects.
 
@@ -190,6 +190,7 @@ class Program:
     results: tuple[ResultSpec, ...]
     guards: tuple[Guard, ...] = ()
     distinct: tuple[tuple[int, ...], ...] = ()
+    data: tuple[int, ...] = ()
     result_tree: Literal["tuple", "list"] | Unflatten | None = None
     messages: tuple[Message, ...] = ()
     release_gil: Literal["large", "always"] = "large"
@@ -226,6 +227,10 @@ class Program:
         if leaf_count(self.call_shape.trees()) != in_call:
             raise ValueError(f"{len(self.arguments)} arguments where {self.shape} and {self.outside} have others")
         object.__setattr__(self, "in_call", in_call)
+        passed = tuple(k for k, spec in enumerate(self.arguments) if spec.passed)
+        if self.data and sorted(self.data) != list(passed):
+            raise ValueError(f"data {self.data} where {passed} are passed")
+        object.__setattr__(self, "data", self.data or passed)
         object.__setattr__(self, "server", Server(self.callbacks) if self.callbacks else None)
         object.__setattr__(self, "requirements", tuple(self._requirements()))
 

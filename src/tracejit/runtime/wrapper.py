@@ -167,7 +167,8 @@ def call(program: Program, values: Sequence[Any]) -> list[object]:
     ]
     fresh = [_new_result(result, sizes) for result in program.results]
     try:
-        _run(program, [a for a in (*arrays, *fresh) if a is not None], list(sizes.values()))
+        data = [*(arrays[k] for k in program.data), *fresh]
+        _run(program, [array for array in data if array is not None], list(sizes.values()))
         for k, (result, made) in enumerate(zip(program.results, fresh, strict=True)):
             if result.kind == "claimed" and made is not None and result.dtype is not None:
                 fresh[k] = memory.take_over(made, result.dtype)

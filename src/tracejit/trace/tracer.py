@@ -91,7 +91,7 @@ class Traced:
 
         fresh: these are the leaves that were just traced; what the function itself changed outside does not count.
         """
-        if len(leaves) != len(self.arguments) or not all(map(_leaf_fits, self.arguments, leaves)):
+        if not self.takes(leaves):
             return None
         with running_call(_plain(leaves)):
             return self._bind(leaves, fresh)
@@ -103,12 +103,14 @@ class Traced:
             return None
         return bind_function(self.function, self.inputs(leaves), self.integers(leaves))
 
+    def takes(self, leaves: Sequence[Any]) -> bool:
+        """Whether these leaves are right, whatever is outside, and sizes apart."""
+        return len(leaves) == len(self.arguments) and all(map(_leaf_fits, self.arguments, leaves))
+
     def fits_but_for_constants(self, leaves: Sequence[Any]) -> bool:
         """Whether only numbers and strings are in the way of a call: sizes, or such as the trace has remembered."""
-        if len(leaves) != len(self.arguments) or not all(map(_leaf_fits, self.arguments, leaves)):
-            return False
         with running_call(_plain(leaves)):
-            return all(capture.holds_but_for_constants() for capture in self.captures)
+            return self.takes(leaves) and all(capture.holds_but_for_constants() for capture in self.captures)
 
     def changing_numbers(self, leaves: Sequence[Any]) -> list[Capture]:
         """The remembered numbers that are others in a call with these leaves."""

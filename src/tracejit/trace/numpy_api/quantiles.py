@@ -1,4 +1,4 @@
-"""Percentiles and quantiles between two neighbours of a sorted line."""
+"""The median, and percentiles and quantiles between two neighbours of a sorted line."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tracejit.trace.array import TracedArray, new_array, wrap
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import FLOAT64, INT64
 from tracejit.trace.inputs import as_array
-from tracejit.trace.numpy_api.common import axis_index, left_to_numpy
+from tracejit.trace.numpy_api.common import axes_tuple, left_to_numpy
 from tracejit.trace.registry import call, implements
-from tracejit.trace.values import cast, dim_value, emit, literal, resolve_dims, select
+from tracejit.trace.values import cast, dim_value, emit, literal, reshape, resolve_dims, select, size_of
 
 __all__: list[str] = []
 
@@ -39,18 +39,35 @@ def _between(function: Any, hundred: int, a: Any, q: Any, axis: Any, rest: dict[
         rest[name] == default for name, default in _DEFAULTS.items() if isinstance(rest[name], (str, bool))
     )
     is_default = is_default and rest["out"] is None and rest["weights"] is None
-    plain = axis is None or type(axis) is int
     kinds = (
         array.dtype.kind in "iu" or array.dtype == FLOAT64 or (array.dtype == np.float32 and type(q) in (int, float))
     )
-    if fractions is None or not (is_default and plain and kinds and array.dims):
+    if fractions is None or not (is_default and kinds and array.dims):
         return left_to_numpy(function, a, q, axis, **rest)
-    ordered = call(np.sort, array, axis)
-    position = axis_index(-1 if axis is None else axis, ordered.ndim)
-    size = resolve_dims(ordered.dims)[position]
+    line, position = _one_axis(array, axis)
+    size = resolve_dims(line.dims)[position]
     if current_trace().sizes.decide(size, "== 0"):
         return left_to_numpy(function, a, q, axis, **rest)
-    return _interpolated(ordered, position, dim_value(size), fractions)
+    result = _interpolated(as_array(call(np.sort, line, position)), position, dim_value(size), fractions)
+    return _kept(result, array, axis, fractions.ndim) if rest["keepdims"] else result
+
+
+def _one_axis(array: TracedArray, axis: Any) -> tuple[TracedArray, int]:
+    """An array of which one axis, whose position is given, has what an ``axis=`` argument means."""
+    axes = axes_tuple(axis, array.ndim)
+    if len(axes) == 1:
+        return array, axes[0]
+    others = tuple(k for k in range(array.ndim) if k not in axes)
+    moved = call(np.transpose, array, (*others, *axes))
+    dims = resolve_dims(array.dims)
+    together = size_of(tuple(dims[k] for k in axes))
+    return new_array(reshape(moved.operand(), (*(dims[k] for k in others), together))), len(others)
+
+
+def _kept(result: Any, array: TracedArray, axis: Any, leading: int) -> Any:
+    """A result with an axis of size 1 for each that was reduced."""
+    axes = axes_tuple(axis, array.ndim)
+    return call(np.expand_dims, result, tuple(k + leading for k in axes))
 
 
 def _interpolated(ordered: TracedArray, axis: int, size: Operand, fractions: np.ndarray[Any, Any]) -> Any:
@@ -85,7 +102,7 @@ def _interpolated(ordered: TracedArray, axis: int, size: Operand, fractions: np.
     return wrap(as_array(result).operand())
 
 
-_DEFAULTS = {"overwrite_input": False, "method": "linear", "keepdims": False}
+_DEFAULTS = {"overwrite_input": False, "method": "linear"}
 
 
 def _quantiles(function: Any, whole: int) -> Callable[..., Any]:
@@ -110,3 +127,26 @@ def _quantiles(function: Any, whole: int) -> Callable[..., Any]:
 
 implements(np.percentile)(_quantiles(np.percentile, 100))
 implements(np.quantile)(_quantiles(np.quantile, 1))
+
+
+@implements(np.median)
+def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
+    """``np.median`` of lines that have elements."""
+    array = as_array(a)
+    if array.dtype.kind not in "iuf" or array.dtype == np.float16 or out is not None or not array.dims:
+        return left_to_numpy(np.median, a, axis=axis, out=out, keepdims=keepdims)
+    line, position = _one_axis(array if array.dtype.kind == "f" else call("astype", array, FLOAT64), axis)
+    size = resolve_dims(line.dims)[position]
+    if current_trace().sizes.decide(size, "== 0"):
+        return left_to_numpy(np.median, a, axis=axis, keepdims=keepdims)
+    x, total = as_array(call(np.sort, line, position)).operand(), dim_value(size)
+    one, two = literal(1, INT64), literal(2, INT64)
+    middle, last = emit("floordiv", total, two), emit("sub", total, one)
+    below, above, largest = (
+        emit("gather", x, place, axes=(position,)) for place in (emit("floordiv", last, two), middle, last)
+    )
+    half = emit("div", emit("add", below, above), literal(2, x.type.dtype))
+    odd = emit("eq", emit("mod", total, two), one)
+    result = select(odd, above, half)
+    found = wrap(select(emit("isnan", largest), largest, result))
+    return _kept(found, array, axis, 0) if keepdims else found

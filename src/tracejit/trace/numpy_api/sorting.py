@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from tracejit.ir.core import Operand
-from tracejit.trace.array import TracedArray, new_array, wrap
+from tracejit.trace.array import TracedArray, new_array
 from tracejit.trace.context import current_trace
-from tracejit.trace.dtypes import BOOL, FLOAT64, INT64, result_type
+from tracejit.trace.dtypes import BOOL, INT64, result_type
 from tracejit.trace.inputs import as_array
 from tracejit.trace.numpy_api.common import axis_index, left_to_numpy
 from tracejit.trace.registry import call, implements, implements_named
@@ -93,6 +93,24 @@ def sort_in_place(a: TracedArray, axis: Any = -1, kind: Any = None, order: Any =
     call("assign", a, sort(a, axis, kind, order, stable=stable))
 
 
+@implements(np.lexsort)
+def lexsort(keys: Any, axis: Any = -1) -> Any:
+    """``np.lexsort``: one stable sort for each key, the last key last."""
+    columns = [as_array(key) for key in keys] if isinstance(keys, (list, tuple)) else list(as_array(keys))
+    if not columns or any(key.dtype.kind not in "iufb" or key.ndim != columns[0].ndim for key in columns):
+        return left_to_numpy(np.lexsort, keys, axis)
+    if not columns[0].dims:
+        return left_to_numpy(np.lexsort, keys, axis)
+    sizes = current_trace().sizes
+    if not all(sizes.require_equal(a, b) for key in columns for a, b in zip(key.dims, columns[0].dims, strict=True)):
+        raise ValueError("all keys need to be the same shape")
+    order = argsort(columns[0], axis, stable=True)
+    for key in columns[1:]:
+        again = argsort(call(np.take_along_axis, key, order, axis), axis, stable=True)
+        order = call(np.take_along_axis, order, again, axis)
+    return order
+
+
 # ------------------------------------------------------------------------------------------------------------- unique
 
 
@@ -128,8 +146,10 @@ def unique(
     equal_nan: bool = True,
     sorted: bool = True,
 ) -> Any:
-    """``np.unique`` of all elements; along an axis NumPy does it."""
+    """``np.unique`` of all elements, or of the rows or columns of a matrix; other slices are left to NumPy."""
     array = as_array(ar)
+    if array.dtype.kind in "iufb" and type(axis) is int and array.ndim == 2 and not return_inverse:
+        return _unique_rows(array, axis_index(axis, 2), return_index, return_counts)
     if array.dtype.kind == "c" or axis is not None:
         flags = (return_index, return_inverse, return_counts)
         return left_to_numpy(np.unique, ar, *flags, axis=axis, equal_nan=equal_nan)
@@ -148,6 +168,27 @@ def unique(
         number = emit("sub", emit("cumsum", cast(first, INT64), axis=0), one)
         inverse = emit("scatter", full(literal(0, INT64), x.type.dims), number, order, axes=(0,))
         results.append(new_array(reshape(inverse, resolve_dims(array.dims))))
+    if return_counts:
+        results.append(new_array(_lengths(first)))
+    return tuple(results) if len(results) > 1 else results[0]
+
+
+def _unique_rows(array: TracedArray, axis: int, return_index: bool, return_counts: bool) -> Any:
+    """The different rows or columns of a matrix, in the order of their first elements, then their second ones, ..."""
+    rows = array if axis == 0 else as_array(call(np.transpose, array))
+    width = current_trace().sizes.concrete(rows.dims[1])
+    if not width:
+        return left_to_numpy(np.unique, array, return_index, False, return_counts, axis=axis)
+    order = lexsort([rows[:, k] for k in reversed(range(width))])
+    ordered = rows[order].operand()
+    place = iota(INT64, ordered.type.dims[:1], 0)
+    before = emit("maximum", emit("sub", place, literal(1, INT64)), literal(0, INT64))
+    differs = emit("reduce_any", emit("ne", ordered, emit("gather", ordered, before, axes=(0,))), axes=(1,))
+    first = emit("bitwise_or", differs, emit("eq", place, literal(0, INT64)))
+    found = new_array(selected(ordered, first))
+    results = [found if axis == 0 else new_array(transpose(found.operand(), (1, 0)))]
+    if return_index:
+        results.append(new_array(selected(order.operand(), first)))
     if return_counts:
         results.append(new_array(_lengths(first)))
     return tuple(results) if len(results) > 1 else results[0]
@@ -224,33 +265,3 @@ def intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False, return_indices:
         return left_to_numpy(np.intersect1d, ar1, ar2, assume_unique, return_indices)
     x, y = (emit("sort", part, kind="quicksort") if assume_unique else _unique(part) for part in common)
     return new_array(selected(x, found_in(x, y)))
-
-
-# ------------------------------------------------------------------------------------------------------------- median
-
-
-@implements(np.median)
-def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
-    """``np.median`` of all elements or along one axis, that has some."""
-    array = as_array(a)
-    plain = axis is None or isinstance(axis, int)
-    if array.dtype.kind not in "iuf" or array.dtype == np.float16 or out is not None or not plain or not array.dims:
-        return left_to_numpy(np.median, a, axis=axis, out=out, keepdims=keepdims)
-    if keepdims:
-        return left_to_numpy(np.median, a, axis=axis, keepdims=keepdims)
-    values = array if array.dtype.kind == "f" else call("astype", array, FLOAT64)
-    ordered = sort(values, axis)
-    position = axis_index(-1 if axis is None else axis, ordered.ndim)
-    size = resolve_dims(ordered.dims)[position]
-    if current_trace().sizes.decide(size, "== 0"):
-        return left_to_numpy(np.median, a, axis=axis)
-    x, total = ordered.operand(), dim_value(size)
-    one, two = literal(1, INT64), literal(2, INT64)
-    middle, last = emit("floordiv", total, two), emit("sub", total, one)
-    below, above, largest = (
-        emit("gather", x, place, axes=(position,)) for place in (emit("floordiv", last, two), middle, last)
-    )
-    half = emit("div", emit("add", below, above), literal(2, x.type.dtype))
-    odd = emit("eq", emit("mod", total, two), one)
-    result = select(odd, above, half)
-    return wrap(select(emit("isnan", largest), largest, result))
