@@ -12,14 +12,14 @@ __all__ = ["FAILS", "STATES", "TOO_LONG"]
 TOO_LONG = "loops are unrolled, which takes too long to try"  # programs that are not even run
 
 _NAMES = {
-    "one more version where a loop has no turn": """
-        particle_swarm nelder_mead kalman_track
-    """,
     "a loop is unrolled: one version for each size": """
         fft_radix2 stockham_radix2
     """,
     "one more version where x[:k] has fewer than k elements": """
         nearest_neighbours
+    """,
+    "arrays of two dtypes in one dict: unrolled": """
+        rnn_loss-float32
     """,
     "a sum in another order": """
         integrate_ball gauss_newton

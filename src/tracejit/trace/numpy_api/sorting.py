@@ -67,32 +67,6 @@ def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stab
     return _along("argsort", np.argsort, a, axis, kind, order, stable)
 
 
-def _same_dims(a: TracedArray, b: TracedArray) -> bool:
-    equal = current_trace().sizes.require_equal
-    return a.ndim == b.ndim and all(map(equal, a.dims, b.dims))
-
-
-@implements(np.lexsort)
-def lexsort(keys: Any, axis: Any = -1) -> Any:
-    """``np.lexsort``: stable sorts, the last key last."""
-    arrays = [as_array(key) for key in keys]
-    if not arrays or not arrays[0].dims or not all(_same_dims(key, arrays[0]) for key in arrays[1:]):
-        return call("python function", np.lexsort, (keys,), {"axis": axis})
-    order = argsort(arrays[0], axis, "stable")
-    for key in arrays[1:]:
-        chosen = call(np.take_along_axis, key, order, axis)
-        order = call(np.take_along_axis, order, argsort(chosen, axis, "stable"), axis)
-    return order
-
-
-@implements(np.ndarray.sort)
-def sort_in_place(a: TracedArray, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
-    """``ndarray.sort``."""
-    if not a.writeable:
-        raise ValueError("sort array is read-only")
-    call("assign", a, sort(a, axis, kind, order, stable=stable))
-
-
 @implements(np.lexsort)
 def lexsort(keys: Any, axis: Any = -1) -> Any:
     """``np.lexsort``: one stable sort for each key, the last key last."""
