@@ -195,7 +195,7 @@ _extreme(min, np.less, min)
 def _sum(iterable: Any, /, start: Any = 0) -> Any:
     if isinstance(iterable, TracedList):
         total = _sum(as_array(iterable), start)
-        return iterable.as_item(total)
+        return iterable.as_item(total, start)
     if isinstance(iterable, TracedArray) and iterable.ndim:
         x = iterable.operand()
         x = cast(x, INT64) if x.type.dtype == BOOL else x

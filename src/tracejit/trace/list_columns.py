@@ -26,6 +26,7 @@ from tracejit.trace.list_items import (
     Item,
     element_of,
     equal_forms,
+    has_mixed_rows,
     item_of,
     join_items,
     rebuilt,
@@ -500,6 +501,8 @@ class ListColumns(ListMethods):
     def _agree(self, value: Any) -> None:
         """Be a list that can hold a value."""
         found = item_of(value)
+        if has_mixed_rows(value):
+            self.impure = True
         if found is None:
             self._refuse(f"{value!r} is stored, which is no number, no array and no tuple of these,")
         self._agree_with(found)

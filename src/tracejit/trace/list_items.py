@@ -30,6 +30,7 @@ __all__ = [
     "comes_before",
     "element_of",
     "equal_forms",
+    "has_mixed_rows",
     "item_of",
     "join_items",
     "rebuilt",
@@ -111,6 +112,16 @@ def element_of(row: Kind) -> Kind:
     dims = row.type.dims[1:]
     form = "list" if dims else "scalar" if row.number is None else "python"
     return Kind(form, ArrayType(row.type.dtype, dims), row.number)
+
+
+def has_mixed_rows(value: Any) -> bool:
+    """Whether a list in an item has numbers of several classes, of which its column knows one."""
+    if isinstance(value, tuple):
+        return any(map(has_mixed_rows, value))
+    if type(value) is not list:
+        return False
+    kinds = {(kind.form, kind.number, kind.type.dtype) for kind in map(_kind, value) if kind is not None}
+    return len(kinds) > 1 or any(map(has_mixed_rows, value))
 
 
 def join_items(a: Item, b: Item) -> Item | None:

@@ -221,6 +221,7 @@ def _stage(loop: LoopBody, indexed: Indexed | None) -> Exception | None:
     lists.leave(done=False)
     for name, value in before.items():
         put(loop.cells[name], value)
+    before.clear()  # lists to which nothing else refers may become traced ones in another attempt
     if isinstance(reason, NoTurnError):
         return None
     if isinstance(reason, Rotation):

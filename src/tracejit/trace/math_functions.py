@@ -293,7 +293,7 @@ def _fsum(seq: Any) -> Any:
 @replaces(math.prod)
 def _prod(iterable: Any, /, *, start: Any = 1) -> Any:
     if isinstance(iterable, TracedList):
-        return iterable.as_item(_prod(as_array(iterable), start=start))
+        return iterable.as_item(_prod(as_array(iterable), start=start), start)
     if isinstance(iterable, TracedArray) and iterable.ndim == 1:
         product = call(np.prod, iterable)
         return start * product if start != 1 else product

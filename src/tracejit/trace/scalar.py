@@ -457,11 +457,18 @@ def combine_numbers(name: str, left: Any, right: Any) -> Any:
         return _power(left, right, kind)
     divisor = _as(right, kind)
     if name in ("truediv", "floordiv", "mod"):
-        if isinstance(right, TracedNumber):
+        if _is_computed(right):
             check_divisor(name, divisor, given)
         elif not right:
             raise division_error(name, given)
     return number(emit(_OPS[name], _as(left, kind), divisor), kind)
+
+
+def _is_computed(value: Any) -> bool:
+    """Whether only the running program knows a number."""
+    if isinstance(value, SymbolicInt):
+        return value.sizes.is_late(value.sizes.resolve(value.dim))
+    return isinstance(value, TracedNumber)
 
 
 def _combine_exactly(name: str, left: Any, right: Any) -> Any:

@@ -300,13 +300,20 @@ class TracedList(ListColumns):
         """Whether the items are Python's own numbers."""
         return self.item is not None and self.item.single is not None and self.item.single.form == "python"
 
-    def as_item(self, value: Any) -> Any:
-        """What NumPy computed of the items, as a Python number if they are Python numbers."""
+    def as_item(self, value: Any, *others: Any) -> Any:
+        """What NumPy computed of the items, as a Python number if they are Python numbers.
+
+        others: numbers that have been added to them; bools become ints by that.
+        """
         if self.item is None or self.item.single is None or self.item.single.number is None:
             return value
-        return to_number(value, self.item.single.number)
+        kinds = [self.item.single.number, *(getattr(x, "python_type", type(x)) for x in others)]
+        if any(kind not in _NUMBERS for kind in kinds):
+            return value
+        return to_number(value, _NUMBERS[max(map(_NUMBERS.index, kinds))])
 
 
+_NUMBERS = (bool, int, float, complex)
 accept_input(TracedList, lambda value: (value.dtype, value.operand()))
 
 
