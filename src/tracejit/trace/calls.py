@@ -22,6 +22,7 @@ from tracejit.trace.attributes import delete_attribute, read_attribute, write_at
 from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS
 from tracejit.trace.captures import GROWING
+from tracejit.trace.comprehensions import Generated, added, comprehension, extended, filtered, keyed
 from tracejit.trace.context import Trace, active_trace
 from tracejit.trace.creation import wrap_constant
 from tracejit.trace.effects import call_effect, has_effect
@@ -39,12 +40,13 @@ from tracejit.trace.pytree import flatten
 from tracejit.trace.random_numbers import draw, is_draw
 from tracejit.trace.recursion import calling
 from tracejit.trace.region import require_set, trying
-from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
+from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, ask, implements
 from tracejit.trace.registry import call as registered
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.state import cells_of
 from tracejit.trace.syntax import HOOK, is_rewritten, rewritten_code
 from tracejit.trace.text import formatted, is_pending, joined
+from tracejit.trace.traced_list import TracedList
 from tracejit.trace.user_files import is_user_file, know_user_package
 
 __all__ = ["Hook", "dispatch", "enter_callable", "rewritten"]
@@ -131,6 +133,12 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
             return FUNCTIONS[np.ufunc](function, args, out=out, **kwargs)
         return adopt_new(function(*args, **kwargs))
     return _call_other(function, args, kwargs, trace)
+
+
+@implements("call")
+def call_function(function: Any, *args: Any) -> Any:
+    """A call of the user's function."""
+    return Hook({}, {}).call(function, *args)
 
 
 def _call_function(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
@@ -382,10 +390,12 @@ class Hook:
 
     # Control flow; without a trace it is Python's own, with the variables that the nested functions share.
 
-    def for_loop(self, iterable: Any, body: Any, carried: Any, needed: Any, stopped: str | None) -> None:
+    def for_loop(
+        self, iterable: Any, body: Any, carried: Any, needed: Any, stopped: str | None, changed: Any = ()
+    ) -> None:
         """``for``; see :mod:`tracejit.trace.loops`."""
         if active_trace() is not None:
-            loops.for_loop(self.iterate(iterable), body, carried, needed, stopped)
+            loops.for_loop(self.iterate(iterable), body, carried, needed, stopped, changed)
             return
         flag = cells_of([body])[stopped] if stopped else None
         for item in iterable:
@@ -393,18 +403,18 @@ class Hook:
                 break
             body(item)
 
-    def while_loop(self, test: Any, body: Any, carried: Any, needed: Any) -> None:
+    def while_loop(self, test: Any, body: Any, carried: Any, needed: Any, changed: Any = ()) -> None:
         """``while``."""
         if active_trace() is not None:
-            loops.while_loop(test, body, carried, needed)
+            loops.while_loop(test, body, carried, needed, changed)
             return
         while test():
             body()
 
-    def branch(self, test: Any, then: Any, otherwise: Any, needed: Any) -> None:
+    def branch(self, test: Any, then: Any, otherwise: Any, needed: Any, changed: Any = ()) -> None:
         """``if``."""
         if active_trace() is not None:
-            conditions.branch(test, then, otherwise, needed, cells_of([then, otherwise]))
+            conditions.branch(test, then, otherwise, needed, cells_of([then, otherwise]), changed)
         elif test:
             then()
         else:
@@ -421,6 +431,41 @@ class Hook:
     contained, identical = staticmethod(conditions.contained), staticmethod(conditions.identical)
     ensure, raising = staticmethod(conditions.ensure), staticmethod(conditions.raising)
     finished = staticmethod(conditions.finished)
+
+    def comprehension(self, iterable: Any, step: Any) -> Any:
+        """``[... for item in iterable]``."""
+        return comprehension(self.iterate(iterable), step)
+
+    def keyed(self, is_dict: bool, iterable: Any, step: Any) -> Any:
+        """``{... for item in iterable}``."""
+        if active_trace() is None:
+            made = comprehension(iterable, step)
+            return dict(made) if is_dict else set(made)
+        return keyed(is_dict, self.iterate(iterable), step)
+
+    def extended(self, out: Any, iterable: Any, step: Any) -> Any:
+        """``for`` behind the first one."""
+        return extended(out, self.iterate(iterable), step)
+
+    def generator(self, iterable: Any, step: Any) -> Any:
+        """``(... for item in iterable)``."""
+        if active_trace() is None:
+            return iter(comprehension(iterable, step))
+        return Generated(self.iterate(iterable), step)
+
+    def new_list(self) -> Any:
+        """``[]`` in a variable that is given to functions, which may append in their loops."""
+        trace = active_trace()
+        return [] if trace is None or trace.captures.plain_lists is not None else TracedList([], trace)
+
+    def repeated(self, items: Any, times: Any) -> Any:
+        """``[...] * times``."""
+        trace = active_trace()
+        if trace is None or not isinstance(times, Tracer) or trace.captures.plain_lists is not None:
+            return items * times
+        return ask("repeat list", items, times)
+
+    added, filtered = staticmethod(added), staticmethod(filtered)
 
     def joined(self, *pieces: Any) -> Any:
         """An f-string."""
@@ -497,6 +542,10 @@ class Hook:
             return owner[key]
         if type(owner) is np.ndarray:
             return trace.captures.array(owner)[key]
+        if type(owner) in (list, tuple) and isinstance(key, Tracer):
+            found = ask("computed item", owner, key)
+            if found is not NotImplemented:
+                return found
         if type(owner) in INDEXED:
             return INDEXED[type(owner)](owner, key)
         value = owner[key]

@@ -172,6 +172,12 @@ class CaptureTable:
         self.active: list[tuple[Any, int]] = []  # the functions that are being called, under how many conditions
         self.caught: list[tuple[Any, Any, Any]] = []  # of try statements: the exceptions, where, in which trace
         self.error_state: Any = None  # NumPy's modes for floating-point errors when the trace began
+        self.said: set[str] = set()  # where loops were unrolled that the log has told of
+        self.unrolling: Any = None  # the outermost loop that is running turn by turn
+        self.maps_only = False  # whether dicts with ints as keys are looked through like others
+        self.plain_lists: Exception | None = None  # why all lists stay Python's, if they must
+        self.has_traced_lists = False
+        self.stored_lists: list[tuple[list[Any], list[Any]]] = []  # items of traced lists, and what they held then
         self.uncompiled: Exception | None = None  # why the function must run in NumPy, if it must
         self.reads_numbers = True  # whether attributes that are numbers are read at each call; else they are remembered
         self._opened: set[int] = set()
