@@ -13,7 +13,7 @@ TOO_LONG = "loops are unrolled, which takes too long to try"  # programs that ar
 
 _NAMES = {
     "one more version where a loop has no turn": """
-        particle_swarm nelder_mead kalman_track
+        particle_swarm nelder_mead
     """,
     "a loop is unrolled: one version for each size": """
         rnn_loss fft_radix2 stockham_radix2
