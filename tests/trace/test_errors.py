@@ -49,6 +49,7 @@ def test_branches_that_differ() -> None:
         (lambda x: x[x[0] > 0], UnsupportedError, "use np.where"),
         (lambda x: list(x[x > 0]), ConcretizationError, "use functions of arrays"),
         (lambda x: list(range(int(x[0]))), ConcretizationError, "is known only when the compiled function runs"),
+        (lambda x: x.view(np.recarray), UnsupportedError, "ndarray.view as recarray is not compiled"),
         (lambda x: x.no_such_thing, AttributeError, "'numpy.ndarray' object has no attribute 'no_such_thing'"),
         (lambda x: np.arange(0, x[0] * 1j), ConcretizationError, "Use start"),
         (lambda x: x.astype(str), TypeError, "works on arrays of numbers and bools"),

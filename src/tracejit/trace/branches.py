@@ -21,7 +21,7 @@ from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.facts import add_facts, facts_of, negated
 from tracejit.trace.jumps import RETURNED, VALUE
-from tracejit.trace.location import describe, traceback_location, user_location
+from tracejit.trace.location import describe, is_ours, traceback_location, user_location
 from tracejit.trace.maybe import converted, narrowed, unified
 from tracejit.trace.pytree import Tree, flatten, unflatten
 from tracejit.trace.region import Inputs, StagedRaise, emit_regions, finish, region_of, watched
@@ -131,7 +131,7 @@ class Branch:
                         f"every way through a function under grad or vmap raises ({where})"
                     ) from None
             except Exception as error:
-                if isinstance(error, TracejitError) or raisable_class(error) is None:
+                if isinstance(error, TracejitError) or raisable_class(error) is None or is_ours(error.__traceback__):
                     raise
                 found.error, found.location = error, traceback_location(error.__traceback__)
                 if may_raise(region):
@@ -212,6 +212,8 @@ class Branch:
             merged.append(self._merge_leaf(name, x, y, sides, merged))
 
     def _merge_leaf(self, name: str, x: Any, y: Any, sides: Sequence[_Side], merged: list[_Merged]) -> _Merged:
+        if (shared := _one_array(x, y, sides)) is not None:
+            return _Merged(name, None, [], shared)
         kinds = [None if leaf is UNDEFINED else kind_of(leaf) for leaf in (x, y)]
         present = [kind for kind in kinds if kind is not None]
         if not present or (len(present) == 2 and type(x) is type(y) and not isinstance(x, Tracer) and x is y):
@@ -375,6 +377,16 @@ class _Merged:
         self.outside = outside
         self.sources = sources
         self.owners: dict[Storage, _Merged] = {}  # whether it is the memory of an argument
+
+
+def _one_array(x: Any, y: Any, sides: Sequence[_Side]) -> TracedArray | None:
+    """The array from around a branch that a variable is after both sides, or after the only side that sets it."""
+    found = [leaf for leaf in (x, y) if leaf is not UNDEFINED]
+    regions = [side.region for side in sides]
+    if not all(isinstance(leaf, TracedArray) and leaf.storage.trace not in regions for leaf in found):
+        return None
+    alone = len({leaf.storage for leaf in found}) == 1 and not any(leaf.views for leaf in found)
+    return found[0] if alone or x is y else None
 
 
 def owners_of(leaf: Any) -> dict[Storage, Any]:

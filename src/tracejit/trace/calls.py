@@ -37,6 +37,7 @@ from tracejit.trace.maybe import Maybe, settled, settled_call, settled_item, unb
 from tracejit.trace.outside import Place, note_change, read_outside, writes_of
 from tracejit.trace.pytree import flatten
 from tracejit.trace.random_numbers import draw, is_draw
+from tracejit.trace.recursion import calling
 from tracejit.trace.region import require_set, trying
 from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
 from tracejit.trace.registry import call as registered
@@ -135,11 +136,15 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
 def _call_function(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     if function in FUNCTIONS:
         return _call_numpy(function, args, kwargs)
-    if is_library_function(function) and _is_traced((args, kwargs)):
-        return _call_library(function, args, kwargs)
+    if is_library_function(function):
+        if _is_traced((args, kwargs)):
+            return _call_library(function, args, kwargs)
+        if _takes_function(args, kwargs) and function.__module__.startswith("scipy."):
+            return _call_with_function(function, args, kwargs)
     if has_effect(function):
         return call_effect(function, args, kwargs)
-    return _call_user(function, args, kwargs, trace)
+    with calling(function, trace):
+        return _call_user(function, args, kwargs, trace)
 
 
 def _takes_none(function: Any) -> bool:
@@ -171,7 +176,28 @@ def _call_library(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
             return function(*args, **kwargs)
         except (UnsupportedError, ConcretizationError):
             pass
+    if _takes_function(args, kwargs):
+        raise _calls_back(function)
     return FUNCTIONS["python function"](function, args, kwargs)
+
+
+def _call_with_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A function of SciPy that calls one of the user's, whose closure may hold what only the program knows."""
+    try:
+        return adopt_new(function(*args, **kwargs))
+    except ConcretizationError as error:
+        raise _calls_back(function) from error
+
+
+def _takes_function(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return any(isinstance(value, (FunctionType, MethodType)) for value in (*args, *kwargs.values()))
+
+
+def _calls_back(function: Any) -> UnsupportedError:
+    return UnsupportedError(
+        f"{function.__module__}.{function.__name__} calls a function of yours, with values that only the compiled "
+        f"function knows ({describe(user_location())}); call it outside, with a compiled function as its argument"
+    )
 
 
 def _holds_data(value: Any) -> bool:
@@ -201,6 +227,8 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
         return FUNCTIONS[f"ufunc.{function.__name__}"](owner, *args, **kwargs)
     if isinstance(function, functools.partial):
         return dispatch(function.func, (*function.args, *args), {**function.keywords, **kwargs}, trace)
+    if _of_scipy(function) and _holds_data((args, kwargs)):
+        return FUNCTIONS["python function"](function, args, kwargs)
     if isinstance(function, MethodType):
         return _call_user(function, args, kwargs, trace)
     if isinstance(function, functools._lru_cache_wrapper) and contains_tracer((args, kwargs)):
@@ -212,12 +240,23 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
     return _call_unseen(function, owner, args, kwargs, trace)
 
 
+def _of_scipy(function: Any) -> bool:
+    """Whether a callable is a method of an object of SciPy's (as of ``scipy.stats.norm``), or such an object."""
+    owner = function.__self__ if isinstance(function, MethodType) else function
+    return (type(owner).__module__ or "").startswith("scipy.") and callable(function)
+
+
 def _call_unseen(function: Any, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     """A call of a class, or of a function that is not written in Python."""
     _note_objects(function, owner, (args, kwargs), trace)
     args = _adopted(function, args, trace)
     module = getattr(function, "__module__", None) or ""
     if isinstance(function, type):
+        if module.startswith("scipy.") and _holds_data((args, kwargs)):
+            raise UnsupportedError(
+                f"{module}.{function.__name__} makes an object of values that only the compiled function knows "
+                f"({describe(user_location())}); make it outside and pass it in, or compute without it"
+            )
         return function(*args, **kwargs)
     if is_library_function(function) and _holds_data((args, kwargs)):
         return FUNCTIONS["python function"](function, args, kwargs)

@@ -169,6 +169,7 @@ class CaptureTable:
         self.states: States | None = None  # of generators, which tracing must not change
         self.captures: list[Capture] = []
         self.warned: set[Any] = set()  # what this trace has warned of
+        self.active: list[tuple[Any, int]] = []  # the functions that are being called, under how many conditions
         self.caught: list[tuple[Any, Any, Any]] = []  # of try statements: the exceptions, where, in which trace
         self.error_state: Any = None  # NumPy's modes for floating-point errors when the trace began
         self.uncompiled: Exception | None = None  # why the function must run in NumPy, if it must

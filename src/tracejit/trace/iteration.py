@@ -23,7 +23,7 @@ from tracejit.trace.inputs import accept_input, as_array
 from tracejit.trace.registry import call
 from tracejit.trace.scalar import SymbolicInt, as_dim, python_size
 from tracejit.trace.sizes import UndecidedError
-from tracejit.trace.values import Dims
+from tracejit.trace.values import Dims, dim_value, emit, late_dim, literal, select
 
 __all__ = ["Indexed", "as_indexed"]
 
@@ -100,15 +100,32 @@ def as_indexed(iterable: Any) -> Indexed | None:
     return None
 
 
+_NO_STEP = "range() arg 3 must not be zero"
+
+
+def _computed_count(first: DimLike, last: DimLike, stride: DimLike) -> DimLike:
+    """How many steps there are where the program alone knows in which direction they go."""
+    step, zero, one = dim_value(stride), literal(0, INT64), literal(1, INT64)
+    current_trace().check(emit("ne", step, zero), (), "ValueError", _NO_STEP)
+    distance = select(emit("gt", step, zero), dim_value(last - first), dim_value(first - last))
+    width = emit("maximum", emit("abs", step), one)
+    count = emit("floordiv", emit("add", distance, emit("sub", width, one)), width)
+    return late_dim(emit("maximum", count, zero), 0, None)
+
+
 def symbolic_range(start: Any, stop: Any, step: Any = 1) -> Indexed:
     """``range`` whose bounds may be known only at run time."""
     first, last, stride = (as_dim(value, "a range") for value in (start, stop, step))
     sizes = current_trace().sizes
     if isinstance(stride, int) and stride == 1:
         return SymbolicRange(first, last)
-    if sizes.decide(stride, "== 0"):
-        raise ValueError("range() arg 3 must not be zero")
-    forward = sizes.decide(stride, ">= 0")
+    try:
+        with sizes.answering(usually=False):
+            if sizes.decide(stride, "== 0"):
+                raise ValueError(_NO_STEP)
+            forward = sizes.decide(stride, ">= 0")
+    except UndecidedError:
+        return SymbolicRange(0, _computed_count(first, last, stride), python_size(first), python_size(stride))
     distance = last - first if forward else first - last
     width = stride if forward else -stride
     count = (distance + width - 1) // width

@@ -13,7 +13,7 @@ from typing import Any
 __all__ = ["PREFIX", "without_jumps"]
 
 PREFIX = "__tracejit_"
-RETURNED, VALUE = PREFIX + "returned", PREFIX + "value"
+RETURNED, VALUE, STOPPED = PREFIX + "returned", PREFIX + "value", PREFIX + "stopped"
 _LOOPS = (ast.For, ast.While)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
@@ -64,7 +64,7 @@ class _Loop:
     """The flags of the loop around a block."""
 
     def __init__(self, number: int) -> None:
-        self.stopped = f"{PREFIX}stopped{number}"
+        self.stopped = f"{STOPPED}{number}"
         self.skipped = f"{PREFIX}skipped{number}"
         self.stops = False
         self.skips = False

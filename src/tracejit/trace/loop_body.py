@@ -21,7 +21,7 @@ from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.facts import add_facts, facts_of
 from tracejit.trace.inputs import as_array
 from tracejit.trace.iteration import Indexed
-from tracejit.trace.jumps import VALUE
+from tracejit.trace.jumps import RETURNED, STOPPED, VALUE
 from tracejit.trace.location import user_location
 from tracejit.trace.maybe import Maybe, converted, narrowed, unified
 from tracejit.trace.pytree import Tree, flatten, unflatten
@@ -212,6 +212,7 @@ class LoopBody:
                 for source in sources:
                     make_twins(leaf.storage, source, entering=True)
             put(self.cells[entry.name], unflatten(entry.tree, leaves))
+        self._assume_going()
         if indexed is None:
             self._assume_test(region)
             if self.run_group is None:
@@ -226,6 +227,15 @@ class LoopBody:
             self._check_rotation(attempt, names)
         self._check_ends(attempt, names, entered)
         return attempt
+
+    def _assume_going(self) -> None:
+        """A turn begins only where no turn before has left the loop, or the function."""
+        read = self.test.__code__.co_freevars if isinstance(self.test, FunctionType) else ()
+        flags = [name for name in (self.stopped, *read) if name is not None and name.startswith(STOPPED)]
+        if flags and self.initial.get(RETURNED) is False:
+            flags.append(RETURNED)
+        for name in flags:
+            put(self.cells[name], False)
 
     def _assume_test(self, region: Trace) -> None:
         """Let the body of a ``while`` know what its test tells of variables that may be None."""

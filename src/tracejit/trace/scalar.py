@@ -20,7 +20,14 @@ from tracejit.trace.base import Tracer, refuse
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import BOOL, INT64, PYTHON_DTYPES, Kind
-from tracejit.trace.number_errors import check_divisor, check_integer, check_overflow, check_power, division_error
+from tracejit.trace.number_errors import (
+    check_divisor,
+    check_integer,
+    check_overflow,
+    check_power,
+    division_error,
+    order_error,
+)
 from tracejit.trace.registry import call
 from tracejit.trace.sizes import SizeEnvironment, UndecidedError, leaked
 from tracejit.trace.values import Dims, cast, dim_value, emit, late_dim, literal, truth
@@ -472,6 +479,8 @@ def _combine_exactly(name: str, left: Any, right: Any) -> Any:
 
 
 def _compare(name: str, left: Any, right: Any, kind: type) -> Any:
+    if kind is complex and name not in ("eq", "ne"):
+        raise order_error(name, _type_of(left), _type_of(right))
     if isinstance(left, SymbolicInt) and type(right) is float:
         return _compare_with_float(name, left, right)
     if isinstance(right, SymbolicInt) and type(left) is float:

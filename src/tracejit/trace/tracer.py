@@ -32,10 +32,11 @@ from tracejit.trace.floating_errors import current_state
 from tracejit.trace.foreign import check_alignment, is_foreign
 from tracejit.trace.frames import running_call
 from tracejit.trace.generators import undisturbed
-from tracejit.trace.location import describe, traceback_location
+from tracejit.trace.location import describe, is_ours, traceback_location
 from tracejit.trace.new_objects import flatten_result
 from tracejit.trace.outside import Containers, OutsideWrites, Place, found, put_all, refer, refer_to, reference_of
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
+from tracejit.trace.recursion import TraceAgain
 from tracejit.trace.region import StagedRaise
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
 from tracejit.trace.scalar import SymbolicInt
@@ -244,6 +245,8 @@ def _trace_all(
         writes.captures.reads_numbers = reads_numbers
         try:
             traced = _trace_leaves(fun, leaves, tree, name, writes, shared=shared)
+        except TraceAgain:
+            continue
         except (UnsupportedError, ConcretizationError, TypeError):  # the last one of what hashes a number
             if not reads_numbers or all(capture.kind != "number" for capture in writes.captures.captures):
                 raise
@@ -316,7 +319,8 @@ def _run(function: Any, args: Any, kwargs: Any, root: Trace) -> Any:
             raise UnsupportedError("every way through a function under grad, vmap and the like raises") from None
         return None
     except Exception as error:
-        if isinstance(error, TracejitError) or raisable_class(error) is None or not may_raise(root):
+        known = raisable_class(error) is not None and not is_ours(error.__traceback__)
+        if isinstance(error, TracejitError) or not known or not may_raise(root):
             raise
         emit_raise(error)
         return None
