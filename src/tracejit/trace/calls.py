@@ -17,6 +17,7 @@ import numpy as np
 
 from tracejit.errors import ConcretizationError, UnsupportedError
 from tracejit.trace import conditions, loops
+from tracejit.trace.adopting import adopt, adopt_items, adopt_new
 from tracejit.trace.array import TracedArray
 from tracejit.trace.attributes import delete_attribute, read_attribute, write_attribute
 from tracejit.trace.base import Tracer
@@ -24,7 +25,6 @@ from tracejit.trace.builtin_functions import BUILTINS
 from tracejit.trace.captures import GROWING
 from tracejit.trace.comprehensions import Generated, added, comprehension, extended, filtered, keyed
 from tracejit.trace.context import Trace, active_trace
-from tracejit.trace.creation import wrap_constant
 from tracejit.trace.effects import call_effect, has_effect
 from tracejit.trace.fallback import is_library_function
 from tracejit.trace.generator_loops import LOOPS
@@ -285,7 +285,7 @@ def _adopted(function: Any, args: tuple[Any, ...], trace: Trace) -> tuple[Any, .
     """Arguments for a function of Python's that may do arithmetic with, or hand on, the items of lists."""
     if not any(function is reader for reader in _READERS):
         return args
-    return tuple(_adopt_items(value, trace) for value in args)
+    return tuple(adopt_items(value, trace) for value in args)
 
 
 _HARMLESS: tuple[Any, ...] = (
@@ -329,45 +329,6 @@ def _only_later(function: Any, owner: Any, args: Any, kwargs: Any) -> Callable[.
     if has_effect(function):
         return call_effect
     return formatted if type(owner) is str and is_pending((args, kwargs)) else None
-
-
-@implements("adopt")
-def adopt_new(value: Any) -> Any:
-    """What NumPy made from constants while tracing: arrays become arrays of the trace."""
-    if isinstance(value, np.ndarray):
-        return wrap_constant(value) if value.dtype.kind in "biufc" else value
-    if type(value) in (list, tuple):
-        return type(value)(adopt_new(item) for item in value)
-    return value
-
-
-@implements("adopt outside")
-def adopt(value: Any, trace: Trace) -> Any:
-    """What outside code hands in: arrays are read again at each call of the compiled function."""
-    if isinstance(value, np.ndarray) and type(value) is np.ndarray:
-        return trace.captures.array(value)
-    if type(value) is tuple and _holds_arrays(value):
-        return tuple(adopt(item, trace) for item in value)
-    return value
-
-
-def _holds_arrays(value: Any) -> bool:
-    """Whether a list or tuple has arrays of the outside in it."""
-    return any(type(v) is np.ndarray or (type(v) in (tuple, list) and _holds_arrays(v)) for v in value)
-
-
-def _adopt_items(value: Any, trace: Trace, pattern: tuple[Any, ...] = ()) -> Any:
-    """A list or tuple for what only reads it: outside arrays in it are adopted, in a copy.
-
-    pattern: for each item that is taken apart, too, its own pattern, for others None. Other lists stay what they are.
-    """
-    if type(value) not in (list, tuple) or not _holds_arrays(value):
-        return adopt(value, trace)
-    patterns = pattern if len(pattern) == len(value) else (None,) * len(value)
-    return type(value)(
-        adopt(item, trace) if own is None else _adopt_items(item, trace, own)
-        for item, own in zip(value, patterns, strict=True)
-    )
 
 
 def _note_texts(values: Any) -> None:
@@ -572,7 +533,7 @@ class Hook:
     def unpacked(self, value: Any, pattern: tuple[Any, ...]) -> Any:
         """What several names are assigned from."""
         trace = active_trace()
-        return value if trace is None else _adopt_items(value, trace, pattern)
+        return value if trace is None else adopt_items(value, trace, pattern)
 
     def iterate(self, iterable: Any) -> Iterable[Any]:
         """What a loop iterates over."""
