@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -116,16 +118,17 @@ def test_an_argument_that_may_have_another_name_is_not_written():
         tj.jit(f)(np.arange(6.0), 50)
 
 
-def test_a_list_that_grows_on_a_traced_condition_outside_of_a_loop_is_refused():
+def test_a_list_that_grows_on_a_traced_condition_outside_of_a_loop():
     def f(x):
         out = []
         for i in range(3):  # so few turns are no loop of the program
             if x[i] > 0:
                 out.append(i)
-        return np.array(out)
+        return np.array(out), out
 
-    with pytest.raises(tj.errors.UnsupportedError, match="a list or dict is changed where a traced condition holds"):
-        tj.jit(f)(np.array([1.0, -1, 2]))
+    jitted = tj.jit(f)
+    for x in ([1.0, -1, 2], [-1.0, -1, 2], [3.0, 2, 1]):
+        check(f, np.array(x), jitted=jitted)
 
 
 # ------------------------------------------------------------------------------------------------- loops without a turn
@@ -251,3 +254,35 @@ def test_a_bool_joins_a_numpy_scalar():
 
     check(f, 2.5, np.float32(1.5))
     check(f, 2.5, np.bool_(False))
+
+
+def test_a_range_whose_step_is_computed() -> None:
+    def sieve(n: int) -> Any:
+        prime = np.ones(n + 1, np.bool_)
+        prime[:2] = False
+        i = 2
+        while i * i <= n:
+            if prime[i]:
+                for j in range(i * i, n + 1, i):
+                    prime[j] = False
+            i += 1
+        return prime
+
+    def visit(n: int, steps: Any) -> Any:
+        seen = np.zeros((len(steps), n), int)
+        for k in range(len(steps)):
+            turn = 0
+            for j in range(n - 1 if steps[k] < 0 else 0, -1 if steps[k] < 0 else n, int(steps[k])):
+                turn += 1
+                seen[k, j] = turn
+        return seen
+
+    jitted = tj.jit(sieve)
+    for n in (50, 1000):
+        np.testing.assert_array_equal(jitted(n), sieve(n))
+    assert jitted.cache_info().traces == 1
+    jitted = tj.jit(visit)
+    for steps in ([1, -1, 3, -4, 9], [2, -20, 100]):
+        np.testing.assert_array_equal(jitted(9, np.array(steps)), visit(9, np.array(steps)))
+    with pytest.raises(ValueError, match="must not be zero"):
+        jitted(9, np.array([1, 0]))

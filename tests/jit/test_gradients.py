@@ -48,6 +48,8 @@ np.linalg.svd(x, full_matrices=False)[2] ** 2 | np.linalg.svd(p * v[:3])[2] ** 2
 abs(np.linalg.svd(p + 1j * x[:, :3])[0])
 np.linalg.svd(p + 1j * x[:, :3])[0][:, :1] @ np.linalg.svd(p + 1j * x[:, :3])[2][:1]
 np.linalg.svd(x.T + 1j * x.T ** 2, full_matrices=False)[1] | np.linalg.norm(x, 'nuc') | np.linalg.norm(x, 2)
+np.linalg.qr(p)[1] | np.linalg.qr(p)[0] | np.linalg.qr(x)[0] | np.linalg.qr(x)[1] | np.linalg.qr(x.T)[0]
+np.linalg.qr(x.T)[1] | np.linalg.qr(x.T * (1 + 1j) + 1j)[0] | np.linalg.qr(np.stack([p, p.T * v[:3]]) + 1j)[1]
 np.linalg.pinv(x) | np.linalg.pinv(x.T) | np.linalg.pinv(x * (1 + 1j)) | np.linalg.cond(p) | np.linalg.norm(x, -2)
 """,
     "transforms": """

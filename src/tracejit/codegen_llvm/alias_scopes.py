@@ -1,4 +1,4 @@
-"""Which memory an access cannot touch, as LLVM metadata: buffers are distinct objects.
+"""LLVM metadata: which memory an access cannot touch, as buffers are distinct objects, and which loops are finished.
 
 While a function is emitted, accesses name buffers by their number in the kernel. When it is done its buffers are
 numbered anew, in the order in which the function uses them: equal loops over different buffers become equal text, and
@@ -7,17 +7,23 @@ are emitted once.
 
 from __future__ import annotations
 
+import itertools
 import re
 
-__all__ = ["AliasScopes", "access_metadata"]
+__all__ = ["IN_LANES", "AliasScopes", "access_metadata"]
 
 _MARK = re.compile(r"!(load|store)\.(\d+)")
 _FIRST = 10  # lower numbers belong to the module
+IN_LANES = ", !llvm.loop !lanes"
+"""What the end of a loop says that LLVM need not unroll or vectorise again."""
 
 
 def access_metadata(number: int, *, writes: bool) -> str:
     """What an access of the buffer of this number says, until :meth:`AliasScopes.settle` puts metadata in its place."""
     return f", !{'store' if writes else 'load'}.{number}"
+
+
+_LOOP = -2  # instead of a position: the loop of this number in a function
 
 
 class AliasScopes:
@@ -39,6 +45,8 @@ class AliasScopes:
             own = f"!alias.scope !{self._list(position)}"
             return own if match[1] == "load" or count == 1 else f"{own}, !noalias !{self._others(position, count)}"
 
+        loops = itertools.count()
+        text = re.sub("!lanes\\b", lambda _: f"!{self._node((_LOOP, next(loops)), 'distinct !{@, !3, !4}')}", text)
         return _MARK.sub(metadata, text)
 
     def lines(self) -> list[str]:

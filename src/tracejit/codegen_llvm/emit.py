@@ -115,6 +115,7 @@ def emit_kernel(function: Function, target: Target, callbacks: Sequence[Any] = (
 def _metadata(shared: Shared) -> list[str]:
     """Branch weights, and which buffers an access cannot touch."""
     head = ["!0 = !{}", '!1 = !{!"branch_weights", i32 1, i32 100000}', "!2 = distinct !{!2}"]
+    head += ['!3 = !{!"llvm.loop.unroll.disable"}', '!4 = !{!"llvm.loop.isvectorized", i32 1}']
     return [*head, *shared.scopes.lines()]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tracejit.codegen_llvm.alias_scopes import IN_LANES
 from tracejit.codegen_llvm.emit_body import Body, NotVectorisable
 from tracejit.codegen_llvm.emit_reduce import Accumulator, ExtremeAccumulator
 from tracejit.codegen_llvm.emit_varying import varying_carries
@@ -234,7 +235,7 @@ def serial(body: Body, eqn: Eqn, lower: str, upper: str) -> None:
     results = [carry.yielded(body, r) for carry, r in zip(carries, region.results, strict=True)]
     following = body.op(f"add nsw i64 {index}, 1")
     latch = body.block
-    body.branch(body.op(f"icmp slt i64 {following}, {upper}"), head, done)
+    _again(body, body.op(f"icmp slt i64 {following}, {upper}"), head, done)
     head_lines.append(f"{index} = phi i64 [{lower}, %{before}], [{following}, %{latch}]")
     for carry, parts in zip(carries, results, strict=True):
         head_lines.extend(carry.phis(carry.names, carry.first, before, parts, latch))
@@ -244,6 +245,14 @@ def serial(body: Body, eqn: Eqn, lower: str, upper: str) -> None:
         final = [body.fresh() for _ in parts]
         body.out.extend(carry.phis(final, carry.first, before, parts, latch))
         define(body, result, carry.value(final), varying=carry.varying)
+
+
+def _again(body: Body, condition: str, head: str, after: str) -> None:
+    """End an iteration; in lanes, LLVM leaves the loop as it is."""
+    if body.loop is None:
+        body.branch(condition, head, after)
+    else:
+        body.out.append(f"br i1 {condition}, label %{head}, label %{after}{IN_LANES}")
 
 
 def _serial_reduction(body: Body, eqn: Eqn) -> None:
@@ -276,7 +285,7 @@ def _serial_reduction(body: Body, eqn: Eqn) -> None:
     results = [carry.yielded(body, r) for carry, r in zip(carries, region.results, strict=True)]
     following = body.op(f"add nsw i64 {index}, 1")
     latch = body.block
-    body.branch(body.op(f"icmp slt i64 {following}, {end}"), head, after)
+    _again(body, body.op(f"icmp slt i64 {following}, {end}"), head, after)
     body.start(after)
     body.branch(is_short, short, long)
     body.start(short)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tracejit.codegen_llvm.alias_scopes import IN_LANES
 from tracejit.codegen_llvm.emit_body import Body
 from tracejit.codegen_llvm.emit_reduce import Accumulator, ExtremeAccumulator
 from tracejit.codegen_llvm.emit_streams import VectorLoop
@@ -133,7 +134,8 @@ def _emit_body(body: Body, region: Function, frame: _Frame) -> None:
         rows = zip(accumulator.parts, accumulator.part_types, accumulator.identity, result, strict=True)
         for name, of, first, again in rows:
             head.append(f"{name} = phi {of} [{first}, %{frame.outer}], [{again}, %{body.block}]")
-    body.branch(body.op(f"icmp slt i64 {following}, {frame.end}"), frame.head, frame.after)
+    more = body.op(f"icmp slt i64 {following}, {frame.end}")
+    body.out.append(f"br i1 {more}, label %{frame.head}, label %{frame.after}{IN_LANES}")
 
 
 def _emit_ends(body: Body, frame: _Frame) -> Sequence[Sequence[str]]:

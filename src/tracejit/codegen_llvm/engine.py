@@ -15,8 +15,8 @@ import itertools
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import llvmlite.binding as llvm
@@ -158,6 +158,28 @@ def _optimised_module(llvm_text: str, level: int) -> tuple[llvm.ModuleRef, llvm.
     return module, machine
 
 
+_NEWEST_KNOWN = 22  # of LLVM's versions: an option that it does not know ends the process
+
+
+@contextmanager
+def _code_generation(level: int) -> Iterator[None]:
+    """Generate code without loop strength reduction where loops arrive vectorised.
+
+    It takes half of the code generator's time and more, for the many addresses in vector loops, and finds nothing there
+    that x86's or ARM's addressing modes do not do. LLVM has a switch for the whole process only; llvmlite lets one
+    thread at a time into LLVM anyway, and whoever comes next finds it as it was.
+    """
+    if level == LEVEL_FULL or not 15 <= llvm.llvm_version_info[0] <= _NEWEST_KNOWN:
+        yield
+        return
+    with lock:
+        llvm.set_option("tracejit", "-disable-lsr")
+        try:
+            yield
+        finally:
+            llvm.set_option("tracejit", "-disable-lsr=false")
+
+
 def compile_object(llvm_text: str, *, level: int = LEVEL_SHORT) -> bytes:
     """Compile LLVM text to the bytes of a relocatable object file for the host.
 
@@ -167,7 +189,8 @@ def compile_object(llvm_text: str, *, level: int = LEVEL_SHORT) -> bytes:
     1
     """
     module, machine = _optimised_module(llvm_text, level)
-    code: bytes = machine.emit_object(module)
+    with _code_generation(level):
+        code: bytes = machine.emit_object(module)
     return code
 
 
@@ -179,7 +202,8 @@ def optimised_text(llvm_text: str, *, level: int = LEVEL_SHORT) -> str:
 def assembly(llvm_text: str, *, level: int = LEVEL_SHORT) -> str:
     """Return the host's assembly for LLVM text, to look at."""
     module, machine = _optimised_module(llvm_text, level)
-    text: str = machine.emit_assembly(module)
+    with _code_generation(level):
+        text: str = machine.emit_assembly(module)
     return text
 
 

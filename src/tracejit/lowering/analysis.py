@@ -182,7 +182,9 @@ def _needs_memory(program: Program, use: Eqn, value: Value) -> bool:
     if through_view is not None:
         return through_view
     if is_loadable(use):
-        return use.op.name == "gather" and use.operands[0] is value and program.definition[value].op.name != "iota"
+        if use.op.name != "gather" or use.operands[0] is not value:
+            return False
+        return program.definition[value].op.name != "iota" and not _is_view_of_memory(program, value)
     if reduce_mode(program, use) is not None:
         return False
     if use.op.name == "update_slice":
@@ -208,7 +210,9 @@ def _is_read_through_view(program: Program, use: Eqn, value: Value) -> bool | No
         return False
     if use.op.name == "library_loop" and _is_view_of_memory(program, value):
         return False
-    return True if use.op.name in _WHOLE_VIEWS and _is_seen_by_library(program, use) else None
+    if use.op.name in _WHOLE_VIEWS and _is_seen_by_library(program, use):
+        return not _is_view_of_memory(program, value)
+    return None
 
 
 def _is_seen_by_library(program: Program, view: Eqn) -> bool:

@@ -20,11 +20,12 @@ from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.facts import add_facts, facts_of, negated
+from tracejit.trace.growing_lists import GrowingLists, GrowsError
 from tracejit.trace.jumps import RETURNED, VALUE
 from tracejit.trace.location import describe, is_ours, traceback_location, user_location
 from tracejit.trace.maybe import converted, narrowed, unified
 from tracejit.trace.pytree import Tree, flatten, unflatten
-from tracejit.trace.region import Inputs, StagedRaise, emit_regions, finish, region_of, watched
+from tracejit.trace.region import Inputs, StagedRaise, UnstageableError, emit_regions, finish, region_of, watched
 from tracejit.trace.scalar import number
 from tracejit.trace.state import (
     UNDEFINED,
@@ -68,9 +69,14 @@ class Branch:
         needed: Sequence[str],
         cells: Mapping[str, CellType],
         read: Mapping[str, CellType] | None = None,
+        changed: Sequence[str] = (),
     ) -> None:
-        """read: variables of which the sides see what the condition tells, beside those that they may set."""
+        """read: variables of which the sides see what the condition tells, beside those that they may set.
+
+        changed: the variables whose lists one of the sides changes.
+        """
         self.outer = current_trace()
+        self.lists = GrowingLists(self.outer, cells, changed)
         self.predicate = predicate
         self.cells = cells
         self.seen = cells if read is None else {**cells, **read}
@@ -81,9 +87,10 @@ class Branch:
 
     def run(self, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
         """Trace both sides and emit the choice; gives the joined value of what they return."""
-        sides = [self._trace(then, True), self._trace(otherwise, False)]
+        sides = self._trace_both(then, otherwise)
         for position, side in enumerate(sides):
             if side.error is not None:
+                self.lists.leave(done=False)
                 # That side only raises: the program checks, and goes on with the other.
                 self._raise_in(side, position == 0)
                 add_facts(self.outer, facts_of(self.predicate, position != 0, self.outer))
@@ -107,7 +114,29 @@ class Branch:
         inputs.write_back(values[len(computed) :])
         for side in sides:
             lose_twins(side.region, self.outer)
-        return self._hand_out(sides, merged, values)
+        result = self._hand_out(sides, merged, values)
+        self.lists.finish({**sides[0].ends, **sides[1].ends})
+        return result
+
+    def _trace_both(self, then: Callable[[], Any], otherwise: Callable[[], Any]) -> list[_Side]:
+        """Both sides, once there is room for what they add to lists."""
+        self.lists.enter()
+        for _ in range(12):
+            self.lists.begin(None)
+            try:
+                sides = [self._trace(then, True), self._trace(otherwise, False)]
+                self.lists.check({storage: None for side in sides for storage in side.region.written})
+                return sides
+            except GrowsError as grown:
+                if grown.owner is not self.outer:
+                    raise
+                self.lists.prepare(grown)
+            except UnstageableError as error:
+                self.lists.leave(done=False)
+                if self.outer.region:
+                    raise
+                raise UnsupportedError(str(error)) from error
+        raise UnsupportedError(f"what a branch does to lists is too involved ({describe(user_location())})")
 
     def _trace(self, side: Callable[[], Any], holds: bool) -> _Side:
         before = {name: get(cell) for name, cell in self.seen.items()}

@@ -26,8 +26,8 @@ __all__ = [
     "check_scale",
     "converted",
     "cumulative",
+    "distinct",
     "exchange",
-    "floyd",
     "interval",
     "is_positive",
     "python_below",
@@ -240,14 +240,22 @@ def exchange(draw: Any, x: Any, count: Any, first: Any) -> None:
         x[i] = kept
 
 
-def floyd(draw: Any, found: Any, taken: Any, count: Any, size: Any) -> None:
-    """``size`` different numbers below ``count``, after Floyd; ``taken`` is all False."""
-    for j in range(count - size, count):
-        number = draw(j)
+def distinct(draw: Any, count: Any, size: Any, exchange: Any) -> Any:
+    """Different numbers below ``count`` as `Generator.choice` finds them: from the end of a shuffle, or by Floyd."""
+    if count > 10000 and size > count // 50:
+        places = np.arange(count)
+        exchange(draw, places, count, max(count - size, 1))
+        return places[count - size :].copy()
+    found = np.empty(size, np.int64)
+    taken = np.zeros(count, np.bool_)
+    for k in range(size):
+        number = draw(count - size + k)
         if taken[number]:
-            number = j
+            number = count - size + k
         taken[number] = True
-        found[j - count + size] = number
+        found[k] = number
+    exchange(draw, found, size, 1)
+    return found
 
 
 def python_below(bits: Any, count: Any) -> Any:

@@ -24,17 +24,18 @@ from tracejit.trace.iteration import Indexed
 from tracejit.trace.jumps import RETURNED, STOPPED, VALUE
 from tracejit.trace.location import user_location
 from tracejit.trace.maybe import Maybe, converted, narrowed, unified
-from tracejit.trace.pytree import Tree, flatten, unflatten
-from tracejit.trace.region import CarryError, UnstageableError, region_of
+from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
+from tracejit.trace.region import CarryError, PeelError, UnstageableError, region_of
 from tracejit.trace.rotation import Rotation, period_of, steps_of
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import UNDEFINED, Kind, cells_of, enter, get, is_outside, join, kind_of, operand_as, put
 from tracejit.trace.storage import Storage, make_twins, written_twins
+from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import dim_value, late_dim
 from tracejit.trace.varying import SIZE, VaryingSizes, are_alike
 
-__all__ = ["Attempt", "CarriedName", "LoopBody", "PeelError", "RetryError", "loop_index"]
+__all__ = ["Attempt", "CarriedName", "LoopBody", "NewListError", "PeelError", "RetryError", "loop_index"]
 
 
 @dataclass
@@ -85,8 +86,12 @@ class RetryError(Exception):
     """Trace again, with other kinds."""
 
 
-class PeelError(UnstageableError):
-    """The first turn is unlike the others."""
+class NewListError(Exception):
+    """A variable holds another list after a turn, of another length: it must be one list that gets new contents."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 class LoopBody:
@@ -99,7 +104,9 @@ class LoopBody:
         carried: Sequence[str],
         needed: Sequence[str],
         stopped: str | None,
+        changed: Sequence[str] = (),
     ) -> None:
+        self.changed = changed
         self.body = body
         self.test = test
         self.needed: Sequence[str] = needed
@@ -198,6 +205,7 @@ class LoopBody:
         attempt = self._start(region, names, indexed)
         position = None if attempt.index is None or indexed is None else loop_index(attempt.index, indexed)
         turn = 0 if indexed is None or position is None else position.dim - indexed.start
+        region.turn = turn
         rooms = [size.room for size in self.sizes.computed]
         computed = [late_dim(p, 0, room) for p, room in zip(attempt.params, rooms, strict=False)]
         entered = attempt.entered(attempt.params, self.sizes.begin(computed, turn))
@@ -309,6 +317,8 @@ class LoopBody:
         """Note what a carried variable holds after one turn; whether it needs other kinds."""
         leaves, tree = flatten(attempt.ends[entry.name])
         if tree != entry.tree:
+            if _is_list(entry.tree, entry.leaves) and _is_list(tree, leaves):
+                raise NewListError(entry.name)
             wider = unified(entry.tree, tree, entry.name)
             if wider is None:
                 raise PeelError(f"the structure of {entry.name!r} changes from turn to turn")
@@ -349,6 +359,9 @@ class LoopBody:
         if isinstance(initial, TracedArray):
             if not (isinstance(leaf, TracedArray) and leaf.shares_place(initial)):
                 entry.kinds[k] = kind_of(initial)
+        elif isinstance(initial, TracedList) and isinstance(leaf, TracedList):
+            if leaf is not initial:
+                initial.become(leaf)
         elif leaf is not initial:
             raise PeelError(f"{entry.name!r} changes from {initial!r} to {leaf!r}, which is not computed")
 
@@ -395,6 +408,11 @@ class LoopBody:
         dims = [a if n is None else b for a, b, n in zip(first.type.dims, end.type.dims, kind.varying, strict=True)]
         fixed = [a if n is None else b for a, b, n in zip(end.type.dims, dims, kind.varying, strict=True)]
         return self.sizes.vary(found, dims, fixed)
+
+
+def _is_list(tree: Tree, leaves: Sequence[Any]) -> bool:
+    """Whether a variable holds a list, of Python's or of the program's."""
+    return tree.kind == "list" or (tree is LEAF and isinstance(leaves[0], TracedList))
 
 
 @functools.lru_cache(maxsize=4096)

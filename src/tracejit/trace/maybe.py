@@ -155,7 +155,7 @@ class Maybe(Tracer):
         equal = self == other
         return not equal if isinstance(equal, bool) else number(emit("logical_not", operand_of(equal)), bool)
 
-    __hash__ = None
+    __hash__ = Tracer.__hash__
 
     def __repr__(self) -> str:
         what = "not set" if self.name is not None else "None"

@@ -428,11 +428,17 @@ def _distinct(draw: _Draw, count: Any) -> Any:
     if draw.dims is None or len(draw.dims) != 1:
         return NotImplemented
     (size,) = draw.dims
+    if not current_trace().sizes.proves(as_dim(count) - size, assume=True) or not c_function("bounded_uint64"):
+        return NotImplemented
     if draw.is_legacy:
-        if not current_trace().sizes.proves(as_dim(count) - size):
-            return NotImplemented
         return _shuffled(draw, as_dim(count))[: python_size(size)]
-    return NotImplemented
+
+    def below(largest: Any) -> Any:
+        largest = _traced(drawn_numbers.unsigned, largest)
+        drawn = _bounded(_Draw(draw.owner, None), np.uint64(0), largest, False)
+        return _traced(drawn_numbers.converted, drawn, np.int64, False)
+
+    return _traced(drawn_numbers.distinct, below, count, python_size(size), call("with hooks", drawn_numbers.exchange))
 
 
 def _by_function(function: str, kind: type, **parameters: tuple[Any, str]) -> tuple[Any, ...]:

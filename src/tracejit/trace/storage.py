@@ -449,10 +449,11 @@ class DiagonalView(View):
 class IndexView(View):
     """One index known only at run time into each of some axes, which disappear."""
 
-    __slots__ = ("axes", "indices", "trace")
+    __slots__ = ("axes", "indices", "source", "trace")
     replayable = False
 
     def __init__(self, source: Dims, axes: tuple[int, ...], indices: tuple[Operand, ...], trace: Trace) -> None:
+        self.source = source
         self.axes = axes
         self.indices = indices  # scalars, already wrapped into range
         self.trace = trace

@@ -425,6 +425,11 @@ class _Rewriter(ast.NodeTransformer):
 
     def _several(self, node: ast.Assign) -> Any:
         """An assignment to several targets: attributes and outside names among them get their values one by one."""
+        target = node.targets[0]
+        if len(node.targets) == 1 and isinstance(target, (ast.Tuple, ast.List)):
+            if not isinstance(node.value, (ast.Tuple, ast.List)):
+                pattern = self._constant(_pattern(target), node.value)
+                node.value = self._hook("unpacked", node.value, pattern, like=node.value)
         later: list[ast.stmt] = []
 
         def replaced(target: ast.expr) -> ast.expr:
@@ -481,6 +486,11 @@ class _Rewriter(ast.NodeTransformer):
         index = self._index(self.visit(target.slice))
         call = self._hook("augment_item", operation, owner, index, value, like=node)
         return ast.copy_location(ast.Expr(call), node)
+
+
+def _pattern(target: ast.Tuple | ast.List) -> tuple[Any, ...]:
+    """For each item of an assigned tuple its own pattern, or None for a single target."""
+    return tuple(_pattern(item) if isinstance(item, (ast.Tuple, ast.List)) else None for item in target.elts)
 
 
 def _names_in(code: CodeType) -> Iterator[str]:
