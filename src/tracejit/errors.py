@@ -59,6 +59,8 @@ def exception_named(name: str) -> type[Exception]:
 
 def raisable_class(error: BaseException) -> type[Exception] | None:
     """The class that a compiled program can raise for an error; None for the user's own classes."""
+    if isinstance(error, (RecursionError, MemoryError)):
+        return None  # of the tracing itself
     for kind in type(error).__mro__:
         try:
             known = exception_named(kind.__name__) is kind

@@ -11,7 +11,7 @@ import numpy as np
 
 from tracejit.ir.core import Function
 from tracejit.ir.ops.families import BOOL, COMPLEXES, FLOATS, INTEGERS
-from tracejit.ir.ops.library import LOOPS
+from tracejit.ir.ops.library import FFT, LOOPS
 from tracejit.ir.parser import parse
 from tracejit.ir.primitive import PRIMITIVES
 from tracejit.ir.types import ArrayType
@@ -427,7 +427,7 @@ def _library_loop() -> list[Sample]:
     """Every loop, on one core and on a batch; matrices that are read as symmetric are positive definite."""
     found = []
     for name, loop in LOOPS.items():
-        bases = [base for base in (*FLOATS, *COMPLEXES) if has_loop(name, base)]
+        bases = [base for base in map(np.dtype, ("f4", "f8", "c8", "c16")) if has_loop(name, base)]
         for base in bases:
             for batch in ((), (2,)):
                 sizes = dict(_CORE_SIZES)
@@ -443,7 +443,11 @@ def _library_loop() -> list[Sample]:
                     square = operands[0]
                     operands[0] = square @ np.conj(np.swapaxes(square, -1, -2)) + 3 * np.eye(3, dtype=base)
                 attrs = {"loop": name, "sizes": tuple(sizes[n] for n in loop.free)}
-                found.append(Sample(tuple(operands), attrs, smooth=False))
+                if batch and loop.module == FFT:
+                    operands[0] = np.ascontiguousarray(np.moveaxis(operands[0], -1, 0))
+                    attrs |= {"axis": -2, "variant": int(name == "rfft")}
+                # Others are not linear in any operand, or not in each: tests/jit/test_gradients.py has them.
+                found.append(Sample(tuple(operands), attrs, smooth=LOOPS[name].module == FFT))
     return found
 
 

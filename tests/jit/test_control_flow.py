@@ -118,16 +118,17 @@ def test_an_argument_that_may_have_another_name_is_not_written():
         tj.jit(f)(np.arange(6.0), 50)
 
 
-def test_a_list_that_grows_on_a_traced_condition_outside_of_a_loop_is_refused():
+def test_a_list_that_grows_on_a_traced_condition_outside_of_a_loop():
     def f(x):
         out = []
         for i in range(3):  # so few turns are no loop of the program
             if x[i] > 0:
                 out.append(i)
-        return np.array(out)
+        return np.array(out), out
 
-    with pytest.raises(tj.errors.UnsupportedError, match="a list or dict is changed where a traced condition holds"):
-        tj.jit(f)(np.array([1.0, -1, 2]))
+    jitted = tj.jit(f)
+    for x in ([1.0, -1, 2], [-1.0, -1, 2], [3.0, 2, 1]):
+        check(f, np.array(x), jitted=jitted)
 
 
 # ------------------------------------------------------------------------------------------------- loops without a turn

@@ -59,8 +59,9 @@ def test_along_one_axis(name: str) -> None:
     function = getattr(np.fft, name)
     for array in ARRAYS:
         for keywords in KEYWORDS:
-            # NumPy says that it finds no loop for complex numbers; so do we, with what tracejit calls it.
-            if not (name in ("rfft", "ihfft") and array.dtype.kind == "c"):
+            refused = name in ("rfft", "ihfft") and array.dtype.kind == "c"
+            undefined = name in ("irfft", "hfft") and array.size == 0  # NumPy leaves what was in memory
+            if not refused and not undefined:
                 assert_bits(lambda a, keywords=keywords: function(a, **keywords), array)
 
 
@@ -118,7 +119,7 @@ def _filtered(x: Any) -> Any:
 
 def _points_of_data(x: Any) -> Any:
     count = np.argmax(x) + 1
-    return np.fft.fft(x, count).sum()
+    return np.fft.fft(x, count)[0]
 
 
 @pytest.mark.parametrize("function", [_windows, _filtered, _points_of_data])

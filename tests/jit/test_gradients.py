@@ -48,6 +48,8 @@ np.linalg.svd(x, full_matrices=False)[2] ** 2 | np.linalg.svd(p * v[:3])[2] ** 2
 abs(np.linalg.svd(p + 1j * x[:, :3])[0])
 np.linalg.svd(p + 1j * x[:, :3])[0][:, :1] @ np.linalg.svd(p + 1j * x[:, :3])[2][:1]
 np.linalg.svd(x.T + 1j * x.T ** 2, full_matrices=False)[1] | np.linalg.norm(x, 'nuc') | np.linalg.norm(x, 2)
+np.linalg.qr(p)[1] | np.linalg.qr(p)[0] | np.linalg.qr(x)[0] | np.linalg.qr(x)[1] | np.linalg.qr(x.T)[0]
+np.linalg.qr(x.T)[1] | np.linalg.qr(x.T * (1 + 1j) + 1j)[0] | np.linalg.qr(np.stack([p, p.T * v[:3]]) + 1j)[1]
 np.linalg.pinv(x) | np.linalg.pinv(x.T) | np.linalg.pinv(x * (1 + 1j)) | np.linalg.cond(p) | np.linalg.norm(x, -2)
 """,
     "transforms": """
@@ -91,7 +93,7 @@ np.arcsin(v + 1j * v).imag | np.arctanh(v * 1j + v).real | np.log1p(v + 1j * v).
 # Called through NumPy, without a derivative: an entry that gets one belongs above.
 REFUSED = """
 np.linalg.eigvals(p).real | np.partition(v, 2) | np.roots(v).real | np.linalg.svd(x)[0] | np.linalg.eigvals(p + 0j).real
-np.geomspace(v[0], 9, 3) | np.histogram(v, 3, weights=v)[0]
+np.geomspace(v[0], 9, 3) | np.histogram2d(v, v, 2, weights=v)[0]
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import tracejit as tj
 from tests.util.compare import assert_same_outcome, check, outcome_of, versions_of
+from tests.util.programs import compiled_text
 
 SHAPE = (5, 4, 3)
 
@@ -418,3 +420,33 @@ def test_an_element_by_a_computed_and_a_plain_index_is_one_store():
         jitted(np.zeros((4, 4)), np.int64(9), np.int64(0), 1.0)
     stored = tj.jit(lambda a, i: operator.setitem(a, (i, 0), 1.0)).ir(np.zeros((9, 9)), np.int64(2), stage="loops")
     assert "for " not in stored  # no column is copied
+
+
+@pytest.mark.parametrize("part", ["table[labels[i], column]", "table[column, labels[i]]", "table[labels[i], 1:3]"])
+def test_a_computed_and_a_plain_index_read_no_more_than_they_show(part: str) -> None:
+    text = f"""\
+def f(table, labels):
+    for i in range(len(labels)):
+        for column in range(4):
+            {part} += 1.0 + {part}
+"""
+    function = compiled_text(text)
+    table, labels = np.arange(16.0).reshape(4, 4), np.array([0, 3, -1, 0, 2])
+    check(function, table, labels)
+    loops = str(tj.jit(function).ir(table, labels, stage="loops"))
+    assert not re.search(r"alloc \{dims=\((?!2,\))", loops)
+
+
+def test_an_array_that_an_early_return_gives_is_the_argument_itself() -> None:
+    def function(a, s):
+        for i in range(len(a)):
+            if s <= a[i]:
+                return a, i
+            a[i] = 7.0
+        return a, -1
+
+    compiled = tj.jit(function)
+    for s in (2.0, 0.0, 100.0):
+        a = np.arange(1.0, 9.0)
+        assert compiled(a, s)[0] is a
+        check(function, np.arange(1.0, 9.0), s)

@@ -155,9 +155,83 @@ def steps_over(x, y):
     return out
 
 
+def meets(origin, direction, radius):
+    b = origin * direction
+    disc = b * b - origin * origin + radius
+    if disc < 0:
+        return None
+    t = -b - np.sqrt(disc)
+    if t < 0:
+        return None
+    return t, t * direction + origin
+
+
+def nearest_of_tuples(x, y):
+    best = None
+    for i in range(len(x)):
+        found = meets(x[i], 1.0, y)
+        if found is None:
+            continue
+        t, place = found
+        if best is None or t < best[0]:
+            best = (t, place, i)
+    if best is None:
+        return x[0]
+    t, place, i = best
+    return t + place + i
+
+
+def two_largest(x, y):
+    first = second = None
+    for v in x:
+        if v < y:
+            continue
+        if first is None or v > first:
+            first, second = v, first
+        elif second is None or v > second:
+            second = v
+    return first, second
+
+
+def makes_an_array_at_need(x, y):
+    total = None
+    for i in range(len(x)):
+        if x[i] > y:
+            if total is None:
+                total = np.zeros(3)
+            total[i % 3] += x[i]
+    return total
+
+
+def selected_or_none(x, y):
+    found = x[x > y] if x[0] > y else None
+    return found, (x[1] if found is None else found.sum())
+
+
+def a_text_or_none(x, y):
+    return "large" if x[0] > y else None
+
+
+def compares_two(x, y):
+    a = float(x[0]) if x[0] > y else None
+    b = float(x[0]) if x[1] > y else None
+    return a == b, a != b, a is None and b is None
+
+
+def a_list_of_both(x, y):
+    return [v if v > y else None for v in (x[0], x[1])], {"a": x[2] if x[2] > y else None}
+
+
 @pytest.mark.parametrize(
     "function",
     [
+        nearest_of_tuples,
+        two_largest,
+        makes_an_array_at_need,
+        selected_or_none,
+        a_text_or_none,
+        compares_two,
+        a_list_of_both,
         falls_off,
         finds,
         finds_or_says_none,
@@ -185,6 +259,18 @@ def test_none_or_a_value(function):
         for y in (-10.0, 0.75, 4.0, 50.0):
             check(function, x, y, jitted=jitted, in_loop=True)
     assert versions_of(jitted) == 1
+
+
+def test_derivatives_through_none():
+    def f(x):
+        y = x * x if x > 0 else None
+        return -x if y is None else y * x
+
+    assert tj.jit(tj.grad(f))(2.0) == 12.0
+    assert tj.jit(tj.grad(f))(-2.0) == -1.0
+    assert tj.vmap(f)(np.array([2.0, -2.0])).tolist() == [8.0, 2.0]
+    with pytest.raises(tj.errors.UnsupportedError, match="gives None for some data"):
+        tj.vmap(lambda x: x if x > 0 else None)(np.array([2.0, -2.0]))
 
 
 def test_an_assertion_makes_it_a_value():

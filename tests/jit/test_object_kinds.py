@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from typing import Any
 
@@ -54,6 +55,30 @@ class Net:
             x = layer.forward(x)
         self.inner.q = self.inner.q + 1
         return x * self.table["r"] + self.table["b"] * self.inner.q + self.config.rate * self.config.bias
+
+
+class Polynomial:
+    """Arrays and numbers in containers, which operators read and change."""
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = list(parts)
+        self.ends = (parts[0], parts[-1])
+        self.table = {"first": parts[0]}
+
+    def __add__(self, other: Any) -> Any:
+        return Polynomial(*[a + b for a, b in zip(self.parts, other.parts, strict=True)])
+
+    def __getitem__(self, k: int) -> Any:
+        return self.parts[k] + self.ends[0] + self.table["first"]
+
+    def __iadd__(self, other: Any) -> Any:
+        self.parts[0] = self.parts[0] + other.parts[0]
+        self.parts.append(other.parts[1])
+        self.table["new"] = other.parts[0] * 2
+        return self
+
+    def __len__(self) -> int:
+        return len(self.parts)
 
 
 class Private:
@@ -120,6 +145,21 @@ def test_operators_of_classes_see_the_object_of_the_call() -> None:
     check_objects(lambda v, x: v * x, [lambda d=d: (Vector(d), X) for d in vectors], 1)  # type: ignore[misc]
     check_objects(lambda v, x: v + Vector(x), [lambda d=d: (Vector(d), X) for d in vectors], 1)  # type: ignore[misc]
     check_objects(lambda v, x: (v + v).data * x, [lambda d=d: (Vector(d), X) for d in vectors], 1)  # type: ignore[misc]
+
+
+def added(p: Any, q: Any, x: Any) -> Any:
+    p += q
+    return p.parts[0] * x + len(p)
+
+
+@pytest.mark.parametrize("function", [lambda p, q, x: (p + q).parts[0] * x, lambda p, q, x: p[0] * x + q[1], added])
+def test_operators_on_containers(function: Any) -> None:
+    firsts = [X, X * 5, 2.0, X[:2], 3.0]
+    made = [
+        lambda a=a: (Polynomial(a * 1, X * 2), Polynomial(a * 3, X + 1), X if np.ndim(a) == 0 else X[: np.size(a)])
+        for a in firsts
+    ]
+    check_objects(function, made, 2)  # type: ignore[arg-type]
 
 
 def test_operators_see_what_changes() -> None:
@@ -325,3 +365,93 @@ def test_machine_code_answers(function: Any, make: Any) -> None:
         assert same(own, other)
     if layout.problem() is None:
         assert jitted._hits >= 3
+
+
+# ------------------------------------------------------------------------------------------------ ways that change
+
+
+class Inner:
+    def __init__(self, k: float) -> None:
+        self.k, self.w = k, X * k
+        self.rows: list[Any] = []
+
+
+class Holder:
+    def __init__(self, k: float) -> None:
+        self.a, self.b = Inner(k), Inner(k + 1)
+        self.config = FrozenConfig(k)
+
+    @functools.cached_property
+    def norm(self) -> Any:
+        return np.sqrt((self.a.w**2).sum()) * self.a.k
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenConfig:
+    k: float
+
+
+def exchanged(holder: Any, x: Any) -> Any:
+    old = holder.a
+    holder.a = holder.b
+    old.k = old.k + 5
+    holder.a.k = holder.a.k * 2
+    holder.b = old
+    return holder.a.k * x + holder.b.k
+
+
+def made_anew(holder: Any, x: Any) -> Any:
+    holder.a.k = holder.a.k + 1
+    holder.a = Inner(9.0)
+    holder.a.k = holder.a.k + 1
+    return x * holder.a.k
+
+
+def swapped(holder: Any, x: Any) -> Any:
+    holder.a, holder.b = holder.b, holder.a
+    holder.a.w = holder.a.w + x
+    holder.b.rows.append(x.sum())
+    holder.a.rows += [1.0, x]
+    return holder.a.w
+
+
+def removed(holder: Any, x: Any) -> Any:
+    own = holder.a
+    holder.a = None
+    own.w = own.w * 2
+    own.rows.append(2.0)
+    return own.w + x
+
+
+def cached(holder: Any, x: Any) -> Any:
+    holder.a.w = holder.a.w + x
+    return holder.norm * x
+
+
+def replaced(holder: Any, x: Any) -> Any:
+    holder.config = dataclasses.replace(holder.config, k=holder.config.k + 1)
+    return x * holder.config.k
+
+
+@pytest.mark.parametrize("function", [exchanged, made_anew, swapped, removed, cached])
+def test_ways_to_objects_change(function: Any) -> None:
+    check_objects(function, [lambda: (Holder(1.0), X), lambda: (Holder(3.0), X)], 1)
+
+
+def test_frozen_objects_are_replaced() -> None:
+    holder, other, jitted = Holder(1.0), Holder(1.0), tj.jit(replaced)
+    for _ in range(3):
+        assert same(jitted(holder, X), replaced(other, X)) and same(holder, other)
+
+
+def test_classes_that_set_attributes_themselves_are_refused() -> None:
+    class Counting:
+        def __setattr__(self, name: str, value: Any) -> None:
+            vars(self)[name] = value
+            vars(self)["count"] = vars(self).get("count", 0) + 1
+
+    own = Counting()
+    own.k = 1.0
+    with pytest.raises(tj.UnsupportedError, match="Counting defines __setattr__"):
+        tj.jit(lambda own, x: setattr(own, "k", x.sum()))(own, X)
+    assert vars(own) == {"k": 1.0, "count": 1}

@@ -12,6 +12,7 @@ import pytest
 
 import tracejit as tj
 from tests.util.compare import assert_same
+from tracejit.trace.tracer import trace
 
 X = np.array([1.0, 2.0, 3.0])
 COUNT = 0
@@ -255,6 +256,25 @@ def test_changed_containers_are_returned_themselves() -> None:
     assert first is given and second is rows
     assert_same(given, {"w": X + 5 - X, "b": X + 6 - X})
     assert_same(rows, [X.sum()])
+
+
+def test_entries_are_set_alone() -> None:
+    table: dict[str, Any] = {"a": X, "b": [1.0, X]}
+
+    def step(x: Any, given: Any) -> None:
+        table["a"] = table["a"] * x
+        table["b"][1] = table["a"] + 1
+        table["c"] = x.sum()
+        given[0]["k"] = x
+
+    assert [place.kind for place in trace(step, (X, [{"k": 1.0, "l": X}])).writes] == ["entry"] * 4
+    before, inner = table["b"], {"k": 1.0, "l": X}
+    jitted = tj.jit(step)
+    for k in (1.0, 2.0):
+        expected = table["a"] * X * k
+        jitted(X * k, [inner])
+        assert_same(table, {"a": expected, "b": [1.0, expected + 1], "c": X.sum() * k})
+        assert table["b"] is before and inner["k"].tolist() == (X * k).tolist() and list(inner) == ["k", "l"]
 
 
 def test_containers_inside_containers_change() -> None:

@@ -13,19 +13,16 @@ TOO_LONG = "loops are unrolled, which takes too long to try"  # programs that ar
 
 _NAMES = {
     "one more version where a loop has no turn": """
-        particle_swarm nelder_mead kalman_track
+        particle_swarm nelder_mead
     """,
     "a loop is unrolled: one version for each size": """
-        rnn_loss fft_radix2 stockham_radix2
-    """,
-    "computed sizes: a question that cannot be decided": """
-        dbscan
+        fft_radix2 stockham_radix2
     """,
     "one more version where x[:k] has fewer than k elements": """
         nearest_neighbours
     """,
-    "a list as a stack in a loop": """
-        simplify_line convex_hull
+    "arrays of two dtypes in one dict: unrolled": """
+        rnn_loss-float32
     """,
     "a sum in another order": """
         integrate_ball gauss_newton

@@ -221,6 +221,7 @@ def test_attributes(tmp_path, monkeypatch):
     check_fast(f, x)
     layer.w = np.full(3, 3.0)
     layer.inner.b[1] = 5
+    layer.slope = 2.0
     module.table = np.ones(3)
     assert call(f, x)
     layer.slope = 2.0  # of the object now, no longer of its class

@@ -42,13 +42,12 @@ def test_branches_that_differ() -> None:
 @pytest.mark.parametrize(
     ("function", "error", "text"),
     [
-        (lambda x: x.tolist(), ConcretizationError, "Return the array and convert it outside"),
         (lambda x: np.shares_memory(x, x), UnsupportedError, "np.shares_memory is not compiled by tracejit"),
         (lambda x: np.array2string(x), UnsupportedError, "np.array2string gives a str, which compiled code cannot"),
         (lambda x: x.T.ctypes, UnsupportedError, "ndarray.ctypes is not compiled"),
         (lambda x: x[x[0] > 0], UnsupportedError, "use np.where"),
-        (lambda x: list(x[x > 0]), ConcretizationError, "use functions of arrays"),
-        (lambda x: list(range(int(x[0]))), ConcretizationError, "is known only when the compiled function runs"),
+        (lambda x: x.view(np.recarray), UnsupportedError, "ndarray.view as recarray is not compiled"),
+        (lambda x: {int(x[0]): 1}, ConcretizationError, "a key of a dict or an element of a set"),
         (lambda x: x.no_such_thing, AttributeError, "'numpy.ndarray' object has no attribute 'no_such_thing'"),
         (lambda x: np.arange(0, x[0] * 1j), ConcretizationError, "Use start"),
         (lambda x: x.astype(str), TypeError, "works on arrays of numbers and bools"),

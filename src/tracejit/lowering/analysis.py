@@ -212,7 +212,9 @@ def _is_read_through_view(program: Program, use: Eqn, value: Value) -> bool | No
         return False
     if use.op.name == "library_loop" and _is_view_of_memory(program, value):
         return False
-    return True if use.op.name in _WHOLE_VIEWS and _is_seen_by_library(program, use) else None
+    if use.op.name in _WHOLE_VIEWS and _is_seen_by_library(program, use):
+        return not _is_view_of_memory(program, value)
+    return None
 
 
 def _is_seen_by_library(program: Program, view: Eqn) -> bool:

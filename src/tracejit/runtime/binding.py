@@ -276,7 +276,10 @@ class _BindWriter:
         return arrays
 
     def _missing(self, getter: Any) -> None:
-        self._demand(f"not hasattr({self._read(getter.parent)}, {getter.name!r})")
+        if isinstance(getter, ItemOf):
+            self._demand(f"{self._name(getter.key)} not in {self._read(getter.parent)}")
+        else:
+            self._demand(f"not hasattr({self._read(getter.parent)}, {getter.name!r})")
 
     def _number(self, value: str, capture: Capture) -> None:
         if capture.form == "scalar":

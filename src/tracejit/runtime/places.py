@@ -39,6 +39,8 @@ class PlaceWriter:
             text = f"{owner}.extend({value})"
         elif place.kind == "contents":
             text = f"{self._name(replace_contents)}({owner}, {value})"
+        elif place.kind == "entry":
+            text = f"{owner}[{repr(key) if type(key) in (str, int) else self._name(key)}] = {value}"
         elif place.kind == "name":
             text = f"{owner}.pop({key!r}, None)" if missing else f"{owner}[{key!r}] = {value}"
         else:

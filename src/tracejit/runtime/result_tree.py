@@ -112,7 +112,9 @@ class _Describer:
         results = self._traced.results
         wanted: list[int] = []
         for result in results:
-            if result.kind in ("array", "list", "scalar", "python"):
+            if result.kind == "list":
+                wanted += [result.index + k for k in range(result.value.count)]
+            elif result.kind in ("array", "scalar", "python"):
                 wanted += [result.index, *(flag for _, _, flag in result.owners)]
         wanted += sorted({index for result in results for index in result.late.values()})
         if wanted != list(range(len(self._computed))):
@@ -141,6 +143,8 @@ class _Describer:
             return self._add(ResultSpec("constant"))
         if result.kind in self._sources:
             return self._add(ResultSpec("argument", index=self._sources[result.kind][result.index]))
+        if result.kind == "list":
+            return self._list(result)
         type = self._computed[result.index].type
         if result.kind == "python":
             if type.dtype == _PYTHON.get(result.value):
@@ -148,11 +152,24 @@ class _Describer:
             return f"{self._name(result.value)}({self._add(ResultSpec('scalar', type.dtype))})"
         if result.kind == "scalar":
             return self._add(ResultSpec("scalar", type.dtype))
+        return self._owned(_in_order(self._array(result.index), result), result)
+
+    def _array(self, index: int) -> str:
+        type = self._computed[index].type
         known = symbols_in(type) <= set(self._traced.function.symbols())
-        array = self._add(ResultSpec("array" if known else "claimed", type.dtype, type.dims))
-        if result.kind == "list":
-            return f"{array}.tolist()" if result.value else f"list({array})"
-        return self._owned(_in_order(array, result), result)
+        return self._add(ResultSpec("array" if known else "claimed", type.dtype, type.dims))
+
+    def _list(self, result: Result) -> str:
+        if not result.value.count:
+            return f"{self._name(result.value.build)}()"
+        columns = [self._array(result.index + k) for k in range(result.value.count)]
+        shape = result.value
+        single = shape.item.single
+        if single is not None and shape.python_class is list and not shape.forms and single.number is not None:
+            return f"{columns[0]}.tolist()"
+        if single is not None and shape.python_class is list and single.form != "list" and not shape.forms:
+            return f"list({columns[0]})"
+        return f"{self._name(shape.build)}({', '.join(columns)})"
 
     def _owned(self, expression: str, result: Result) -> str:
         """The new array, or the argument that the program finds it to be."""

@@ -32,6 +32,7 @@ from tracejit.trace.storage import (
     View,
     compose,
     contiguous_strides,
+    read_through,
     reshape_strides,
 )
 from tracejit.trace.values import Dims, reshape, resolve_dims, size_of
@@ -226,9 +227,7 @@ class TracedArray(NumpyValue):
             storage.check_twins()
         if trace is storage.trace and self._version == storage.version and self._cached is not None:
             return self._cached
-        value = storage.read()
-        for view in self.views:
-            value = view.read(value)
+        value = read_through(storage.read(), self.views)
         if trace is storage.trace:
             self._version, self._cached = storage.version, value
         return value

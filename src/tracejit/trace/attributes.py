@@ -6,6 +6,7 @@ Properties are traced like functions. Without a trace all is plain Python.
 
 from __future__ import annotations
 
+from functools import cached_property
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -15,9 +16,9 @@ from tracejit.errors import UnsupportedError
 from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import replaces
 from tracejit.trace.context import Trace, active_trace
-from tracejit.trace.getters import AttributeOf, Fixed
+from tracejit.trace.getters import AttributeOf, Fixed, ItemOf
 from tracejit.trace.inputs import contains_tracer
-from tracejit.trace.instances import class_attribute, is_instance, is_plain_attribute
+from tracejit.trace.instances import class_attribute, is_instance, is_plain_attribute, sets_by_itself
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.outside import MISSING, note_change, read_outside
 from tracejit.trace.region import UnstageableError
@@ -38,6 +39,8 @@ def read_attribute(owner: Any, name: str, grown: bool = False) -> Any:
         return getattr(trace.captures.array(owner), name)
     if (function := _accessor(owner, name, "fget", trace)) is not None:
         return FUNCTIONS["call"](function, (owner,), {}, trace)
+    if (cached := class_attribute(type(owner), name)) is not None and type(cached) is cached_property:
+        return _cached(owner, name, cached, trace)
     path = trace.captures.path_of(owner)
     try:
         value = getattr(owner, name)
@@ -45,6 +48,11 @@ def read_attribute(owner: Any, name: str, grown: bool = False) -> Any:
         if path is not None:
             trace.captures.missing(AttributeOf(path, name))
         raise
+    return _read(owner, name, value, grown, trace)
+
+
+def _read(owner: Any, name: str, value: Any, grown: bool, trace: Trace) -> Any:
+    path = trace.captures.path_of(owner)
     if isinstance(value, (Tracer, *_METHODS)):
         if path is not None and type(value) is MethodType and value.__self__ is owner:
             trace.captures.read(value.__func__, AttributeOf(AttributeOf(path, name), "__func__"))
@@ -65,6 +73,20 @@ def _accessor(owner: Any, name: str, kind: str, trace: Trace) -> FunctionType | 
     if trace.captures.path_of(owner) is not None:
         trace.captures.read(found, AttributeOf(Fixed(type(owner)), name))
     return function
+
+
+def _cached(owner: Any, name: str, cached: Any, trace: Trace) -> Any:
+    """A property that is computed at first, and then an attribute."""
+    path = trace.captures.path_of(owner)
+    if name in vars(owner):
+        return _read(owner, name, vars(owner)[name], False, trace)
+    if path is not None:
+        trace.captures.read(cached, AttributeOf(Fixed(type(owner)), name))
+        trace.captures.missing(ItemOf(AttributeOf(path, "__dict__"), name))
+    value = FUNCTIONS["call"](cached.func, (owner,), {}, trace)
+    _about_to_change(owner, name, trace)
+    vars(owner)[name] = value
+    return value
 
 
 @replaces(getattr)
@@ -117,6 +139,11 @@ def _about_to_change(owner: Any, name: str, trace: Trace) -> None:
         raise UnsupportedError(
             f"setting {name!r} of a {type(owner).__name__} runs a descriptor that tracejit cannot trace "
             f"({describe(user_location())}); set the attribute that it stands for"
+        )
+    if trace.captures.path_of(owner) is not None and sets_by_itself(owner):
+        raise UnsupportedError(
+            f"{type(owner).__name__} defines __setattr__, which tracejit does not trace ({describe(user_location())}); "
+            "return the value and set the attribute outside"
         )
     note_change("attribute", owner, name)
     if trace.region:

@@ -132,7 +132,12 @@ class Tracer:
 
     # ------------------------------------------------------------------------------------------------------ operators
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        refuse(
+            "a key of a dict or an element of a set",
+            self,
+            "Use an array of counts or values at computed indices, np.unique, or np.bincount.",
+        )
 
     __add__, __radd__ = _operator(np.add), _reflected(np.add)
     __sub__, __rsub__ = _operator(np.subtract), _reflected(np.subtract)

@@ -20,11 +20,12 @@ from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.facts import add_facts, facts_of, negated
+from tracejit.trace.growing_lists import GrowingLists, GrowsError
 from tracejit.trace.jumps import RETURNED, VALUE
-from tracejit.trace.location import describe, traceback_location, user_location
+from tracejit.trace.location import describe, is_ours, traceback_location, user_location
 from tracejit.trace.maybe import converted, narrowed, unified
 from tracejit.trace.pytree import Tree, flatten, unflatten
-from tracejit.trace.region import Inputs, StagedRaise, emit_regions, finish, region_of, watched
+from tracejit.trace.region import Inputs, StagedRaise, UnstageableError, emit_regions, finish, region_of, watched
 from tracejit.trace.scalar import number
 from tracejit.trace.state import (
     UNDEFINED,
@@ -68,9 +69,14 @@ class Branch:
         needed: Sequence[str],
         cells: Mapping[str, CellType],
         read: Mapping[str, CellType] | None = None,
+        changed: Sequence[str] = (),
     ) -> None:
-        """read: variables of which the sides see what the condition tells, beside those that they may set."""
+        """read: variables of which the sides see what the condition tells, beside those that they may set.
+
+        changed: the variables whose lists one of the sides changes.
+        """
         self.outer = current_trace()
+        self.lists = GrowingLists(self.outer, cells, changed)
         self.predicate = predicate
         self.cells = cells
         self.seen = cells if read is None else {**cells, **read}
@@ -81,9 +87,10 @@ class Branch:
 
     def run(self, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
         """Trace both sides and emit the choice; gives the joined value of what they return."""
-        sides = [self._trace(then, True), self._trace(otherwise, False)]
+        sides = self._trace_both(then, otherwise)
         for position, side in enumerate(sides):
             if side.error is not None:
+                self.lists.leave(done=False)
                 # That side only raises: the program checks, and goes on with the other.
                 self._raise_in(side, position == 0)
                 add_facts(self.outer, facts_of(self.predicate, position != 0, self.outer))
@@ -107,7 +114,29 @@ class Branch:
         inputs.write_back(values[len(computed) :])
         for side in sides:
             lose_twins(side.region, self.outer)
-        return self._hand_out(sides, merged, values)
+        result = self._hand_out(sides, merged, values)
+        self.lists.finish({**sides[0].ends, **sides[1].ends})
+        return result
+
+    def _trace_both(self, then: Callable[[], Any], otherwise: Callable[[], Any]) -> list[_Side]:
+        """Both sides, once there is room for what they add to lists."""
+        self.lists.enter()
+        for _ in range(12):
+            self.lists.begin(None)
+            try:
+                sides = [self._trace(then, True), self._trace(otherwise, False)]
+                self.lists.check({storage: None for side in sides for storage in side.region.written})
+                return sides
+            except GrowsError as grown:
+                if grown.owner is not self.outer:
+                    raise
+                self.lists.prepare(grown)
+            except UnstageableError as error:
+                self.lists.leave(done=False)
+                if self.outer.region:
+                    raise
+                raise UnsupportedError(str(error)) from error
+        raise UnsupportedError(f"what a branch does to lists is too involved ({describe(user_location())})")
 
     def _trace(self, side: Callable[[], Any], holds: bool) -> _Side:
         before = {name: get(cell) for name, cell in self.seen.items()}
@@ -131,7 +160,7 @@ class Branch:
                         f"every way through a function under grad or vmap raises ({where})"
                     ) from None
             except Exception as error:
-                if isinstance(error, TracejitError) or raisable_class(error) is None:
+                if isinstance(error, TracejitError) or raisable_class(error) is None or is_ours(error.__traceback__):
                     raise
                 found.error, found.location = error, traceback_location(error.__traceback__)
                 if may_raise(region):
@@ -212,6 +241,8 @@ class Branch:
             merged.append(self._merge_leaf(name, x, y, sides, merged))
 
     def _merge_leaf(self, name: str, x: Any, y: Any, sides: Sequence[_Side], merged: list[_Merged]) -> _Merged:
+        if (shared := _one_array(x, y, sides)) is not None:
+            return _Merged(name, None, [], shared)
         kinds = [None if leaf is UNDEFINED else kind_of(leaf) for leaf in (x, y)]
         present = [kind for kind in kinds if kind is not None]
         if not present or (len(present) == 2 and type(x) is type(y) and not isinstance(x, Tracer) and x is y):
@@ -375,6 +406,16 @@ class _Merged:
         self.outside = outside
         self.sources = sources
         self.owners: dict[Storage, _Merged] = {}  # whether it is the memory of an argument
+
+
+def _one_array(x: Any, y: Any, sides: Sequence[_Side]) -> TracedArray | None:
+    """The array from around a branch that a variable is after both sides, or after the only side that sets it."""
+    found = [leaf for leaf in (x, y) if leaf is not UNDEFINED]
+    regions = [side.region for side in sides]
+    if not all(isinstance(leaf, TracedArray) and leaf.storage.trace not in regions for leaf in found):
+        return None
+    alone = len({leaf.storage for leaf in found}) == 1 and not any(leaf.views for leaf in found)
+    return found[0] if alone or x is y else None
 
 
 def owners_of(leaf: Any) -> dict[Storage, Any]:

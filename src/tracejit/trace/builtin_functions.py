@@ -15,7 +15,6 @@ from tracejit.trace.array import NumpyValue, TracedArray, TracedScalar, new_arra
 from tracejit.trace.base import Tracer
 from tracejit.trace.conditions import truth_of
 from tracejit.trace.dtypes import BOOL, FLOAT64, INT64
-from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.inputs import (
     as_array,
     contains_tracer,
@@ -36,6 +35,7 @@ from tracejit.trace.scalar import (
     to_number,
 )
 from tracejit.trace.text import formatted, is_pending
+from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import cast, emit, reshape, truth
 
 __all__ = ["BUILTINS", "class_of", "complex_of_parts", "one_element", "replaces"]
@@ -56,6 +56,8 @@ def replaces(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
 @replaces(len)
 def _len(value: Any) -> Any:
+    if isinstance(value, TracedList):
+        return python_size(value.size())
     if isinstance(value, Tracer) and (dims := getattr(value, "dims", ())):
         return python_size(dims[0])
     if isinstance(value, Tracer) and not isinstance(value, TracedArray):
@@ -73,7 +75,7 @@ def _converter(kind: type) -> None:
         if isinstance(value, Maybe):
             return truth_of(value) if kind is bool else convert(value.required(kind))
         if isinstance(value, SymbolicInt) and kind in (int, bool):
-            return python_size(value.dim) if kind is int else bool(value)
+            return python_size(value.dim) if kind is int else truth_of(value)
         if isinstance(value, NumpyValue) and value.dims:
             kind(stand_in(value))  # raises what NumPy raises
             value = wrap(reshape(value.operand(), ()))
@@ -111,8 +113,8 @@ def complex_of_parts(*args: Any, **kwargs: Any) -> Any:
 
 def class_of(value: Any) -> type:
     """The class that a tracer stands for."""
-    if isinstance(value, GrowingList):
-        return list
+    if isinstance(value, TracedList):
+        return value.python_class
     if isinstance(value, TracedArray):
         return np.ndarray
     if isinstance(value, TracedScalar):
@@ -141,7 +143,7 @@ def _extreme(function: Any, comparison: np.ufunc, size: Callable[[Any, Any], Any
         values = args
         if len(args) == 1:
             (single,) = args
-            if isinstance(single, GrowingList) and len(single.dims) == 1 and not kwargs:
+            if isinstance(single, TracedList) and len(single.dims) == 1 and not kwargs:
                 found = call(np.max if function is max else np.min, as_array(single))
                 return single.as_item(found)
             if isinstance(single, TracedArray) and single.ndim == 1 and not kwargs:
@@ -191,9 +193,9 @@ _extreme(min, np.less, min)
 
 @replaces(sum)
 def _sum(iterable: Any, /, start: Any = 0) -> Any:
-    if isinstance(iterable, GrowingList):
+    if isinstance(iterable, TracedList):
         total = _sum(as_array(iterable), start)
-        return iterable.as_item(total)
+        return iterable.as_item(total, start)
     if isinstance(iterable, TracedArray) and iterable.ndim:
         x = iterable.operand()
         x = cast(x, INT64) if x.type.dtype == BOOL else x
@@ -208,6 +210,8 @@ def _sum(iterable: Any, /, start: Any = 0) -> Any:
 def _quantifier(function: Any, name: str, pairwise: str, decisive: bool) -> None:
     @replaces(function)
     def quantifier(iterable: Any) -> Any:
+        if isinstance(iterable, TracedList):
+            iterable = as_array(iterable)
         if isinstance(iterable, TracedArray) and iterable.ndim == 1:
             return number(emit(name, truth(iterable.operand()), axes=(0,)), bool)
         if isinstance(iterable, Tracer):

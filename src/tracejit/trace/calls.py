@@ -17,13 +17,14 @@ import numpy as np
 
 from tracejit.errors import ConcretizationError, UnsupportedError
 from tracejit.trace import conditions, loops
+from tracejit.trace.adopting import adopt, adopt_items, adopt_new
 from tracejit.trace.array import TracedArray
 from tracejit.trace.attributes import delete_attribute, read_attribute, write_attribute
 from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS
 from tracejit.trace.captures import GROWING
+from tracejit.trace.comprehensions import Generated, added, comprehension, extended, filtered, keyed
 from tracejit.trace.context import Trace, active_trace
-from tracejit.trace.creation import wrap_constant
 from tracejit.trace.effects import call_effect, has_effect
 from tracejit.trace.fallback import is_library_function
 from tracejit.trace.generator_loops import LOOPS
@@ -37,13 +38,15 @@ from tracejit.trace.maybe import Maybe, settled, settled_call, settled_item, unb
 from tracejit.trace.outside import Place, note_change, read_outside, writes_of
 from tracejit.trace.pytree import flatten
 from tracejit.trace.random_numbers import draw, is_draw
+from tracejit.trace.recursion import calling
 from tracejit.trace.region import require_set, trying
-from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, implements
+from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, ask, implements
 from tracejit.trace.registry import call as registered
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.state import cells_of
 from tracejit.trace.syntax import HOOK, is_rewritten, rewritten_code
 from tracejit.trace.text import formatted, is_pending, joined
+from tracejit.trace.traced_list import TracedList
 from tracejit.trace.user_files import is_user_file, know_user_package
 
 __all__ = ["Hook", "dispatch", "enter_callable", "rewritten"]
@@ -123,7 +126,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
         if function in FUNCTIONS:
             return _call_numpy(function, args, kwargs)
         _note_objects(function, None, (args, kwargs), trace)
-        return implementation(*args, **kwargs)
+        return implementation(*_adopted(function, args, trace), **kwargs)
     if isinstance(function, np.ufunc):
         if _is_traced(args) or _is_traced(kwargs):
             out = kwargs.pop("out", None)
@@ -132,14 +135,24 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
     return _call_other(function, args, kwargs, trace)
 
 
+@implements("call")
+def call_function(function: Any, *args: Any) -> Any:
+    """A call of the user's function."""
+    return Hook({}, {}).call(function, *args)
+
+
 def _call_function(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     if function in FUNCTIONS:
         return _call_numpy(function, args, kwargs)
-    if is_library_function(function) and _is_traced((args, kwargs)):
-        return _call_library(function, args, kwargs)
+    if is_library_function(function):
+        if _is_traced((args, kwargs)):
+            return _call_library(function, args, kwargs)
+        if _takes_function(args, kwargs) and function.__module__.startswith("scipy."):
+            return _call_with_function(function, args, kwargs)
     if has_effect(function):
         return call_effect(function, args, kwargs)
-    return _call_user(function, args, kwargs, trace)
+    with calling(function, trace):
+        return _call_user(function, args, kwargs, trace)
 
 
 def _takes_none(function: Any) -> bool:
@@ -171,7 +184,28 @@ def _call_library(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
             return function(*args, **kwargs)
         except (UnsupportedError, ConcretizationError):
             pass
+    if _takes_function(args, kwargs):
+        raise _calls_back(function)
     return FUNCTIONS["python function"](function, args, kwargs)
+
+
+def _call_with_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A function of SciPy that calls one of the user's, whose closure may hold what only the program knows."""
+    try:
+        return adopt_new(function(*args, **kwargs))
+    except ConcretizationError as error:
+        raise _calls_back(function) from error
+
+
+def _takes_function(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return any(isinstance(value, (FunctionType, MethodType)) for value in (*args, *kwargs.values()))
+
+
+def _calls_back(function: Any) -> UnsupportedError:
+    return UnsupportedError(
+        f"{function.__module__}.{function.__name__} calls a function of yours, with values that only the compiled "
+        f"function knows ({describe(user_location())}); call it outside, with a compiled function as its argument"
+    )
 
 
 def _holds_data(value: Any) -> bool:
@@ -201,6 +235,8 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
         return FUNCTIONS[f"ufunc.{function.__name__}"](owner, *args, **kwargs)
     if isinstance(function, functools.partial):
         return dispatch(function.func, (*function.args, *args), {**function.keywords, **kwargs}, trace)
+    if _of_scipy(function) and _holds_data((args, kwargs)):
+        return FUNCTIONS["python function"](function, args, kwargs)
     if isinstance(function, MethodType):
         return _call_user(function, args, kwargs, trace)
     if isinstance(function, functools._lru_cache_wrapper) and contains_tracer((args, kwargs)):
@@ -212,11 +248,23 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
     return _call_unseen(function, owner, args, kwargs, trace)
 
 
+def _of_scipy(function: Any) -> bool:
+    """Whether a callable is a method of an object of SciPy's (as of ``scipy.stats.norm``), or such an object."""
+    owner = function.__self__ if isinstance(function, MethodType) else function
+    return (type(owner).__module__ or "").startswith("scipy.") and callable(function)
+
+
 def _call_unseen(function: Any, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     """A call of a class, or of a function that is not written in Python."""
     _note_objects(function, owner, (args, kwargs), trace)
+    args = _adopted(function, args, trace)
     module = getattr(function, "__module__", None) or ""
     if isinstance(function, type):
+        if module.startswith("scipy.") and _holds_data((args, kwargs)):
+            raise UnsupportedError(
+                f"{module}.{function.__name__} makes an object of values that only the compiled function knows "
+                f"({describe(user_location())}); make it outside and pass it in, or compute without it"
+            )
         return function(*args, **kwargs)
     if is_library_function(function) and _holds_data((args, kwargs)):
         return FUNCTIONS["python function"](function, args, kwargs)
@@ -229,7 +277,15 @@ def _call_user(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tra
     inner = rewritten(function)
     if inner is function and not is_rewritten(function):
         trace.captures.pin((function, args, kwargs))
-    return adopt(inner(*args, **kwargs), trace)
+    args = tuple(adopt(value, trace) for value in args)
+    return adopt(inner(*args, **{key: adopt(value, trace) for key, value in kwargs.items()}), trace)
+
+
+def _adopted(function: Any, args: tuple[Any, ...], trace: Trace) -> tuple[Any, ...]:
+    """Arguments for a function of Python's that may do arithmetic with, or hand on, the items of lists."""
+    if not any(function is reader for reader in _READERS):
+        return args
+    return tuple(adopt_items(value, trace) for value in args)
 
 
 _HARMLESS: tuple[Any, ...] = (
@@ -248,6 +304,7 @@ _HARMLESS: tuple[Any, ...] = (
     next,
 )
 _HARMLESS += (next, getattr, hasattr, setattr, delattr)
+_READERS: tuple[Any, ...] = (list, tuple, zip, enumerate, reversed, iter, sum, max, min, map, filter, sorted)
 _HARMLESS_METHODS = frozenset("append extend insert pop clear reverse copy items values keys".split())
 
 
@@ -274,26 +331,6 @@ def _only_later(function: Any, owner: Any, args: Any, kwargs: Any) -> Callable[.
     return formatted if type(owner) is str and is_pending((args, kwargs)) else None
 
 
-@implements("adopt")
-def adopt_new(value: Any) -> Any:
-    """What NumPy made from constants while tracing: arrays become arrays of the trace."""
-    if isinstance(value, np.ndarray):
-        return wrap_constant(value) if value.dtype.kind in "biufc" else value
-    if type(value) in (list, tuple):
-        return type(value)(adopt_new(item) for item in value)
-    return value
-
-
-@implements("adopt outside")
-def adopt(value: Any, trace: Trace) -> Any:
-    """What outside code hands in: arrays are read again at each call of the compiled function."""
-    if isinstance(value, np.ndarray) and type(value) is np.ndarray:
-        return trace.captures.array(value)
-    if type(value) is tuple and any(isinstance(item, np.ndarray) for item in value):
-        return tuple(adopt(item, trace) for item in value)
-    return value
-
-
 def _note_texts(values: Any) -> None:
     """Texts are made of objects unseen."""
     if (trace := active_trace()) is not None:
@@ -314,10 +351,12 @@ class Hook:
 
     # Control flow; without a trace it is Python's own, with the variables that the nested functions share.
 
-    def for_loop(self, iterable: Any, body: Any, carried: Any, needed: Any, stopped: str | None) -> None:
+    def for_loop(
+        self, iterable: Any, body: Any, carried: Any, needed: Any, stopped: str | None, changed: Any = ()
+    ) -> None:
         """``for``; see :mod:`tracejit.trace.loops`."""
         if active_trace() is not None:
-            loops.for_loop(self.iterate(iterable), body, carried, needed, stopped)
+            loops.for_loop(self.iterate(iterable), body, carried, needed, stopped, changed)
             return
         flag = cells_of([body])[stopped] if stopped else None
         for item in iterable:
@@ -325,18 +364,18 @@ class Hook:
                 break
             body(item)
 
-    def while_loop(self, test: Any, body: Any, carried: Any, needed: Any) -> None:
+    def while_loop(self, test: Any, body: Any, carried: Any, needed: Any, changed: Any = ()) -> None:
         """``while``."""
         if active_trace() is not None:
-            loops.while_loop(test, body, carried, needed)
+            loops.while_loop(test, body, carried, needed, changed)
             return
         while test():
             body()
 
-    def branch(self, test: Any, then: Any, otherwise: Any, needed: Any) -> None:
+    def branch(self, test: Any, then: Any, otherwise: Any, needed: Any, changed: Any = ()) -> None:
         """``if``."""
         if active_trace() is not None:
-            conditions.branch(test, then, otherwise, needed, cells_of([then, otherwise]))
+            conditions.branch(test, then, otherwise, needed, cells_of([then, otherwise]), changed)
         elif test:
             then()
         else:
@@ -353,6 +392,41 @@ class Hook:
     contained, identical = staticmethod(conditions.contained), staticmethod(conditions.identical)
     ensure, raising = staticmethod(conditions.ensure), staticmethod(conditions.raising)
     finished = staticmethod(conditions.finished)
+
+    def comprehension(self, iterable: Any, step: Any) -> Any:
+        """``[... for item in iterable]``."""
+        return comprehension(self.iterate(iterable), step)
+
+    def keyed(self, is_dict: bool, iterable: Any, step: Any) -> Any:
+        """``{... for item in iterable}``."""
+        if active_trace() is None:
+            made = comprehension(iterable, step)
+            return dict(made) if is_dict else set(made)
+        return keyed(is_dict, self.iterate(iterable), step)
+
+    def extended(self, out: Any, iterable: Any, step: Any) -> Any:
+        """``for`` behind the first one."""
+        return extended(out, self.iterate(iterable), step)
+
+    def generator(self, iterable: Any, step: Any) -> Any:
+        """``(... for item in iterable)``."""
+        if active_trace() is None:
+            return iter(comprehension(iterable, step))
+        return Generated(self.iterate(iterable), step)
+
+    def new_list(self) -> Any:
+        """``[]`` in a variable that is given to functions, which may append in their loops."""
+        trace = active_trace()
+        return [] if trace is None or trace.captures.plain_lists is not None else TracedList([], trace)
+
+    def repeated(self, items: Any, times: Any) -> Any:
+        """``[...] * times``."""
+        trace = active_trace()
+        if trace is None or not isinstance(times, Tracer) or trace.captures.plain_lists is not None:
+            return items * times
+        return ask("repeat list", items, times)
+
+    added, filtered = staticmethod(added), staticmethod(filtered)
 
     def joined(self, *pieces: Any) -> Any:
         """An f-string."""
@@ -429,6 +503,10 @@ class Hook:
             return owner[key]
         if type(owner) is np.ndarray:
             return trace.captures.array(owner)[key]
+        if type(owner) in (list, tuple) and isinstance(key, Tracer):
+            found = ask("computed item", owner, key)
+            if found is not NotImplemented:
+                return found
         if type(owner) in INDEXED:
             return INDEXED[type(owner)](owner, key)
         value = owner[key]
@@ -451,6 +529,11 @@ class Hook:
         if isinstance(owner, (dict, list)):
             note_change("contents", owner)
         return owner
+
+    def unpacked(self, value: Any, pattern: tuple[Any, ...]) -> Any:
+        """What several names are assigned from."""
+        trace = active_trace()
+        return value if trace is None else adopt_items(value, trace, pattern)
 
     def iterate(self, iterable: Any) -> Iterable[Any]:
         """What a loop iterates over."""
@@ -498,6 +581,8 @@ class Hook:
         trace = active_trace()
         if trace is not None and type(old) is np.ndarray:
             old = trace.captures.array(old)
+        elif trace is not None and isinstance(old, (list, dict, set, deque)):
+            note_change("contents", old)
         old = settled(old, lambda none: _IN_PLACE[operation](none, stand_in(value)))
         return _IN_PLACE[operation](old, value)
 

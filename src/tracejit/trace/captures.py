@@ -169,8 +169,15 @@ class CaptureTable:
         self.states: States | None = None  # of generators, which tracing must not change
         self.captures: list[Capture] = []
         self.warned: set[Any] = set()  # what this trace has warned of
+        self.active: list[tuple[Any, int]] = []  # the functions that are being called, under how many conditions
         self.caught: list[tuple[Any, Any, Any]] = []  # of try statements: the exceptions, where, in which trace
         self.error_state: Any = None  # NumPy's modes for floating-point errors when the trace began
+        self.said: set[str] = set()  # where loops were unrolled that the log has told of
+        self.unrolling: Any = None  # the outermost loop that is running turn by turn
+        self.maps_only = False  # whether dicts with ints as keys are looked through like others
+        self.plain_lists: Exception | None = None  # why all lists stay Python's, if they must
+        self.has_traced_lists = False
+        self.stored_lists: list[tuple[list[Any], list[Any]]] = []  # items of traced lists, and what they held then
         self.uncompiled: Exception | None = None  # why the function must run in NumPy, if it must
         self.reads_numbers = True  # whether attributes that are numbers are read at each call; else they are remembered
         self._opened: set[int] = set()
@@ -284,13 +291,32 @@ class CaptureTable:
             if isinstance(item, Tracer) or not is_hashable(getter):
                 continue
             tracer = None if text or self.writes is None else self._tracer_of(item, getter)
-            if tracer is not None:
+            if tracer is None and not text and self.writes is not None:
+                tracer = self._open_container(item, getter)
+            if tracer is None:
+                self._remember(item, getter)
+                self.pin(item, text)
+            elif tracer is not item:
                 tracers[name] = tracer
-                continue
-            self._remember(item, getter)
-            self.pin(item, text)
         if self.writes is not None and not text:
             self.writes.open(value, path, tracers)
+
+    def _open_container(self, item: Any, getter: Getter) -> Any:
+        """A list, dict or tuple with tracers in it: for tuples another one; None where there is nothing to trace."""
+        if type(item) not in (list, tuple, dict) or len(item) > _MAX_ENTRIES:
+            return None
+        entries = item.items() if isinstance(item, dict) else enumerate(item)
+        found = {key: self._tracer_of(value, ItemOf(getter, key)) for key, value in entries}
+        tracers = {key: tracer for key, tracer in found.items() if tracer is not None}
+        if not tracers:
+            return None
+        self.remember_loosely(item, getter, Loosely)
+        self.pin(item)
+        if type(item) is tuple:
+            return tuple(tracers.get(k, value) for k, value in enumerate(item))
+        assert self.writes is not None
+        self.writes.open_contents(item, getter, tracers)
+        return item
 
     def _tracer_of(self, item: Any, getter: Getter) -> Any:
         """What the program sees of a value that it is given at each call; None of others."""

@@ -21,7 +21,7 @@ from tracejit.trace.instances import compares_itself
 from tracejit.trace.location import is_internal, user_location
 from tracejit.trace.maybe import Maybe, made, narrowed
 from tracejit.trace.region import StagedRaise
-from tracejit.trace.registry import call
+from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import PythonNumber, SymbolicInt, number
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import (
@@ -29,6 +29,7 @@ from tracejit.trace.state import (
     join,
     kind_of,
 )
+from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import reshape, truth
 
 __all__ = ["both", "branch", "chain", "choose", "ensure", "opposite", "truth_of"]
@@ -40,6 +41,10 @@ def truth_of(value: Any) -> Any:
         return bool(value)
     if isinstance(value, Maybe):
         return _truth_of_maybe(value)
+    if isinstance(value, TracedList):
+        value = value.held()
+        if type(value) is int:
+            return value > 0
     if isinstance(value, SymbolicInt):
         try:
             return bool(value)
@@ -66,13 +71,29 @@ def branch(
     otherwise: Callable[[], Any],
     needed: Sequence[str],
     cells: Mapping[str, CellType],
+    changed: Sequence[str] = (),
 ) -> None:
-    """``if test: then() else: otherwise()``; ``needed`` are the variables that are read later."""
+    """``if test: then() else: otherwise()``; ``needed`` are the variables that are read later.
+
+    changed: the variables whose lists one of the sides changes.
+    """
     going = truth_of(test)
     if isinstance(going, bool):
         (then if going else otherwise)()
         return
-    Branch(going.operand(), needed, cells).run(then, otherwise)
+    Branch(going.operand(), needed, cells, changed=changed).run(then, otherwise)
+
+
+@implements("when")
+def when(test: Any, then: Callable[[], Any]) -> None:
+    """``if test: then()``."""
+
+    def side() -> None:
+        then()
+
+    def nothing() -> None: ...
+
+    branch(test, side, nothing, (), {})
 
 
 def choose(test: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
@@ -155,6 +176,8 @@ def opposite(value: Any) -> Any:
 
 def contained(item: Any, container: Any) -> Any:
     """``item in container``: of arrays any equal element, of lists and tuples one comparison after the other."""
+    if isinstance(container, TracedList):
+        return container.contains(item)
     if (trace := active_trace()) is not None and compares_itself(item):
         trace.captures.pin((item, container))
     if isinstance(container, TracedArray):

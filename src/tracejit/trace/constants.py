@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.ir.builder import symbols_in
 from tracejit.ir.core import Eqn, Literal, Operand
 from tracejit.trace.context import active_trace
 from tracejit.trace.sizes import TracingBuilder
@@ -54,6 +55,8 @@ def _needed(operand: Operand, builder: TracingBuilder) -> list[Eqn] | None:
 def _is_plain(eqn: Eqn) -> bool:
     if eqn.op.effect is not None or eqn.regions or len(eqn.results) != 1 or eqn.op.name in ("empty", "dim"):
         return False
+    if symbols_in(tuple(eqn.attrs.values())):
+        return False  # a part of it that the program finds
     size = 1
     for dim in eqn.results[0].type.dims:
         if not isinstance(dim, int):

@@ -34,6 +34,7 @@ class Trace:
         self.region = region
         self.conditional = False  # whether it runs only where a traced condition holds
         self.turns: DimLike | None = None  # of a loop's body: how often it runs, where that is known
+        self.turn: DimLike = 0  # how many turns there have been before this one
         self.most_turns: DimLike | None = 1  # how often it runs at most; None: known only in the end
         self.captures = captures
         self.sizes: SizeEnvironment = SizeEnvironment() if parent is None else parent.sizes

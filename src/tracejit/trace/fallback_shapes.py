@@ -159,12 +159,32 @@ def _reduced(arguments: Arguments) -> Sequence[Dims]:
     return [(*(dims_of(arguments["q"]) if "q" in arguments else ()), *rest)]
 
 
+def _factors(arguments: Arguments) -> Sequence[Dims]:
+    batch, rows, columns = _matrix(arguments)
+    return [(*batch, rows, columns), (*batch, minimum(rows, columns))]
+
+
+def _with_flag(arguments: Arguments) -> Sequence[Dims]:
+    return [_first(arguments), ()]
+
+
+def _distances(arguments: Arguments) -> Sequence[Dims]:
+    return [(dims_of(arguments["XA"])[0], dims_of(arguments["XB"])[0])]
+
+
 def _unchanged(size: DimLike) -> DimLike:
     return size
 
 
 _ROWS: list[tuple[str, Rule]] = [
     ("inv cholesky sort_complex i0 isreal iscomplex unwrap lfilter detrend expm logm sqrtm", _same),
+    ("gaussian_filter uniform_filter median_filter maximum_filter minimum_filter percentile_filter rank_filter", _same),
+    ("sobel prewitt laplace gaussian_laplace gaussian_gradient_magnitude shift", _same),
+    ("binary_erosion binary_dilation binary_opening binary_closing grey_erosion grey_dilation", _same),
+    ("savgol_filter medfilt wiener filtfilt zscore softmax log_softmax", _same),
+    ("lu_factor", _factors),
+    ("cho_factor", _with_flag),
+    ("cdist", _distances),
     ("sort argsort partition argpartition fftshift ifftshift cumulative_prod nancumsum nancumprod", _along_axis),
     ("det matrix_rank cond", _batch(1)),
     ("slogdet", _batch(2)),
@@ -182,7 +202,7 @@ _ROWS: list[tuple[str, Rule]] = [
     ("rfft ihfft", _resized(lambda n: n // 2 + 1, _unchanged)),
     ("irfft hfft", _resized(_unchanged, lambda m: 2 * (m - 1))),
     ("fft2 ifft2 fftn ifftn", _resized_all),
-    ("median nanmedian percentile nanpercentile quantile nanquantile nanargmax nanargmin", _reduced),
+    ("median nanmedian percentile nanpercentile quantile nanquantile nanargmax nanargmin logsumexp", _reduced),
 ]
 RULES: dict[str, Rule] = {name: rule for names, rule in _ROWS for name in names.split()}
 """The dims of the arrays that a function gives, by its name; None where they depend on more than shapes."""

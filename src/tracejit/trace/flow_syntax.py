@@ -11,8 +11,16 @@ import copy
 from typing import Any
 
 from tracejit.trace.assignment import mark_unset_reads
+from tracejit.trace.comprehension_syntax import Comprehensions
 from tracejit.trace.jumps import PREFIX, without_jumps
-from tracejit.trace.liveness import annotate, assigned_names, rebound_by_nested
+from tracejit.trace.liveness import (
+    GIVEN,
+    annotate,
+    assigned_names,
+    changed_lists,
+    given_names,
+    rebound_by_nested,
+)
 from tracejit.trace.plainer_syntax import make_plainer
 
 __all__ = ["capture_flow"]
@@ -74,7 +82,7 @@ def _flat_target(target: ast.expr) -> list[str] | None:
     return names if len(names) == len(items) == len(set(names)) else None
 
 
-class _Expressions(ast.NodeTransformer):
+class _Expressions(Comprehensions):
     """Truth tests inside expressions."""
 
     def __init__(self, hook: str) -> None:
@@ -94,7 +102,8 @@ class _Expressions(ast.NodeTransformer):
         none = ast.arguments([], [], None, [], [], None, [])
         return ast.copy_location(ast.Lambda(none, value), value)
 
-    def _deferrable(self, *values: ast.expr) -> bool:
+    def deferrable(self, *values: ast.expr) -> bool:
+        """Whether expressions may move into functions of their own."""
         return not any(isinstance(n, (ast.NamedExpr, *_UNFIT)) for value in values for n in ast.walk(value))
 
     def visit_FunctionDef(self, node: Any) -> Any:
@@ -110,7 +119,7 @@ class _Expressions(ast.NodeTransformer):
         node.body = self.visit(node.body)
         return node
 
-    def visit_Call(self, node: ast.Call) -> Any:
+    def reduced(self, node: ast.Call) -> Any:
         """``sum(f(x) for x in xs)`` and the like become loops where they can."""
         self.generic_visit(node)
         generator = node.args[0] if node.args else None
@@ -121,7 +130,7 @@ class _Expressions(ast.NodeTransformer):
         (part,) = generator.generators
         names = _flat_target(part.target)
         inside = [generator.elt, *part.ifs]
-        if names is None or part.is_async or not self._deferrable(*inside):
+        if names is None or part.is_async or not self.deferrable(*inside):
             return node
         arguments = ast.arguments([], [ast.arg(name) for name in names], None, [], [], None, [])
         none: ast.expr = ast.Constant(None)
@@ -135,14 +144,14 @@ class _Expressions(ast.NodeTransformer):
 
     def visit_IfExp(self, node: ast.IfExp) -> Any:
         self.generic_visit(node)
-        if not self._deferrable(node.body, node.orelse):
+        if not self.deferrable(node.body, node.orelse):
             return node
         return self.call("choose", node.test, self.later(node.body), self.later(node.orelse), like=node)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> Any:
         self.generic_visit(node)
         first, *rest = node.values
-        if not self._deferrable(*rest):
+        if not self.deferrable(*rest):
             return node
         method = "both" if isinstance(node.op, ast.And) else "either"
         return self.call(method, first, *map(self.later, rest), like=node)
@@ -163,7 +172,7 @@ class _Expressions(ast.NodeTransformer):
                 for v in (node.left, *node.comparators)
             ]
         plain = all(isinstance(op, (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)) for op in node.ops)
-        if len(node.ops) == 1 or not plain or not self._deferrable(*node.comparators):
+        if len(node.ops) == 1 or not plain or not self.deferrable(*node.comparators):
             return node
         names: list[ast.expr] = [ast.copy_location(ast.Constant(type(op).__name__), node) for op in node.ops]
         pairs: list[ast.expr] = []
@@ -184,6 +193,9 @@ class _Statements:
         for node in _own(function):
             if isinstance(node, (ast.Global, ast.Nonlocal)):
                 self.outside.update(node.names)
+        self.given = {
+            name for node in _own(function) if isinstance(node, ast.Call) for name in given_names(node)
+        } - self.outside
         self.globals = {n for node in _own(function) if isinstance(node, ast.Global) for n in node.names}
         self.nonlocals = self.outside - self.globals
         self.rebound = rebound_by_nested(function) - self.outside  # own variables that a call may set
@@ -206,7 +218,11 @@ class _Statements:
             node.exc = self.expressions.call("raising", node.exc, like=node.exc)
         elif isinstance(node, (ast.With, ast.Try, ast.Match)):
             return [self.compound(node)]
-        return [self.expressions.visit(node)]
+        node = self.expressions.visit(node)
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and getattr(node.targets[0], "id", "") in self.given:
+            if isinstance(node.value, ast.List) and not node.value.elts:
+                node.value = self.expressions.call("new_list", like=node.value)
+        return [node]
 
     def compound(self, node: Any) -> Any:
         """A statement whose blocks stay where they are."""
@@ -253,6 +269,11 @@ class _Statements:
         items: list[ast.expr] = [ast.Constant(name) for name in sorted((names | self.nonlocals) - self.globals)]
         return ast.fix_missing_locations(ast.copy_location(ast.Tuple(items, ast.Load()), like))
 
+    def _changed(self, names: set[str], like: ast.AST) -> ast.expr:
+        known = [name for name in sorted(names) if name.removeprefix(GIVEN) not in self.globals]
+        items: list[ast.expr] = [ast.Constant(name) for name in known]
+        return ast.fix_missing_locations(ast.copy_location(ast.Tuple(items, ast.Load()), like))
+
     def _read(self, function: Any, like: ast.AST) -> ast.expr:
         return ast.copy_location(ast.Name(function.name, ast.Load()), like)
 
@@ -274,6 +295,7 @@ class _Statements:
             self._names(node.carried, node),
             self._names(node.needed, node),
             stopped,
+            self._changed(changed_lists(node.body), node),
             like=node,
         )
         return [function, call]
@@ -293,6 +315,7 @@ class _Statements:
             self._read(body, node),
             self._names(node.carried, node),
             self._names(node.needed, node),
+            self._changed(changed_lists([node.test, *node.body]), node),
             like=node,
         )
         return [condition, body, call]
@@ -307,6 +330,7 @@ class _Statements:
             self._read(then, node),
             self._read(otherwise, node),
             self._names(needed.needed, node),
+            self._changed(changed_lists([*node.body, *node.orelse]), node),
             like=node,
         )
         return [then, otherwise, call]

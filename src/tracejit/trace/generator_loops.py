@@ -32,7 +32,15 @@ def _all(items: Any, value: Any, test: Any) -> Any:
     return True
 
 
-def _max(items: Any, value: Any, test: Any) -> Any:
+def _message_of(function: Any) -> str:
+    try:
+        function(())
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _max(items: Any, value: Any, test: Any, message: str = _message_of(max)) -> Any:
     best = None
     for item in items:
         if test is None or test(item):
@@ -40,11 +48,11 @@ def _max(items: Any, value: Any, test: Any) -> Any:
             if best is None or found > best:
                 best = found
     if best is None:
-        raise ValueError("max() iterable argument is empty")
+        raise ValueError(message)
     return best
 
 
-def _min(items: Any, value: Any, test: Any) -> Any:
+def _min(items: Any, value: Any, test: Any, message: str = _message_of(min)) -> Any:
     best = None
     for item in items:
         if test is None or test(item):
@@ -52,7 +60,7 @@ def _min(items: Any, value: Any, test: Any) -> Any:
             if best is None or found < best:
                 best = found
     if best is None:
-        raise ValueError("min() iterable argument is empty")
+        raise ValueError(message)
     return best
 
 

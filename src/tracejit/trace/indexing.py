@@ -225,11 +225,11 @@ def assign(view: TracedArray, value: Any) -> None:
     view.write(_converted(view, value, view.dims))
 
 
-def _converted(x: TracedArray, value: Any, dims: Dims) -> Operand:
-    """The value to store, in the dtype of x and with these dims."""
+def _converted(x: TracedArray, value: Any, dims: Dims, single: bool = True) -> Operand:
+    """The value to store, in the dtype of x and with these dims; a ``single`` number must fit."""
     if not dims and isinstance(value, (list, tuple)):
         np.zeros(1, x.dtype)[0] = [1] * len(value)  # NumPy's error, if it is one in this version
-    operand = stored_operand(value, x.dtype)
+    operand = stored_operand(value, x.dtype, single)
     own = operand.type.dims
     while len(own) > len(dims) and current_trace().sizes.decide(own[0] - 1, "== 0"):
         own = own[1:]
@@ -261,7 +261,7 @@ def _scatter(x: TracedArray, plan: Plan, value: Any, op: str) -> None:
 
 def _converted_like_shape(x: TracedArray, value: Any, shape: Dims) -> Operand:
     try:
-        return _converted(x, value, shape)
+        return _converted(x, value, shape, single=False)
     except ValueError as error:
         text = str(error)
         prefix = "could not broadcast input array from shape "

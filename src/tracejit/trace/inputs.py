@@ -22,6 +22,7 @@ from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import flatten, unflatten
 from tracejit.trace.registry import call
 from tracejit.trace.scalar import PythonNumber, SymbolicBool, SymbolicInt, TracedNumber
+from tracejit.trace.stored_numbers import check_fits
 from tracejit.trace.values import cast, constant, literal
 
 __all__ = [
@@ -86,7 +87,12 @@ def materialize(value: Any, dtype: DType) -> Operand:
     if isinstance(value, SymbolicInt):
         if dtype.kind in "iu" and dtype != np.int64:
             limits = np.iinfo(dtype)
-            if value < int(limits.min) or value > int(limits.max):
+            low, high = int(limits.min), int(limits.max)
+            sizes = value.sizes
+            if sizes.is_late(sizes.resolve(value.dim)):
+                if not (sizes.proves(value.dim - low) and sizes.proves(high - value.dim)):
+                    check_fits(value.operand(), dtype, weak=True)
+            elif value < low or value > high:
                 raise OverflowError(f"Python integer {value} out of bounds for {dtype}")
         return cast(value.operand(), dtype)
     if type(value) in (int, float, complex):
@@ -94,8 +100,14 @@ def materialize(value: Any, dtype: DType) -> Operand:
     return cast(value, dtype)
 
 
-def stored_operand(value: Any, dtype: DType) -> Operand:
-    """What an array of a dtype holds after an assignment: Python ints, also those in lists, must fit."""
+def stored_operand(value: Any, dtype: DType, single: bool = False) -> Operand:
+    """What an array of a dtype holds after an assignment: Python's numbers, also those in lists, must fit.
+
+    single: where NumPy stores one number, so that a NumPy scalar has to fit, too.
+    """
+    if isinstance(value, TracedNumber) or (single and isinstance(value, (TracedScalar, np.generic))):
+        number = Literal(value) if isinstance(value, np.generic) else value.operand()
+        check_fits(number, dtype, isinstance(value, TracedNumber))
     if isinstance(value, (list, tuple)):
         return call(np.asarray, value, dtype=dtype).operand()  # type: ignore[no-any-return]
     try:

@@ -30,6 +30,7 @@ __all__ = [
     "is_made_of_attributes",
     "is_plain_attribute",
     "own_attributes",
+    "sets_by_itself",
 ]
 
 _SEEN = frozenset(  # special methods that do not read an object unseen
@@ -146,6 +147,12 @@ def is_plain_attribute(owner: Any, name: str) -> bool:
     """Whether setting an attribute puts the value into the object itself."""
     found = class_attribute(type(owner), name)
     return isinstance(found, MemberDescriptorType) or not hasattr(type(found), "__set__")
+
+
+def sets_by_itself(owner: Any) -> bool:
+    """Whether the class of an object has a ``__setattr__`` of its own, besides the one that makes it frozen."""
+    found = class_attribute(type(owner), "__setattr__")
+    return isinstance(found, FunctionType) and found.__code__.co_filename != "<string>"
 
 
 def own_attributes(owner: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ An :class:`Indexed` has a length and an item for every index, so that a loop ove
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +19,11 @@ from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import INT64
-from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.inputs import accept_input, as_array
 from tracejit.trace.registry import call
 from tracejit.trace.scalar import SymbolicInt, as_dim, python_size
 from tracejit.trace.sizes import UndecidedError
+from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import Dims, dim_value, emit, late_dim, literal, select
 
 __all__ = ["Indexed", "as_indexed"]
@@ -35,6 +36,18 @@ class Indexed:
     start: DimLike
     stop: DimLike
     item: Callable[[Any], Any]
+    lists: tuple[TracedList, ...] = ()  # whose items they are
+
+    @contextmanager
+    def going_through(self) -> Iterator[None]:
+        """While a loop goes through the items, lists keep their length."""
+        for each in self.lists:
+            each.iterating += 1
+        try:
+            yield
+        finally:
+            for each in self.lists:
+                each.iterating -= 1
 
     def __len__(self) -> int:
         return max(0, current_trace().sizes.concrete(self.stop - self.start))
@@ -49,14 +62,14 @@ class Indexed:
 
     def __reversed__(self) -> Indexed:
         total = self.start + self.stop - 1
-        return Indexed(self.start, self.stop, lambda k: self.item(python_size(total) - k))
+        return Indexed(self.start, self.stop, lambda k: self.item(python_size(total) - k), self.lists)
 
     def from_zero(self) -> Indexed:
         """The same items at indices from 0."""
         if self.start == 0:
             return self
         start = self.start
-        return Indexed(0, self.stop - start, lambda k: self.item(k + python_size(start)))
+        return Indexed(0, self.stop - start, lambda k: self.item(k + python_size(start)), self.lists)
 
 
 class SymbolicRange(Indexed, Tracer):
@@ -91,9 +104,9 @@ def as_indexed(iterable: Any) -> Indexed | None:
         return symbolic_range(iterable.start, iterable.stop, iterable.step)
     if isinstance(iterable, np.ndarray) and iterable.ndim:
         iterable = as_array(iterable)
-    if isinstance(iterable, GrowingList):
+    if isinstance(iterable, TracedList):
         items = iterable
-        return Indexed(0, items.dims[0], lambda k: items[k])
+        return Indexed(0, items.size(), items.item_at, (items,))
     if isinstance(iterable, TracedArray) and iterable.dims:
         array = iterable
         return Indexed(0, array.dims[0], lambda k: array[k])
@@ -160,7 +173,7 @@ def _enumerate(iterable: Any, start: Any = 0) -> Any:
     if indexed is None:
         return enumerate(iterable, start)
     items = indexed.from_zero()
-    return Indexed(0, items.stop, lambda k: (k + start, items.item(k)))
+    return Indexed(0, items.stop, lambda k: (k + start, items.item(k)), items.lists)
 
 
 @_replaces(zip)
@@ -176,7 +189,8 @@ def _zip(*iterables: Any, strict: bool = False) -> Any:
             stop = minimum(stop, part.stop)
         elif not sizes.decide(part.stop - stop, ">= 0"):
             stop = part.stop
-    return Indexed(0, stop, lambda k: tuple(part.item(k) for part in parts))
+    lists = tuple(each for part in parts for each in part.lists)
+    return Indexed(0, stop, lambda k: tuple(part.item(k) for part in parts), lists)
 
 
 @_replaces(reversed)

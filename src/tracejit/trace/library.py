@@ -5,16 +5,22 @@ Only functions whose source has been found to work are listed; each is tested ag
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from types import CellType, FunctionType
 from typing import Any
 
 import numpy as np
 
+from tracejit.trace import heaps
 from tracejit.trace.base import unknown_function
+from tracejit.trace.builtin_functions import BUILTINS
 from tracejit.trace.calls import Hook
+from tracejit.trace.inputs import contains_tracer
+from tracejit.trace.region import UnstageableError
 from tracejit.trace.registry import FUNCTIONS, implements
 from tracejit.trace.syntax import HOOK, rewritten_code
+from tracejit.trace.traced_list import TracedList
 
 __all__: list[str] = []
 
@@ -37,13 +43,14 @@ class _LibraryHook(Hook):
 
     def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """``function(*args, **kwargs)``."""
-        if type(function) is FunctionType and function not in FUNCTIONS and _is_of_numpy(function):
+        if type(function) is FunctionType and function not in FUNCTIONS and _is_traced(function):
             return _with_hooks(function)(*args, **kwargs)
         return super().call(function, *args, **kwargs)
 
 
-def _is_of_numpy(function: FunctionType) -> bool:
-    return (function.__module__ or "").startswith("numpy.")
+def _is_traced(function: FunctionType) -> bool:
+    module = function.__module__ or ""
+    return module.startswith("numpy.") or module == heaps.__name__
 
 
 def _with_hooks(source: FunctionType) -> FunctionType:
@@ -93,4 +100,24 @@ def _same_as(function: Any) -> Callable[..., Any]:
     return lambda *args, **kwargs: FUNCTIONS[function](*args, **kwargs)
 
 
+def _on_heaps(plain: Any, ours: Any, empty: str | None) -> None:
+    def replacement(heap: Any, *items: Any) -> Any:
+        if not isinstance(heap, TracedList):
+            if contains_tracer([heap, *items]):
+                raise UnstageableError(
+                    "a heap of computed values is changed that was not made by a list in the variables of this function"
+                )
+            return plain(heap, *items)
+        if empty is not None:
+            heap.check_not_empty(empty)
+        return _with_hooks(ours)(heap, *items)
+
+    BUILTINS[plain] = replacement
+
+
+_on_heaps(heapq.heappush, heaps.push, None)
+_on_heaps(heapq.heappop, heaps.pop, "index out of range")
+_on_heaps(heapq.heapreplace, heaps.replace, "index out of range")
+_on_heaps(heapq.heappushpop, heaps.push_pop, None)
+_on_heaps(heapq.heapify, heaps.heapify, None)
 _register()

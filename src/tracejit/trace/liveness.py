@@ -6,10 +6,11 @@ Backwards over blocks without jumps (``jumps.py``). Cautious: a name that a nest
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-__all__ = ["annotate", "assigned_names", "rebound_by_nested"]
+__all__ = ["annotate", "assigned_names", "changed_lists", "given_names", "rebound_by_nested"]
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -154,3 +155,47 @@ def _reads(node: ast.AST) -> set[str]:
     if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
         found.add(node.target.id)
     return found
+
+
+def changed_lists(nodes: Iterable[ast.AST]) -> set[str]:
+    """The names of what statements change by methods of lists, by assigning to items, and through ``heapq``."""
+    found: set[str] = set()
+    for node in (n for statement in nodes for n in ast.walk(statement)):
+        if isinstance(node, ast.Call):
+            function = node.func
+            if isinstance(function, ast.Attribute) and function.attr in _CHANGING:
+                found.update(_root(function.value))
+            name = getattr(function, "attr", getattr(function, "id", ""))
+            if name in _HEAPS and node.args:
+                found.update(_root(node.args[0]))
+            found.update(GIVEN + argument for argument in given_names(node))
+        elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
+            found.update(_root(node.value))
+        elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
+            found.update(_root(node.target))
+    return found
+
+
+GIVEN = "*"  # in front of the name of what may be changed by a function that it is given to
+
+
+def given_names(node: ast.Call) -> list[str]:
+    """The names that a call hands to a function that may be the user's."""
+    function = node.func
+    if isinstance(function, ast.Name) and not hasattr(builtins, function.id):
+        return [argument.id for argument in node.args if isinstance(argument, ast.Name)]
+    return []
+
+
+_CHANGING = frozenset(
+    "append appendleft extend extendleft insert pop popleft remove clear sort reverse rotate add discard "
+    "update setdefault".split()
+)
+_HEAPS = frozenset("heappush heappop heapify heapreplace heappushpop insort insort_left insort_right".split())
+
+
+def _root(node: ast.AST) -> list[str]:
+    """The name in front of subscripts."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    return [node.id] if isinstance(node, ast.Name) else []

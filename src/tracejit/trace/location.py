@@ -10,12 +10,13 @@ import numpy as np
 
 from tracejit.ir.core import Location
 
-__all__ = ["describe", "frames_to_user", "traceback_location", "user_location"]
+__all__ = ["describe", "frames_to_user", "is_ours", "traceback_location", "user_location"]
 
 _INTERNAL_FOLDERS = tuple(
     os.path.join(folder, "")
     for folder in (os.path.dirname(os.path.dirname(os.path.abspath(__file__))), os.path.dirname(np.__file__))
 )
+_IR_FOLDER = os.path.join(_INTERNAL_FOLDERS[0], "ir", "")
 _internal: dict[str, bool] = {}
 
 
@@ -55,6 +56,14 @@ def traceback_location(traceback: TracebackType | None) -> Location | None:
             found = filename, traceback.tb_lineno
         traceback = traceback.tb_next
     return found
+
+
+def is_ours(traceback: TracebackType | None) -> bool:
+    """Whether an error comes from the IR, which speaks about bugs of this package and not about the user's code."""
+    filename = ""
+    while traceback is not None:
+        filename, traceback = traceback.tb_frame.f_code.co_filename, traceback.tb_next
+    return filename.startswith(_IR_FOLDER)
 
 
 def describe(location: Location | None) -> str:

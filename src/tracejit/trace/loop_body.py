@@ -21,20 +21,21 @@ from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.facts import add_facts, facts_of
 from tracejit.trace.inputs import as_array
 from tracejit.trace.iteration import Indexed
-from tracejit.trace.jumps import VALUE
+from tracejit.trace.jumps import RETURNED, STOPPED, VALUE
 from tracejit.trace.location import user_location
 from tracejit.trace.maybe import Maybe, converted, narrowed, unified
-from tracejit.trace.pytree import Tree, flatten, unflatten
-from tracejit.trace.region import CarryError, UnstageableError, region_of
+from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
+from tracejit.trace.region import CarryError, PeelError, UnstageableError, region_of
 from tracejit.trace.rotation import Rotation, period_of, steps_of
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.state import UNDEFINED, Kind, cells_of, enter, get, is_outside, join, kind_of, operand_as, put
 from tracejit.trace.storage import Storage, make_twins, written_twins
+from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import dim_value, late_dim
 from tracejit.trace.varying import SIZE, VaryingSizes, are_alike
 
-__all__ = ["Attempt", "CarriedName", "LoopBody", "PeelError", "RetryError", "loop_index"]
+__all__ = ["Attempt", "CarriedName", "LoopBody", "NewListError", "PeelError", "RetryError", "loop_index"]
 
 
 @dataclass
@@ -85,8 +86,12 @@ class RetryError(Exception):
     """Trace again, with other kinds."""
 
 
-class PeelError(UnstageableError):
-    """The first turn is unlike the others."""
+class NewListError(Exception):
+    """A variable holds another list after a turn, of another length: it must be one list that gets new contents."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 class LoopBody:
@@ -99,7 +104,9 @@ class LoopBody:
         carried: Sequence[str],
         needed: Sequence[str],
         stopped: str | None,
+        changed: Sequence[str] = (),
     ) -> None:
+        self.changed = changed
         self.body = body
         self.test = test
         self.needed: Sequence[str] = needed
@@ -198,6 +205,7 @@ class LoopBody:
         attempt = self._start(region, names, indexed)
         position = None if attempt.index is None or indexed is None else loop_index(attempt.index, indexed)
         turn = 0 if indexed is None or position is None else position.dim - indexed.start
+        region.turn = turn
         rooms = [size.room for size in self.sizes.computed]
         computed = [late_dim(p, 0, room) for p, room in zip(attempt.params, rooms, strict=False)]
         entered = attempt.entered(attempt.params, self.sizes.begin(computed, turn))
@@ -212,6 +220,7 @@ class LoopBody:
                 for source in sources:
                     make_twins(leaf.storage, source, entering=True)
             put(self.cells[entry.name], unflatten(entry.tree, leaves))
+        self._assume_going()
         if indexed is None:
             self._assume_test(region)
             if self.run_group is None:
@@ -226,6 +235,15 @@ class LoopBody:
             self._check_rotation(attempt, names)
         self._check_ends(attempt, names, entered)
         return attempt
+
+    def _assume_going(self) -> None:
+        """A turn begins only where no turn before has left the loop, or the function."""
+        read = self.test.__code__.co_freevars if isinstance(self.test, FunctionType) else ()
+        flags = [name for name in (self.stopped, *read) if name is not None and name.startswith(STOPPED)]
+        if flags and self.initial.get(RETURNED) is False:
+            flags.append(RETURNED)
+        for name in flags:
+            put(self.cells[name], False)
 
     def _assume_test(self, region: Trace) -> None:
         """Let the body of a ``while`` know what its test tells of variables that may be None."""
@@ -299,6 +317,8 @@ class LoopBody:
         """Note what a carried variable holds after one turn; whether it needs other kinds."""
         leaves, tree = flatten(attempt.ends[entry.name])
         if tree != entry.tree:
+            if _is_list(entry.tree, entry.leaves) and _is_list(tree, leaves):
+                raise NewListError(entry.name)
             wider = unified(entry.tree, tree, entry.name)
             if wider is None:
                 raise PeelError(f"the structure of {entry.name!r} changes from turn to turn")
@@ -339,6 +359,9 @@ class LoopBody:
         if isinstance(initial, TracedArray):
             if not (isinstance(leaf, TracedArray) and leaf.shares_place(initial)):
                 entry.kinds[k] = kind_of(initial)
+        elif isinstance(initial, TracedList) and isinstance(leaf, TracedList):
+            if leaf is not initial:
+                initial.become(leaf)
         elif leaf is not initial:
             raise PeelError(f"{entry.name!r} changes from {initial!r} to {leaf!r}, which is not computed")
 
@@ -385,6 +408,11 @@ class LoopBody:
         dims = [a if n is None else b for a, b, n in zip(first.type.dims, end.type.dims, kind.varying, strict=True)]
         fixed = [a if n is None else b for a, b, n in zip(end.type.dims, dims, kind.varying, strict=True)]
         return self.sizes.vary(found, dims, fixed)
+
+
+def _is_list(tree: Tree, leaves: Sequence[Any]) -> bool:
+    """Whether a variable holds a list, of Python's or of the program's."""
+    return tree.kind == "list" or (tree is LEAF and isinstance(leaves[0], TracedList))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tracejit.ir.core import Operand, Value
+from tracejit.ir.core import Literal, Operand, Value
 from tracejit.ir.types import scalar
 from tracejit.trace.branches import owners_of
 from tracejit.trace.conditions import opposite, truth_of
@@ -155,7 +155,11 @@ def _flag(loop: LoopBody, attempt: Attempt) -> int | None:
         for kind in entry.kinds:
             if kind is None:
                 continue
-            if entry.name == loop.stopped and attempt.results[position] is not attempt.params[position]:
+            if entry.name == loop.stopped and not _is_false(attempt.results[position]):
                 return position
             position += 1
     return None
+
+
+def _is_false(flag: Operand) -> bool:
+    return isinstance(flag, Literal) and not flag.value

@@ -71,7 +71,7 @@ def local_variables(loop: LoopBody, attempt: Attempt) -> list[Local]:
             continue
         _check_old(loop, attempt, name, value)
         for leaf in flatten(value)[0]:
-            kind = kind_of(leaf)
+            kind = _computed_kind(attempt, name, leaf)
             if kind is not None:
                 kind = _varying(loop, attempt, kind, found)
                 found.append(_local(loop, attempt, name, leaf, kind))
@@ -80,6 +80,13 @@ def local_variables(loop: LoopBody, attempt: Attempt) -> list[Local]:
         yes, no = (literal(flag, BOOL_KIND.type.dtype) for flag in (True, False))
         found.append(Local(_RAN, BOOL_KIND, no, param, yes))
     return found
+
+
+def _computed_kind(attempt: Attempt, name: str, leaf: Any) -> Kind | None:
+    """The kind of a leaf that a turn gives anew; None for one that is the same after each turn in which it is set."""
+    if name == VALUE and isinstance(leaf, TracedArray) and not leaf.views and leaf.storage.trace is not attempt.region:
+        return None
+    return kind_of(leaf)
 
 
 def _check_old(loop: LoopBody, attempt: Attempt, name: str, value: Any) -> None:
@@ -217,12 +224,12 @@ def _hand_out_local(loop: LoopBody, attempt: Attempt, name: str, given: list[Any
     elif given is not None:
         leaves, tree = flatten(end)
         fresh = iter(given)
-        put(cell, unflatten(tree, [x if kind_of(x) is None else next(fresh) for x in leaves]))
+        put(cell, unflatten(tree, [x if _computed_kind(attempt, name, x) is None else next(fresh) for x in leaves]))
     elif end is UNDEFINED:
         return
     elif not needed:
         put(cell, UNDEFINED)
-    elif all(kind_of(leaf) is None for leaf in flatten(end)[0]):
+    elif all(_computed_kind(attempt, name, leaf) is None for leaf in flatten(end)[0]):
         put(cell, end)
 
 

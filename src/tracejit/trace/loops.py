@@ -8,18 +8,19 @@ turn in Python while tracing, which the log ``tracejit.guards`` tells.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import CellType, FunctionType
 from typing import Any
 
-from tracejit.errors import UnsupportedError
+from tracejit.errors import TracejitError, UnsupportedError
 from tracejit.ir.dims import DimLike
 from tracejit.trace.conditions import branch, truth_of
 from tracejit.trace.context import current_trace
 from tracejit.trace.growing_lists import GrowingLists, GrowsError
 from tracejit.trace.iteration import Indexed, as_indexed
 from tracejit.trace.location import describe, user_location
-from tracejit.trace.loop_body import LoopBody, PeelError, RetryError, loop_index
+from tracejit.trace.loop_body import LoopBody, NewListError, PeelError, RetryError, loop_index
 from tracejit.trace.loop_emission import emit_loop
 from tracejit.trace.loop_results import NoTurnError
 from tracejit.trace.open_groups import OpenGroups
@@ -29,10 +30,11 @@ from tracejit.trace.scalar import number, python_size
 from tracejit.trace.state import cells_of, get, put
 from tracejit.trace.values import dim_value, emit
 
-__all__ = ["for_loop", "while_loop"]
+__all__ = ["captured", "for_loop", "turns_in_python", "while_loop"]
 
 _log = logging.getLogger("tracejit.guards")
 SHORT = 4  # turns of a loop with a constant count that are traced one by one
+MOST_RECORDED = 50_000  # operations that such loops may record, all of one function together
 MOST_TURNS = 20_000  # of a loop that runs in Python while tracing
 
 
@@ -40,46 +42,124 @@ MOST_TURNS = 20_000  # of a loop that runs in Python while tracing
 
 
 def for_loop(
-    iterable: Any, body: FunctionType, carried: Sequence[str], needed: Sequence[str], stopped: str | None
+    iterable: Any,
+    body: FunctionType,
+    carried: Sequence[str],
+    needed: Sequence[str],
+    stopped: str | None,
+    changed: Sequence[str] = (),
 ) -> None:
-    """``for item in iterable: body(item)``; ``stopped`` names the variable that ends it early."""
+    """``for item in iterable: body(item)``; ``stopped`` names the variable that ends it early.
+
+    changed: the variables whose lists the body changes.
+    """
     indexed = as_indexed(iterable)
     if indexed is None:
         _turn_by_turn(iterable, body, stopped, needed)
         return
     count = current_trace().sizes.resolve(indexed.stop - indexed.start)
     if isinstance(count, int) and count <= SHORT:
-        _turn_by_turn(indexed, body, stopped, needed)
+        with indexed.going_through():
+            _turn_by_turn(indexed, body, stopped, needed)
         return
-    loop = LoopBody(body, None, carried, needed, stopped)
-    problem = _stage(loop, indexed)
-    if problem is not None:
-        _fall_back(problem, indexed, count, loop)
+    loop = LoopBody(body, None, carried, needed, stopped, changed)
+    with indexed.going_through():
+        problem = _stage(loop, indexed)
+        if problem is not None:
+            _fall_back(problem, indexed, loop)
 
 
-def while_loop(test: FunctionType, body: FunctionType, carried: Sequence[str], needed: Sequence[str]) -> None:
+def while_loop(
+    test: FunctionType,
+    body: FunctionType,
+    carried: Sequence[str],
+    needed: Sequence[str],
+    changed: Sequence[str] = (),
+) -> None:
     """``while test(): body()``."""
-    loop = LoopBody(body, test, carried, needed, None)
+    loop = LoopBody(body, test, carried, needed, None, changed)
     problem = _stage(loop, None)
     if problem is None:
         return
     turns = 0
-    while True:
-        going = truth_of(test())
-        if not isinstance(going, bool):
-            raise problem
-        if not going:
-            break
-        body()
-        turns += 1
-        if turns > MOST_TURNS:
-            raise _too_long(problem)
-    _say(f"while loop run {turns} times while tracing", problem)
+    with unrolling(problem, describe(user_location())) as budget:
+        while True:
+            going = truth_of(test())
+            if not isinstance(going, bool):
+                raise problem
+            if not going:
+                break
+            body()
+            turns += 1
+            budget.check()
+            if turns > MOST_TURNS:
+                raise _too_long(problem)
+    if turns:
+        _say(f"while loop run {turns} times while tracing", problem)
 
 
-def _turn_by_turn(iterable: Any, body: FunctionType, stopped: str | None, needed: Sequence[str]) -> None:
+def captured(indexed: Indexed, body: Any) -> Exception | None:
+    """``for item in indexed: body(item)`` as a loop of the program; the reason where that cannot be done."""
+
+    def turn(item: Any) -> None:
+        body(item)
+
+    return _stage(LoopBody(turn, None, (), (), None), indexed)  # type: ignore[arg-type]
+
+
+def turns_in_python(indexed: Indexed, problem: Exception) -> None:
+    """Say why a loop is about to run while tracing; raise where it cannot."""
+    sizes = current_trace().sizes
+    count = sizes.resolve(indexed.stop - indexed.start)
+    if sizes.is_late(count):
+        raise problem
+    if sizes.hint(count) > MOST_TURNS:
+        raise _too_long(problem)
+    _say(f"loop run {max(sizes.hint(count), 0)} times while tracing", problem)
+
+
+class Budget:
+    """How many operations loops that run turn by turn may record, all of one traced function together."""
+
+    def __init__(self, where: str, problem: Exception) -> None:
+        self.where = where
+        self.problem = problem
+        self.start = current_trace().sizes.recorded
+
+    def check(self) -> None:
+        """Refuse a program that would take minutes to compile."""
+        outermost: Budget = current_trace().captures.unrolling
+        recorded = current_trace().sizes.recorded - outermost.start
+        if recorded > MOST_RECORDED:
+            inner = "" if outermost is self else f" Of the one at {self.where} inside: {self.problem}."
+            raise UnsupportedError(
+                f"the loop at {outermost.where} runs turn by turn while tracing, and has recorded more than "
+                f"{MOST_RECORDED} operations, which would take minutes to compile. The reason: {outermost.problem}."
+                f"{inner} Let every turn do the same with arrays, numbers and lists of one kind of items, so that the "
+                "loop is compiled as one, or use functions of arrays instead of it"
+            )
+
+
+@contextmanager
+def unrolling(problem: Exception, where: str) -> Iterator[Budget]:
+    """While a loop runs turn by turn."""
+    captures = current_trace().captures
+    budget = Budget(where, problem)
+    before = captures.unrolling
+    captures.unrolling = before or budget
+    try:
+        yield budget
+    finally:
+        captures.unrolling = before
+
+
+def _turn_by_turn(
+    iterable: Any, body: FunctionType, stopped: str | None, needed: Sequence[str], budget: Budget | None = None
+) -> None:
     cell = cells_of([body])[stopped] if stopped else None
     for item in iterable:
+        if budget is not None:
+            budget.check()
         if cell is not None:
             gone = truth_of(get(cell))
             if isinstance(gone, bool):
@@ -100,14 +180,15 @@ def _under_flag(cell: CellType, body: FunctionType, item: Any, needed: Sequence[
     branch(get(cell), nothing, lambda: body(item), names, cells_of([body]))
 
 
-def _fall_back(problem: Exception, indexed: Indexed, count: DimLike, loop: LoopBody) -> None:
-    sizes = current_trace().sizes
-    if sizes.is_late(count):
-        raise problem
-    if sizes.hint(count) > MOST_TURNS:
-        raise _too_long(problem)
-    _say(f"loop run {max(sizes.hint(count), 0)} times while tracing", problem)
-    _turn_by_turn(indexed, loop.body, loop.stopped, loop.needed)
+def _fall_back(problem: Exception, indexed: Indexed, loop: LoopBody) -> None:
+    turns_in_python(indexed, problem)
+    where = describe(user_location())
+    try:
+        with unrolling(problem, where) as budget:
+            _turn_by_turn(indexed, loop.body, loop.stopped, loop.needed, budget)
+    except TracejitError as error:
+        error.add_note(f"in a loop that runs turn by turn while tracing ({where}), as {problem}")
+        raise
 
 
 def _too_long(problem: Exception) -> Exception:
@@ -115,7 +196,11 @@ def _too_long(problem: Exception) -> Exception:
 
 
 def _say(what: str, problem: Exception) -> None:
-    _log.info("%s: %s: %s", describe(user_location()), what, problem)
+    """Log that a loop is unrolled, once for each line."""
+    where, said = describe(user_location()), current_trace().captures.said
+    if where not in said:
+        said.add(where)
+        _log.info("%s: %s: %s", where, what, problem)
 
 
 # ------------------------------------------------------------------------------------------------------------- staging
@@ -123,7 +208,7 @@ def _say(what: str, problem: Exception) -> None:
 
 def _stage(loop: LoopBody, indexed: Indexed | None) -> Exception | None:
     """Emit the loop; the reason where that cannot be done, with everything as it was."""
-    lists = GrowingLists(loop.body, loop.cells, loop.outer)
+    lists = GrowingLists(loop.outer, loop.cells, loop.changed)
     before = {name: get(cell) for name, cell in loop.cells.items()}
     with watched(list(before.values())) as changed:
         try:
@@ -133,14 +218,18 @@ def _stage(loop: LoopBody, indexed: Indexed | None) -> Exception | None:
             reason: Exception = PeelError("it raises in its first turn")
         except Exception as error:
             reason = error
+    lists.leave(done=False)
     for name, value in before.items():
         put(loop.cells[name], value)
+    before.clear()  # lists to which nothing else refers may become traced ones in another attempt
+    if isinstance(reason, UnstageableError):
+        reason.__traceback__ = reason.__context__ = None  # its frames refer to them, too
     if isinstance(reason, NoTurnError):
         return None
     if isinstance(reason, Rotation):
         return _stage_groups(loop, indexed, reason)
     if isinstance(reason, PeelError) and indexed is not None and _is_single(loop) and loop.runs_once(indexed):
-        first, rest = indexed.start, Indexed(indexed.start + 1, indexed.stop, indexed.item)
+        first, rest = indexed.start, Indexed(indexed.start + 1, indexed.stop, indexed.item, indexed.lists)
         loop.turns(indexed.item(python_size(first)))
         if loop.stopped is None:
             for_loop(rest, loop.body, loop.carried, loop.needed, loop.stopped)
@@ -154,13 +243,11 @@ def _is_single(loop: LoopBody) -> bool:
 
 
 def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[], bool], lists: GrowingLists) -> None:
+    turns = None if indexed is None or loop.stopped is not None else loop.most_turns(indexed)
+    if lists.converted and (indexed is None or loop.runs_once(indexed, late=True)):
+        lists.enter()
     names = loop.begin(indexed)
-    turns = None
-    if lists.by_name and (indexed is None or loop.runs_once(indexed, late=True)):
-        turns = None if indexed is None else loop.most_turns(indexed)
-        for name, each in lists.by_name.items():
-            put(loop.cells[name], each)
-    for _ in range(8):
+    for _ in range(12):
         try:
             lists.begin(turns)
             attempt = loop.trace(names, indexed)
@@ -170,7 +257,12 @@ def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[
         except GrowsError as grown:
             if grown.owner is not loop.outer:
                 raise
-            lists.make_room()
+            _require_turn(grown, loop, indexed)
+            lists.prepare(grown)
+            continue
+        except NewListError as error:
+            lists.convert(error.name)
+            names = loop.begin(indexed)
             continue
         if changed():
             raise UnstageableError("its body changes a list or dict")
@@ -179,9 +271,15 @@ def _trace_and_emit(loop: LoopBody, indexed: Indexed | None, changed: Callable[[
         except CarryError as missing:
             loop.carry(missing.name, names)
             continue
-        lists.finish(loop.cells, attempt.ends)
+        lists.finish(attempt.ends)
         return
     raise UnstageableError("its variables change their kind from turn to turn")
+
+
+def _require_turn(grown: GrowsError, loop: LoopBody, indexed: Indexed | None) -> None:
+    """What a list without an item would hold is told by a turn."""
+    if grown.list.item is None and indexed is not None and not loop.runs_once(indexed, late=True):
+        raise UnstageableError("a list stays empty as there is no turn") from None
 
 
 def _stage_groups(loop: LoopBody, indexed: Indexed | None, rotation: Rotation) -> Exception | None:

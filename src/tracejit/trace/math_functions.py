@@ -15,12 +15,12 @@ from tracejit.trace.array import TracedArray, TracedScalar, wrap
 from tracejit.trace.base import Tracer
 from tracejit.trace.builtin_functions import BUILTINS, class_of, complex_of_parts, one_element, replaces
 from tracejit.trace.dtypes import COMPLEX128, FLOAT64, INT64
-from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.inputs import as_array, contains_tracer
 from tracejit.trace.number_errors import require
 from tracejit.trace.numpy_api.common import ufunc
 from tracejit.trace.registry import call, implements
 from tracejit.trace.scalar import SymbolicInt, number, to_number
+from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import cast, emit, literal
 
 __all__: list[str] = []
@@ -292,8 +292,8 @@ def _fsum(seq: Any) -> Any:
 
 @replaces(math.prod)
 def _prod(iterable: Any, /, *, start: Any = 1) -> Any:
-    if isinstance(iterable, GrowingList):
-        return iterable.as_item(_prod(as_array(iterable), start=start))
+    if isinstance(iterable, TracedList):
+        return iterable.as_item(_prod(as_array(iterable), start=start), start)
     if isinstance(iterable, TracedArray) and iterable.ndim == 1:
         product = call(np.prod, iterable)
         return start * product if start != 1 else product

@@ -133,10 +133,7 @@ class Maybe(Tracer):
         if other is None or (isinstance(other, Maybe) and other.test() is False):
             return is_none(self)
         if isinstance(other, Maybe):
-            both = self.test() is True and other.test() is True
-            if not both:
-                return self.required(_compared) == other.required(_compared)
-            return self.value == other.value
+            return self._equals_maybe(other)
         if self.test() is True:
             return self.value == other
         value = self.value
@@ -145,11 +142,20 @@ class Maybe(Tracer):
         equal = operand_of(value == other)
         return number(emit("bitwise_and", self.present.operand(), equal), bool) if not equal.type.dims else equal
 
+    def _equals_maybe(self, other: Maybe) -> Any:
+        """Both are None, or both are there and equal."""
+        equal = operand_of(self.value == other.value)
+        if equal.type.dims:
+            return self.required(_compared) == other.required(_compared)
+        ours, theirs = operand_of(self.test()), operand_of(other.test())
+        same = emit("eq", ours, theirs)
+        return number(emit("bitwise_and", same, emit("bitwise_or", emit("logical_not", ours), equal)), bool)
+
     def __ne__(self, other: object) -> Any:
         equal = self == other
         return not equal if isinstance(equal, bool) else number(emit("logical_not", operand_of(equal)), bool)
 
-    __hash__ = None
+    __hash__ = Tracer.__hash__
 
     def __repr__(self) -> str:
         what = "not set" if self.name is not None else "None"

@@ -24,9 +24,11 @@ from tracejit.trace.calls import enter_callable
 from tracejit.trace.context import Trace, active_trace, current_trace
 from tracejit.trace.dtypes import PYTHON_DTYPES, check_dtype
 from tracejit.trace.inputs import as_array
-from tracejit.trace.pytree import Tree, flatten, unflatten
+from tracejit.trace.maybe import settled
+from tracejit.trace.pytree import Tree, flatten, replace_containers, unflatten
 from tracejit.trace.scalar import SymbolicInt, TracedNumber, number
 from tracejit.trace.storage import Storage
+from tracejit.trace.traced_list import plain_list
 from tracejit.trace.tracer import canonical, finish, plain_keys
 from tracejit.trace.values import literal, resolve_dims
 
@@ -83,6 +85,13 @@ class Nested:
                 source.write(canonical(value, source.operand()))
 
 
+def _gives_none(none: None) -> None:
+    raise UnsupportedError(
+        "a function under grad, vmap and the like gives None for some data and a value for other data; let it "
+        "always give a value"
+    )
+
+
 def as_leaf(leaf: Leaf, values: Sequence[Operand]) -> Any:
     """The Python object of a leaf whose value is one of some operands of the current trace."""
     if leaf.kind == "static":
@@ -108,7 +117,7 @@ def call_traced(
     effects: arrays among the arguments that the function writes into change in the running trace, as by a plain call.
     """
     outer = current_trace()
-    leaves, tree = flatten((tuple(args), kwargs or {}))
+    leaves, tree = flatten(replace_containers(plain_list, (tuple(args), kwargs or {})))
     inner = Trace(outer.captures, outer)
     sources = [as_array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
     entered = [outer_operand(leaf) for leaf in sources]
@@ -131,7 +140,8 @@ def call_traced(
             arguments.append(Leaf(kind[0], len(outer_of) - 1, kind[1]))
             tracers.append(tracer)
         inner_args, inner_kwargs = unflatten(tree, tracers)
-        output = enter_callable(fun, inner)(*inner_args, **inner_kwargs)
+        given = settled(enter_callable(fun, inner)(*inner_args, **inner_kwargs), _gives_none)
+        output = replace_containers(plain_list, given)
         out_leaves, out_tree = flatten(output)
         results, operands = _results(out_leaves)
         written = [(storage, param) for storage, param in storages if storage.written]

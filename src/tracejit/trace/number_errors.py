@@ -15,7 +15,15 @@ from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import FLOAT64
 from tracejit.trace.values import emit, literal
 
-__all__ = ["check_divisor", "check_integer", "check_overflow", "check_power", "division_error", "require"]
+__all__ = [
+    "check_divisor",
+    "check_integer",
+    "check_overflow",
+    "check_power",
+    "division_error",
+    "order_error",
+    "require",
+]
 
 _OPERATIONS = {"truediv": operator.truediv, "floordiv": operator.floordiv, "mod": operator.mod, "pow": operator.pow}
 
@@ -85,3 +93,12 @@ def check_integer(x: Operand) -> None:
     size = emit("abs", x)
     beyond = emit("ge", size, literal(2.0**63, size.type.dtype))
     require(beyond, UnsupportedError.__name__, "an int of more than 64 bits, which compiled code cannot hold")
+
+
+def order_error(name: str, left: type, right: type) -> TypeError:
+    """What Python raises for a comparison of complex numbers."""
+    try:
+        getattr(operator, name)(left(1), right(1))
+    except TypeError as error:
+        return error
+    raise AssertionError(name)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import UnsupportedError
+from tracejit.trace.base import Tracer
 from tracejit.trace.captures import CaptureTable, Loosely, is_run_time_number, number_form
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.frames import current_frame
@@ -45,6 +46,7 @@ __all__ = [
 
 _NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 _RESTORABLE = frozenset((list, dict, OrderedDict, defaultdict))
+_MOST_ENTRIES = 8  # of a container that are set one by one
 MISSING: Any = object()
 
 
@@ -52,16 +54,17 @@ MISSING: Any = object()
 class Place:
     """Where a value goes after a call.
 
-    kind: "attribute", "name" (of a module), "cell", "contents" (of a container), or "tail" (what a list gets appended).
+    kind: "attribute", "name" (of a module), "cell", "contents" (of a container),
+        "entry" (of a list or dict that has it,
+        or of a dict that gets it last), or "tail" (what a list gets appended).
     """
 
     kind: str
     find: Getter
-    key: str = ""
+    key: Any = ""
 
-    def get(self) -> Any:
-        """What is there now."""
-        owner = self.find()
+    def get(self, owner: Any) -> Any:
+        """What is there now, in the object that it belongs to."""
         if self.kind == "attribute":
             return own_attribute(owner, self.key)
         if self.kind == "name":
@@ -70,15 +73,16 @@ class Place:
             return _content(owner)
         return owner.copy()
 
-    def put(self, value: Any) -> None:
+    def put(self, value: Any, owner: Any) -> None:
         """Put a value there."""
-        owner = self.find()
         if self.kind == "attribute":
             delattr(owner, self.key) if value is MISSING else setattr(owner, self.key, value)
         elif self.kind == "name":
             owner.pop(self.key, None) if value is MISSING else owner.__setitem__(self.key, value)
         elif self.kind == "cell":
             owner.cell_contents = value
+        elif self.kind == "entry":
+            owner[self.key] = value
         elif self.kind == "tail":
             owner.extend(map(_found, value))
         elif isinstance(owner, list):
@@ -174,8 +178,9 @@ def _referring(value: Any, finder: Callable[[Any], Getter | None]) -> Any:
 
 def put_all(places: Sequence[Place], values: Sequence[Any]) -> None:
     """After a call: put the final values in place."""
-    for place, value in zip(places, values, strict=True):
-        place.put(_found(value))
+    owners = [place.find() for place in places]
+    for place, value, owner in zip(places, values, owners, strict=True):
+        place.put(_found(value), owner)
 
 
 class OutsideWrites:
@@ -187,12 +192,18 @@ class OutsideWrites:
         self.before: dict[Place, Any] = {}
         self.getters: set[Getter] = set()
         self.owners: dict[int, Getter] = {}  # the objects that have changed in the end
+        self.objects: dict[Getter, Any] = {}  # that places belong to: ways may lead elsewhere after a change
         self.shown: dict[Place, Any] = {}  # tracers in the place of what Python reads unseen
         self.opened: list[tuple[Any, Getter]] = []
         self.growing: set[Getter] = set()  # ways to lists whose contents the function has not looked at
 
-    def note(self, place: Place, trace: Trace) -> None:
-        """A place is about to change."""
+    def owner(self, find: Getter) -> Any:
+        """The object at the end of a way, as it was before the function changed anything on it."""
+        return self.objects[find] if find in self.objects else find()
+
+    def note(self, place: Place, trace: Trace, owner: Any = None) -> None:
+        """A place is about to change, of this object."""
+        self.objects.setdefault(place.find, place.find() if owner is None else owner)
         if trace.region:
             raise UnstageableError(f"its body changes {place.getter} from outside ({describe(user_location())})")
         if place.kind == "contents":
@@ -201,11 +212,12 @@ class OutsideWrites:
         elif place.kind == "tail" and place.find not in self.growing:
             place = Place("contents", place.find)
         if place not in self.before:
-            self.before[place] = place.get()
+            self.before[place] = place.get(self.owner(place.find))
             self.getters.add(place.getter)
 
     def open(self, owner: Any, path: Getter, tracers: Mapping[str, Any]) -> None:
         """Python reads and writes an object unseen: while tracing, it has tracers where it has arrays and numbers."""
+        self.objects.setdefault(path, owner)
         for name, value in own_attributes(owner).items():
             place = Place("attribute", path, name)
             if place in self.before:
@@ -216,6 +228,17 @@ class OutsideWrites:
                 self.shown[place] = tracers[name]
                 object.__setattr__(owner, name, tracers[name])
         self.opened.append((owner, path))
+
+    def open_contents(self, owner: Any, path: Getter, tracers: Mapping[Any, Any]) -> None:
+        """The same for a list or dict that such an object has."""
+        place = Place("contents", path)
+        self.objects.setdefault(path, owner)
+        if place not in self.before:
+            self.before[place] = owner.copy()
+            self.getters.add(path)
+            for key, tracer in tracers.items():
+                owner[key] = tracer
+            self.shown[place] = owner.copy()
 
     def note_unseen(self) -> None:
         """What Python has added to objects, or replaced, unseen."""
@@ -234,28 +257,33 @@ class OutsideWrites:
             contents = self.before.pop(Place("tail", own), None)
             if contents is not None:
                 place = Place("contents", own)
-                longer.append((place, place.get()))
+                longer.append((place, place.get(self.owner(own))))
                 self.before[place] = contents
-                place.put(contents)
-            self.captures.read(own(), own)
+                place.put(contents, self.owner(own))
+            self.captures.read(self.owner(own), own)
         yield
         for place, contents in longer:
-            place.put(contents)
+            place.put(contents, self.owner(place.find))
 
     def finals(self) -> list[tuple[Place, Any]]:
         """The places that have changed, and what is there now."""
         self.note_unseen()
-        found = [(place, place.get()) for place in self.before]
+        found = [(place, place.get(self.owner(place.find))) for place in self.before]
+        at_first = self.before | self.shown
         changed = [
             (place, value)
             for place, value in found
-            if not _same(value, self.before[place]) and not (place in self.shown and value is self.shown[place])
+            if not _same(value, at_first[place]) and not (place.kind != "contents" and _same(value, self.before[place]))
         ]
-        self.owners = {id(place.find()): place.find for place, _ in changed}
+        self.owners = {id(self.owner(place.find)): place.find for place, _ in changed}
         self.captures.demand_different_containers(
-            {id(place.find()) for place, _ in changed if place.kind in ("contents", "tail")}
+            {id(self.owner(place.find)) for place, _ in changed if place.kind in ("contents", "tail")}
         )
-        return [(place, self._final(place, value)) for place, value in changed]
+        found = []
+        for place, value in changed:
+            final = self._final(place, value)
+            found += _entries(place, value, at_first[place], final) if place.kind == "contents" else [(place, final)]
+        return found
 
     def _final(self, place: Place, value: Any) -> Any:
         if place.kind == "tail":
@@ -268,10 +296,13 @@ class OutsideWrites:
     def take_back(self) -> None:
         """Put back what was there before."""
         for place, value in self.before.items():
-            if place in self.shown:
-                object.__setattr__(place.find(), place.key, value)
+            owner = self.owner(place.find)
+            if place.kind == "attribute" and own_attribute(owner, place.key) is value:
                 continue
-            (Place("contents", place.find) if place.kind == "tail" else place).put(value)
+            if place in self.shown and place.kind == "attribute":
+                object.__setattr__(owner, place.key, value)
+                continue
+            (Place("contents", place.find) if place.kind == "tail" else place).put(value, owner)
 
     def numbers_read(self) -> frozenset[Getter]:
         """Ways to numbers that were remembered, and change: a program for all calls reads them at each call."""
@@ -282,6 +313,19 @@ class OutsideWrites:
         return frozenset(
             getter for getter in remembered.values() if is_hashable(getter) and _has_number(changed.get(getter, ()))
         )
+
+
+def _entries(place: Place, value: Any, before: Any, final: Any) -> list[tuple[Place, Any]]:
+    """The entries of a container that get another value, where those are few and the others stay as they are."""
+    if isinstance(value, dict):
+        stay = list(value)[: len(before)] == list(before) and not any(isinstance(key, Tracer) for key in value)
+        changed = [key for key, item in value.items() if key not in before or item is not before[key]]
+    else:
+        stay = len(value) == len(before)
+        changed = [k for k, (item, own) in enumerate(zip(value, before, strict=False)) if item is not own]
+    if not stay or len(changed) > _MOST_ENTRIES:
+        return [(place, final)]
+    return [(Place("entry", place.find, key), final[key]) for key in changed]
 
 
 def _leads_to(getter: Getter, inner: Getter) -> bool:
@@ -344,7 +388,8 @@ def _read(trace: Trace, value: Any, getter: Getter, writes: OutsideWrites) -> An
     captures.remember_loosely(value, getter, Loosely)
     place = Place("contents", getter)
     if isinstance(value, (list, dict)) and place not in writes.before:
-        writes.before[place] = place.get()
+        writes.objects.setdefault(getter, value)
+        writes.before[place] = value.copy()
         for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
             if number_form(item):
                 value[key] = captures.number(item, ItemOf(getter, key))
@@ -397,14 +442,15 @@ class Containers:
             if not hasattr(value, "__dataclass_fields__"):
                 if not _same(value, before):
                     self.owners[id(value)] = ArgumentAt(path)
-                    found.append((Place("contents", ArgumentAt(path)), _referring(value, self._finder)))
-                    Place("contents", Fixed(value)).put(before)
+                    final = _referring(value, self._finder)
+                    found += _entries(Place("contents", ArgumentAt(path)), value, before, final)
+                    Place("contents", Fixed(value)).put(before, value)
                 continue
             for name, content in own_attributes(value).items():
                 if content is not before.get(name, MISSING):
                     self.owners[id(value)] = ArgumentAt(path)
                     found.append((Place("attribute", ArgumentAt(path), name), content))
-                    Place("attribute", Fixed(value), name).put(before.get(name, MISSING))
+                    Place("attribute", Fixed(value), name).put(before.get(name, MISSING), value)
         return found
 
     def _finder(self, value: Any) -> Getter | None:
@@ -448,4 +494,4 @@ def note_change(kind: str, owner: Any, key: str = "") -> None:
             f"a {type(owner).__name__} from outside is changed ({describe(user_location())}); use a list or a dict"
         )
     if path is not None:
-        writes_of(trace).note(Place(kind, path, key), trace)
+        writes_of(trace).note(Place(kind, path, key), trace, owner)

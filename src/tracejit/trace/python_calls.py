@@ -31,6 +31,7 @@ from tracejit.trace.inputs import as_array, contains_tracer
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
 from tracejit.trace.scalar import PythonNumber, number
+from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import late_dim, resolve_dims
 
 __all__ = ["Announced", "Outcome", "Part", "PythonFunction", "call_python", "take_apart"]
@@ -41,7 +42,8 @@ class Part:
     """One leaf of arguments or results.
 
     kind: "array" (of a result: with axes in the order ``value``), "scalar" (a NumPy scalar), "python" (a number of type
-        ``value``), "static" (the object ``value``), or
+        ``value``), "static" (the object ``value``),
+        "list" (of what the operands from this one on hold, as the ``ListShape`` says that is ``value``), or
         "object": among arguments, what the function ``value`` finds; among results, what is put into slot ``index``,
         for which ``value`` stands while tracing.
     index: which of the operands (or of the announced results) it is; -1 for static ones.
@@ -57,6 +59,8 @@ class Part:
             return self.value
         if self.kind == "object":
             return self.value()
+        if self.kind == "list":
+            return self.value.build(*arrays[self.index : self.index + self.value.count])
         array = arrays[self.index]
         if self.kind == "array":
             return array
@@ -260,6 +264,10 @@ def _argument(leaf: Any, operands: list[Operand]) -> Part:
         if contains_tracer(leaf):
             raise UnsupportedError(f"{leaf!r} with traced values in it cannot be passed to a function of NumPy")
         return Part("static", value=leaf)
+    if isinstance(leaf, TracedList):
+        shape, parts = leaf.described()
+        operands += [part.operand() for part in parts]
+        return Part("list", len(operands) - len(parts), shape)
     operands.append(leaf.operand())
     kind = "array" if isinstance(leaf, TracedArray) else "scalar" if isinstance(leaf, TracedScalar) else "python"
     return Part(kind, len(operands) - 1, leaf.python_type if isinstance(leaf, PythonNumber) else None)

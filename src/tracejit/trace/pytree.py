@@ -166,7 +166,7 @@ _BUILD: dict[str, Callable[[Any, list[Any]], Any]] = {
     "dict": lambda data, values: dict(zip(data, values, strict=True)),
     "ordered": lambda data, values: OrderedDict(zip(data, values, strict=True)),
     "default": lambda data, values: defaultdict(data[0], zip(data[1], values, strict=True)),
-    "named": lambda data, values: data(*values),
+    "named": lambda data, values: tuple.__new__(data, values),  # SciPy's have constructors with more arguments
     "dataclass": _build_dataclass,
 }
 

@@ -6,6 +6,7 @@ only reads becomes a constant operand.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -77,6 +78,10 @@ class trying:
     def __exit__(self, *_: object) -> None:
         if self.trace is not None:
             self.trace.captures.caught.pop()
+
+
+class PeelError(UnstageableError):
+    """The first turn of a loop is unlike the others."""
 
 
 @contextmanager
@@ -154,7 +159,7 @@ def watched(values: Sequence[Any]) -> Iterator[Callable[[], bool]]:
     stack = [(value, 0) for value in values]
     while stack:
         value, depth = stack.pop()
-        if isinstance(value, (list, dict)) and id(value) not in found and len(value) < 1000:
+        if isinstance(value, (list, dict, set, deque)) and id(value) not in found and len(value) < 1000:
             found[id(value)] = (value, value.copy())
         if depth < 3 and isinstance(value, (list, tuple, dict)) and len(value) < 1000:
             stack.extend((item, depth + 1) for item in (value.values() if isinstance(value, dict) else value))
@@ -168,11 +173,12 @@ def watched(values: Sequence[Any]) -> Iterator[Callable[[], bool]]:
         for value, copy in found.values():
             if _same(value, copy):
                 continue
-            if isinstance(value, list):
-                value[:] = copy
+            value.clear()
+            if isinstance(value, (list, deque)):
+                value.extend(copy)
             else:
-                value.clear()
                 value.update(copy)
+        found.clear()
 
 
 def _same(value: Any, copy: Any) -> bool:
@@ -180,4 +186,6 @@ def _same(value: Any, copy: Any) -> bool:
         return False
     if isinstance(value, dict):
         return all(key in copy and copy[key] is item for key, item in value.items())
+    if isinstance(value, set):
+        return bool(value == copy)
     return all(a is b for a, b in zip(value, copy, strict=True))

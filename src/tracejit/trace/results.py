@@ -17,12 +17,12 @@ from tracejit.trace.array import TracedArray, TracedScalar
 from tracejit.trace.axis_order import Order, inverse
 from tracejit.trace.captures import Capture
 from tracejit.trace.context import Trace
-from tracejit.trace.growing_lists import GrowingList
 from tracejit.trace.inputs import operand_of
 from tracejit.trace.scalar import PythonNumber
 from tracejit.trace.storage import Storage
 from tracejit.trace.strided_views import strided_view
 from tracejit.trace.text import is_pending
+from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import dim_value, transpose
 
 __all__ = ["Result", "build_results", "describe_results", "replay"]
@@ -37,8 +37,8 @@ class Result:
     kind: "array" (a new array, the function's result number ``index``), "scalar" (a NumPy scalar, ``index``), "python"
         (a Python number of type ``value``, ``index``), "argument" (leaf ``index`` of the arguments itself), "capture"
         (the array of capture ``index`` itself), "same" (the object of result leaf ``index``), "view" (of ``base``, made
-        by ``steps``), "list" (the items of result number ``index``, as Python numbers if ``value``), or "constant" (the
-        object ``value``).
+        by ``steps``), "list" (of what result number ``index`` and those after it hold, as the :class:`ListShape` says
+        that is ``value``), or "constant" (the object ``value``).
     base: kind and index of what a view shows: an argument, a capture, or another result leaf ("result").
     steps: views to repeat on the real array, see :func:`replay`.
     late: the sizes in ``steps`` that the program computes, with the numbers of the function's results that tell them.
@@ -85,8 +85,8 @@ class _Describer:
     def leaf(self, position: int, value: Any) -> Result:
         if isinstance(value, TracedArray):
             return self.array(position, value)
-        if isinstance(value, GrowingList):
-            return Result("list", self.add(value.operand()), value=value.holds_numbers)
+        if isinstance(value, TracedList):
+            return self.list(value)
         if isinstance(value, TracedScalar):
             return Result("scalar", self.add(value.operand()))
         if isinstance(value, PythonNumber):
@@ -97,6 +97,11 @@ class _Describer:
                 "the value and make the text outside"
             )
         return Result("constant", value=value)
+
+    def list(self, value: TracedList) -> Result:
+        shape, parts = value.described()
+        numbers = [self.add(part.operand()) for part in parts]
+        return Result("list", numbers[0] if numbers else -1, value=shape)
 
     def array(self, position: int, value: TracedArray) -> Result:
         if id(value) in self.leaves:
@@ -260,7 +265,7 @@ def _build(result: Result, values: Sequence[Any], arguments: Sequence[Any], capt
     if kind == "python":
         return result.value(values[result.index][()])
     if kind == "list":
-        return values[result.index].tolist() if result.value else list(values[result.index])
+        return result.value.build(*values[result.index : result.index + result.value.count])
     if kind == "argument":
         return arguments[result.index]
     return captures[result.index] if kind == "capture" else result.value

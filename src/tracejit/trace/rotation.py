@@ -73,4 +73,4 @@ def grouped(indexed: Indexed, period: int) -> Indexed:
     def items(k: Any) -> list[Any]:
         return [indexed.item(first + k * period + turn) for turn in range(period)]
 
-    return Indexed(0, groups, items)
+    return Indexed(0, groups, items, indexed.lists)

@@ -20,7 +20,14 @@ from tracejit.trace.base import Tracer, refuse
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import Trace, current_trace
 from tracejit.trace.dtypes import BOOL, INT64, PYTHON_DTYPES, Kind
-from tracejit.trace.number_errors import check_divisor, check_integer, check_overflow, check_power, division_error
+from tracejit.trace.number_errors import (
+    check_divisor,
+    check_integer,
+    check_overflow,
+    check_power,
+    division_error,
+    order_error,
+)
 from tracejit.trace.registry import call
 from tracejit.trace.sizes import SizeEnvironment, UndecidedError, leaked
 from tracejit.trace.values import Dims, cast, dim_value, emit, late_dim, literal, truth
@@ -120,6 +127,8 @@ class PythonNumber(Tracer):
     def __rpow__(self, other: Any) -> Any:
         return self._combine("pow", other, self, other)
 
+    __hash__ = Tracer.__hash__
+
     def __eq__(self, other: object) -> Any:
         return self._combine("eq", self, other, other)
 
@@ -160,8 +169,6 @@ class TracedNumber(PythonNumber):
     def raw(self) -> Operand:
         """The value in the trace that made it."""
         return self._operand
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __neg__(self) -> Any:
         return number(emit("neg", _as(self, _arithmetic_type(self))), _arithmetic_type(self))
@@ -241,7 +248,7 @@ class SymbolicInt(PythonNumber):
     def __bool__(self) -> bool:
         return not self.sizes.decide(self.dim, "== 0")
 
-    def __hash__(self) -> int:  # type: ignore[override]  # other tracers have no hash
+    def __hash__(self) -> int:
         return hash(self.value())
 
     def __str__(self) -> str:
@@ -369,7 +376,7 @@ class SymbolicBool(SymbolicInt):
     def __format__(self, spec: str) -> str:
         return format(bool(self), spec)
 
-    def __hash__(self) -> int:  # type: ignore[override]  # other tracers have no hash
+    def __hash__(self) -> int:
         return hash(bool(self))
 
     def __repr__(self) -> str:
@@ -457,11 +464,18 @@ def combine_numbers(name: str, left: Any, right: Any) -> Any:
         return _power(left, right, kind)
     divisor = _as(right, kind)
     if name in ("truediv", "floordiv", "mod"):
-        if isinstance(right, TracedNumber):
+        if _is_computed(right):
             check_divisor(name, divisor, given)
         elif not right:
             raise division_error(name, given)
     return number(emit(_OPS[name], _as(left, kind), divisor), kind)
+
+
+def _is_computed(value: Any) -> bool:
+    """Whether only the running program knows a number."""
+    if isinstance(value, SymbolicInt):
+        return value.sizes.is_late(value.sizes.resolve(value.dim))
+    return isinstance(value, TracedNumber)
 
 
 def _combine_exactly(name: str, left: Any, right: Any) -> Any:
@@ -472,6 +486,8 @@ def _combine_exactly(name: str, left: Any, right: Any) -> Any:
 
 
 def _compare(name: str, left: Any, right: Any, kind: type) -> Any:
+    if kind is complex and name not in ("eq", "ne"):
+        raise order_error(name, _type_of(left), _type_of(right))
     if isinstance(left, SymbolicInt) and type(right) is float:
         return _compare_with_float(name, left, right)
     if isinstance(right, SymbolicInt) and type(left) is float:

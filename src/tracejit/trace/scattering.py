@@ -1,4 +1,4 @@
-"""Writing at indices into a part of an array without a copy of that part."""
+"""Reading and writing at indices in a part of an array without a copy of that part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,23 @@ from tracejit.trace.values import broadcast_to, dim_value, emit, expand, iota, r
 if TYPE_CHECKING:
     from tracejit.trace.storage import SliceView
 
-__all__ = ["scatter_into"]
+__all__ = ["gather_from", "scatter_into"]
+
+
+def gather_from(x: Operand, view: SliceView, axes: Sequence[int], indices: Sequence[Operand]) -> Operand:
+    """``gather`` by one index into each of some axes of a slice of ``x``; axes are those of the slice."""
+    source = x.type.dims
+    shown = [axis for axis in range(len(source)) if axis not in view.dropped]
+    places = {axis: dim_value(view.starts[axis]) for axis in view.dropped}
+    for axis, index in zip(axes, indices, strict=True):
+        places[shown[axis]] = _moved(view, index, shown[axis])
+    targets = tuple(sorted(places))
+    found = emit("gather", x, *(places[axis] for axis in targets), axes=targets)
+    rest = [axis for axis in shown if axis not in places]
+    if all(_is_whole(view, axis, source) for axis in rest):
+        return found
+    starts, sizes, steps = (tuple(part[axis] for axis in rest) for part in (view.starts, view.sizes, view.steps))
+    return emit("slice", found, starts=starts, sizes=sizes, steps=steps)
 
 
 def scatter_into(
@@ -31,17 +47,11 @@ def scatter_into(
     long = [axis for axis in others if not _is_whole(view, axis, source) and view.sizes[axis] != 1]
     wide = (*dims, *(view.sizes[axis] for axis in long))
 
-    def moved(index: Operand, axis: int) -> Operand:
-        start, step = view.starts[axis], view.steps[axis]
-        if step != 1:
-            index = emit("mul", index, dim_value(step))
-        return index if start == 0 else emit("add", index, dim_value(start))
-
     places = {}
     for axis, index in given.items():
-        places[axis] = broadcast_to(expand(moved(index, axis), tuple(range(len(dims), len(wide)))), wide)
+        places[axis] = broadcast_to(expand(_moved(view, index, axis), tuple(range(len(dims), len(wide)))), wide)
     for position, axis in enumerate(long, len(dims)):
-        places[axis] = moved(iota(INT64, wide, position), axis)
+        places[axis] = _moved(view, iota(INT64, wide, position), axis)
     kept = [axis for axis in others if _is_whole(view, axis, source)]
     for axis in range(len(source)):
         if axis not in places and axis not in kept:  # one element there
@@ -52,6 +62,14 @@ def scatter_into(
     sizes: tuple[DimLike, ...] = (*wide, *(source[axis] for axis in kept))
     targets = sorted(places)
     return emit(op, x, reshape(stored, sizes), *(places[axis] for axis in targets), axes=tuple(targets))
+
+
+def _moved(view: SliceView, index: Operand, axis: int) -> Operand:
+    """The place in the whole array of an index into the slice."""
+    start, step = view.starts[axis], view.steps[axis]
+    if step != 1:
+        index = emit("mul", index, dim_value(step))
+    return index if start == 0 else emit("add", index, dim_value(start))
 
 
 def _is_whole(view: SliceView, axis: int, source: Sequence[DimLike]) -> bool:

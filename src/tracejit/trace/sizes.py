@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tracejit.errors import ConcretizationError, TracejitError
 from tracejit.ir.builder import Builder
@@ -37,6 +38,7 @@ class SizeEnvironment:
     def __init__(self) -> None:
         self.hints: dict[str, int] = {}
         self.integers: list[str] = []  # symbols bound by Python ints of the call
+        self.recorded = 0  # operations, also those of attempts that were given up
         self.active = True
         self.assuming = False  # whether a question that cannot be answered gets its usual answer, checked at run time
         self._age: dict[str, int] = {}
@@ -519,6 +521,11 @@ class TracingBuilder(Builder):
         self.sizes = sizes
         self._definitions: dict[Operand, int] = {}
         self._indexed = 0
+
+    def emit(self, *args: Any, **kwargs: Any) -> tuple[Operand, ...]:
+        """Append one operation."""
+        self.sizes.recorded += 1
+        return super().emit(*args, **kwargs)
 
     def definition(self, value: Operand) -> int | None:
         """The position of the equation whose result a value is; None for params and values of other builders."""

@@ -16,7 +16,7 @@ from tracejit.trace.axis_order import NOTHING, Order, Paces, by_rows, paces_of
 from tracejit.trace.context import Trace, current_trace, require_owner
 from tracejit.trace.dtypes import INT64
 from tracejit.trace.location import describe, user_location
-from tracejit.trace.scattering import scatter_into
+from tracejit.trace.scattering import gather_from, scatter_into
 from tracejit.trace.values import Dims, broadcast_to, dim_value, emit, reshape, transpose
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "compose",
     "lose_twins",
     "make_twins",
+    "read_through",
     "written_twins",
 ]
 
@@ -448,10 +449,11 @@ class DiagonalView(View):
 class IndexView(View):
     """One index known only at run time into each of some axes, which disappear."""
 
-    __slots__ = ("axes", "indices", "trace")
+    __slots__ = ("axes", "indices", "source", "trace")
     replayable = False
 
     def __init__(self, source: Dims, axes: tuple[int, ...], indices: tuple[Operand, ...], trace: Trace) -> None:
+        self.source = source
         self.axes = axes
         self.indices = indices  # scalars, already wrapped into range
         self.trace = trace
@@ -481,6 +483,19 @@ class IndexView(View):
     def paces(self, paces: Paces) -> Paces:
         """The paces of the axes seen through the view."""
         return tuple(pace for axis, pace in enumerate(paces) if axis not in self.axes)
+
+
+def read_through(value: Operand, views: Sequence[View]) -> Operand:
+    """What a chain of views shows of memory with this value."""
+    rest = list(reversed(views))
+    while rest:
+        view = rest.pop()
+        if isinstance(view, SliceView) and rest and isinstance(within := rest[-1], IndexView):
+            rest.pop()
+            value = gather_from(value, view, within.axes, within.lifted())
+        else:
+            value = view.read(value)
+    return value
 
 
 def compose(views: tuple[View, ...], view: View) -> tuple[View, ...]:

@@ -19,14 +19,16 @@ import numpy as np
 from tracejit.trace.captures import GROWING
 from tracejit.trace.flow_syntax import capture_flow
 from tracejit.trace.source import compiled_like, find_definition
+from tracejit.trace.tail_calls import as_loop
 
-__all__ = ["HOOK", "rewritten_code"]
+__all__ = ["HOOK", "let_loop", "rewritten_code"]
 
 HOOK = "__tracejit__"
 _UNTOUCHED_CALLS = frozenset(("super", "locals", "globals", "vars", "dir", "eval", "exec", "__import__", "breakpoint"))
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 _codes: dict[CodeType, CodeType | None] = {}
+_as_loops: set[CodeType] = set()  # of functions that call themselves as their last act, if traced otherwise in vain
 _made: set[CodeType] = set()  # rewritten codes, and those of the functions inside them
 _rewriting = threading.RLock()  # CPython 3.11 counts recursion wrongly where two threads turn syntax into objects
 
@@ -46,17 +48,33 @@ def rewritten_code(function: FunctionType) -> CodeType | None:
     if code not in _codes:
         with _rewriting:
             try:
-                _codes[code] = _rewrite(function)
+                _codes[code] = _rewrite(function, code in _as_loops)
             except (OSError, SyntaxError, ValueError):
                 _codes[code] = None
     return _codes[code]
 
 
-def _rewrite(function: FunctionType) -> CodeType | None:
+def let_loop(function: FunctionType) -> bool:
+    """Let a function that calls itself as its last act be a loop from now on; False where it is not like that."""
+    code = function.__code__
+    if code in _as_loops:
+        return False
+    node = None if code in _made else find_definition(code, function.__globals__)
+    if node is None or not as_loop(node):
+        return False
+    with _rewriting:
+        _as_loops.add(code)
+        _codes.pop(code, None)
+    return True
+
+
+def _rewrite(function: FunctionType, loop: bool) -> CodeType | None:
     code = function.__code__
     node = None if code in _made else find_definition(code, function.__globals__)
     if node is None:
         return None
+    if loop:
+        as_loop(node)
     capture_flow(node, HOOK)
     result = compiled_like(code, _Rewriter(function).function(node), HOOK)
     new = [result] if result is not None else []
@@ -407,6 +425,11 @@ class _Rewriter(ast.NodeTransformer):
 
     def _several(self, node: ast.Assign) -> Any:
         """An assignment to several targets: attributes and outside names among them get their values one by one."""
+        target = node.targets[0]
+        if len(node.targets) == 1 and isinstance(target, (ast.Tuple, ast.List)):
+            if not isinstance(node.value, (ast.Tuple, ast.List)):
+                pattern = self._constant(_pattern(target), node.value)
+                node.value = self._hook("unpacked", node.value, pattern, like=node.value)
         later: list[ast.stmt] = []
 
         def replaced(target: ast.expr) -> ast.expr:
@@ -463,6 +486,11 @@ class _Rewriter(ast.NodeTransformer):
         index = self._index(self.visit(target.slice))
         call = self._hook("augment_item", operation, owner, index, value, like=node)
         return ast.copy_location(ast.Expr(call), node)
+
+
+def _pattern(target: ast.Tuple | ast.List) -> tuple[Any, ...]:
+    """For each item of an assigned tuple its own pattern, or None for a single target."""
+    return tuple(_pattern(item) if isinstance(item, (ast.Tuple, ast.List)) else None for item in target.elts)
 
 
 def _names_in(code: CodeType) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ import numpy as np
 import tracejit.trace.applying
 import tracejit.trace.iterators
 import tracejit.trace.library
+import tracejit.trace.list_functions
 import tracejit.trace.math_functions
 import tracejit.trace.numpy_api
-import tracejit.trace.python_loops  # noqa: F401  (these register what stands for functions of NumPy and Python)
-from tracejit.errors import ConcretizationError, TracejitError, UnsupportedError, raisable_class
+import tracejit.trace.python_loops
+import tracejit.trace.traced_map  # noqa: F401  (these register what stands for functions of NumPy and Python)
+from tracejit.errors import TracejitError, UnsupportedError, raisable_class
 from tracejit.ir.builder import Builder, rebuild, substitute_sizes
 from tracejit.ir.core import Eqn, Function, Operand, Value
 from tracejit.ir.dims import Dim, evaluate
@@ -32,17 +35,21 @@ from tracejit.trace.floating_errors import current_state
 from tracejit.trace.foreign import check_alignment, is_foreign
 from tracejit.trace.frames import running_call
 from tracejit.trace.generators import undisturbed
-from tracejit.trace.location import describe, traceback_location
+from tracejit.trace.location import describe, is_ours, traceback_location
 from tracejit.trace.new_objects import flatten_result
 from tracejit.trace.outside import Containers, OutsideWrites, Place, found, put_all, refer, refer_to, reference_of
 from tracejit.trace.pytree import LEAF, Tree, flatten, unflatten
+from tracejit.trace.recursion import TraceAgain
 from tracejit.trace.region import StagedRaise
 from tracejit.trace.results import Result, build_results, describe_results, resolve_result
 from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.syntax import rewritten_code
+from tracejit.trace.traced_list import GrowsError, NeedsMapsError, check_stored_lists
 from tracejit.trace.values import reshape, resolve_dims, transpose
 
 __all__ = ["Traced", "flatten_call", "run", "trace"]
+
+_log = logging.getLogger("tracejit.guards")
 
 
 @dataclass
@@ -236,19 +243,41 @@ def _trace_all(
 ) -> Traced:
     """Trace again where a number outside was remembered that the function itself replaces.
 
-    Numbers are remembered, too, where tracing fails because they are known only when the program runs.
+    Numbers are remembered, too, where tracing fails because they are known only when the program runs. Where lists do
+    not fit into arrays they stay lists of Python, for which loops run turn by turn.
     """
     reads_numbers, given = True, volatile
+    plain: Exception | None = None
+    maps = False
+    said: set[str] = set()
     while True:
         writes = OutsideWrites(CaptureTable(), volatile)
-        writes.captures.reads_numbers = reads_numbers
+        captures = writes.captures
+        captures.said = said
+        captures.reads_numbers, captures.plain_lists, captures.maps_only = reads_numbers, plain, maps
         try:
             traced = _trace_leaves(fun, leaves, tree, name, writes, shared=shared)
-        except (UnsupportedError, ConcretizationError, TypeError):  # the last one of what hashes a number
-            if not reads_numbers or all(capture.kind != "number" for capture in writes.captures.captures):
-                raise
-            reads_numbers, volatile = False, volatile - given
+        except TraceAgain:
             continue
+        except (TracejitError, TypeError) as reason:  # the last one of what hashes a number
+            if reads_numbers and any(capture.kind == "number" for capture in captures.captures):
+                reads_numbers, volatile = False, volatile - given
+                continue
+            if plain is not None and isinstance(reason, TracejitError):
+                raise plain from None
+            if not captures.has_traced_lists or not isinstance(reason, TracejitError):
+                raise
+            plain = reason
+            _log.info("%s: all lists stay Python's, and loops that change them are unrolled: %s", name, reason)
+            continue
+        except NeedsMapsError:
+            maps = True
+            continue
+        except GrowsError as error:
+            raise UnsupportedError(
+                "a list is changed inside a function that the compiled program calls (a callback of np.vectorize or "
+                "the like), and was made outside of it; return what the list gets"
+            ) from error
         if writes.numbers_read() <= volatile:
             return traced
         volatile |= writes.numbers_read()
@@ -273,6 +302,7 @@ def _trace_leaves(
             output = _run(entered, args, kwargs, root)
             if captures.uncompiled is not None:
                 raise captures.uncompiled
+            check_stored_lists(captures)
         except Exception as error:
             location = traceback_location(error.__traceback__)
             error.add_note(f"while tracing {name!r} at {describe(location)}")
@@ -316,7 +346,8 @@ def _run(function: Any, args: Any, kwargs: Any, root: Trace) -> Any:
             raise UnsupportedError("every way through a function under grad, vmap and the like raises") from None
         return None
     except Exception as error:
-        if isinstance(error, TracejitError) or raisable_class(error) is None or not may_raise(root):
+        known = raisable_class(error) is not None and not is_ours(error.__traceback__)
+        if isinstance(error, TracejitError) or not known or not may_raise(root):
             raise
         emit_raise(error)
         return None

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import UnsupportedError
-from tracejit.ir.builder import same_dim
-from tracejit.ir.core import Eqn, Literal, Operand
+from tracejit.ir.builder import Builder, same_dim
+from tracejit.ir.core import Eqn, Function, Literal, Operand
 from tracejit.ir.dims import DimLike, minimum, modulo
 from tracejit.ir.ops.common import Tangent, dim_operand, full, index_literal, op, zeros
 from tracejit.ir.ops.library import LOOPS, TANGENTS, TRANSPOSES, Rule
 from tracejit.ir.types import ArrayType
 
-__all__: list[str] = []
+__all__ = ["qr_factors", "qr_tangents"]
 
 INT64 = np.dtype(np.int64)
 
@@ -46,7 +46,7 @@ def _loop(
 def _again(eqn: Eqn, primals: Sequence[Operand]) -> tuple[Operand, ...]:
     """The results for the primals: emitted already, so found again."""
     name = eqn.attrs["loop"]
-    return _loop(name, *primals, sizes=eqn.attrs["sizes"], variant=eqn.attrs["variant"])
+    return _loop(name, *primals, sizes=eqn.attrs["sizes"], variant=eqn.attrs.get("variant", 0))
 
 
 def _sum(terms: Sequence[Tangent]) -> Tangent:
@@ -354,6 +354,55 @@ def _lstsq(eqn: Eqn, primals: Sequence[Operand], tangents: Sequence[Tangent]) ->
     return [dx, dr, None, ds]
 
 
+# ---------------------------------------------------------------------------------------------------------- QR
+
+
+def qr_factors(a: Operand) -> Function:
+    """The function from a matrix like this one to the factors of the reduced QR decomposition."""
+    with Builder() as builder:
+        return builder.finish(_factors(builder.param(a.type)), name="qr")
+
+
+def qr_tangents(a: Operand) -> Function:
+    """The function from a matrix and its tangent to the factors and theirs, as ``custom_jvp`` wants it.
+
+    Example:
+        >>> len(qr_tangents(Literal(1.0, ArrayType(np.dtype("f8"), (3, 2)))).results)
+        4
+    """
+    with Builder() as builder:
+        matrix, da = builder.param(a.type), builder.param(a.type)
+        q, r = _factors(matrix)
+        count = q.type.dims[-1]
+        first, square = _first_columns(da, count), _first_columns(r, count)
+        moved = _swapped(_solved(_swapped(square), _swapped(first)))
+        inside = _product(_adjoint(q), moved)
+        below = _where("gt", inside)
+        turn = op("sub", below, _adjoint(below))
+        if inside.type.dtype.kind == "c":  # the diagonal of R stays real
+            middle = _where("eq", inside)
+            turn = op("add", turn, op("sub", middle, _as(_real(middle), inside.type.dtype)))
+        dq = op("add", _product(q, op("sub", turn, inside)), moved)
+        dr = op("sub", _product(_adjoint(q), da), _product(turn, r))
+        return builder.finish([q, r, dq, _where("le", dr)], name="qr_tangents")
+
+
+def _factors(a: Operand) -> list[Operand]:
+    rows, columns = a.type.dims[-2:]
+    count = minimum(rows, columns)
+    packed, scales = _loop("qr_r_raw", a, sizes=(count,))
+    (q,) = _loop("qr_reduced", packed, scales)
+    dims = packed.type.dims
+    top = op("slice", packed, starts=(0,) * len(dims), sizes=(*dims[:-2], count, columns), steps=(1,) * len(dims))
+    return [q, _where("le", top)]
+
+
+def _first_columns(x: Operand, count: DimLike) -> Operand:
+    dims = x.type.dims
+    result: Operand = op("slice", x, starts=(0,) * len(dims), sizes=(*dims[:-1], count), steps=(1,) * len(dims))
+    return result
+
+
 # ------------------------------------------------------------------------------------------ Fourier transforms
 
 
@@ -395,11 +444,11 @@ def _resized(x: Operand, size: DimLike, axis: int) -> Operand:
 
 def _fourier_transpose(eqn: Eqn, cotangent: Operand, operands: Sequence[Any]) -> list[Tangent]:
     x, scale = operands
-    name, (points,), axis = eqn.attrs["loop"], eqn.attrs["sizes"], eqn.attrs["axis"]
+    name, (points,), axis = eqn.attrs["loop"], eqn.attrs["sizes"], eqn.attrs.get("axis", -1)
     if name in ("fft", "ifft"):
         (full_sum,) = _loop(name, cotangent, scale, sizes=(points,), axis=axis)
     elif name == "rfft":
-        whole = 2 * points - 2 + eqn.attrs["variant"]
+        whole = 2 * points - 2 + eqn.attrs.get("variant", 0)
         full_sum = op("real", _loop("fft", cotangent, scale, sizes=(whole,), axis=axis)[0])
     else:
         full_sum = _irfft_transpose(cotangent, scale, points, axis)

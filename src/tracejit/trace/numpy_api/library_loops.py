@@ -24,6 +24,7 @@ from tracejit.trace.values import (
     check_equal,
     emit,
     emit_all,
+    reshape,
     resolve_dims,
 )
 
@@ -108,7 +109,16 @@ class Matrices:
         rows, columns = self.sizes()
         if not same_size(rows, columns, SQUARE):
             self.raise_as_numpy()
+        self.give_size(0, -1, rows)
         return rows
+
+    def give_size(self, position: int, axis: int, size: DimLike) -> None:
+        """Give an axis of an operand, counted from the end, a size that the program has checked to be its own."""
+        x = self.operands[position]
+        dims = list(x.type.dims)
+        if not current_trace().sizes.same(dims[axis], size):
+            dims[axis] = size
+            self.operands[position] = reshape(x, tuple(dims))
 
     def order(self, core: int) -> Order:
         """The order of a result with so many core axes: that of the batch, then the core by rows."""

@@ -8,9 +8,12 @@ import numpy as np
 
 from tracejit.ir.core import Operand
 from tracejit.ir.dims import DimLike, minimum
+from tracejit.ir.ops.library_tangents import qr_factors, qr_tangents
+from tracejit.ir.primitive import PRIMITIVES
 from tracejit.trace.array import TracedArray, new_array
 from tracejit.trace.context import current_trace
 from tracejit.trace.inputs import as_array
+from tracejit.trace.location import user_location
 from tracejit.trace.numpy_api.common import left_to_numpy, ufunc
 from tracejit.trace.numpy_api.library_loops import Matrices, apply_loop, named_result
 from tracejit.trace.registry import call, implements
@@ -171,6 +174,8 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     if mode not in ("reduced", "complete", "r", "raw"):
         return left_to_numpy(np.linalg.qr, array, mode)
     matrices = Matrices(np.linalg.qr, [array])
+    if mode == "reduced":
+        return _reduced_qr(matrices)
     rows, columns = matrices.sizes()
     is_taller = mode == "complete" and current_trace().sizes.decide(rows - columns - 1, ">= 0")
     shorter = columns if is_taller else minimum(rows, columns)
@@ -182,7 +187,17 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     if is_taller:
         wanted = rows
         (q,) = apply_loop("qr_complete", packed, scales, error=_QR)
-    elif mode != "r":
+    elif mode == "complete":
         (q,) = apply_loop("qr_reduced", packed, scales, error=_QR)
     upper = call(np.triu, factors[..., : python_size(wanted), :])
     return upper if mode == "r" else named_result(np.linalg.qr)(matrices.result(q, 2), upper)
+
+
+def _reduced_qr(matrices: Matrices) -> Any:
+    """The reduced decomposition, which has derivatives."""
+    (a,) = matrices.operands
+    trace = current_trace()
+    regions = (qr_factors(a), qr_tangents(a))
+    q, r = trace.builder.emit(PRIMITIVES["custom_jvp"], (a,), {}, regions, user_location())
+    upper = new_array(cast(r, matrices.dtype), order=kept_order(matrices.arrays[0]))
+    return named_result(np.linalg.qr)(matrices.result(q, 2), call(np.triu, upper))  # which chooses the order of axes

@@ -46,6 +46,7 @@ def solve(a: Any, b: Any) -> Any:
     size = matrices.require_square()
     if not same_size(size, matrices.sizes(1)[0], "the right side has {1} rows where the matrix has {0}"):
         matrices.raise_as_numpy()
+    matrices.give_size(1, -core, size)
     (found,) = apply_loop("solve1" if core == 1 else "solve", *matrices.operands, error=_SINGULAR)
     return matrices.result(found, core)
 
@@ -96,6 +97,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     (rows, unknowns), (own_rows, count) = matrices.sizes(), matrices.sizes(1)
     if not same_size(rows, own_rows, "Incompatible dimensions"):
         raise_as_numpy(np.linalg.lstsq, left, right)
+    matrices.give_size(1, -2, rows)
     sizes = current_trace().sizes
     if sizes.decide(rows, "== 0") or sizes.decide(count, "== 0"):
         return left_to_numpy(np.linalg.lstsq, left, right, rcond)

@@ -9,7 +9,6 @@ import numpy as np
 
 from tracejit.errors import UnsupportedError
 from tracejit.trace.array import TracedArray, TracedScalar, new_array, wrap
-from tracejit.trace.base import refuse
 from tracejit.trace.constants import constant_value
 from tracejit.trace.creation import as_dtype
 from tracejit.trace.inputs import as_array, operand_of, raise_as_numpy
@@ -136,7 +135,7 @@ def isfortran(a: Any) -> bool:
 
 @implements("tolist")
 def tolist(x: Any) -> Any:
-    """``ndarray.tolist`` of constants and of arrays of few elements; others are known only when the program runs."""
+    """``ndarray.tolist``: of constants and few elements a list of Python, else one of the program."""
     known = constant_value(x.operand())
     if known is not None:
         return known.tolist()
@@ -144,7 +143,7 @@ def tolist(x: Any) -> Any:
     sizes = [dim for dim in dims if isinstance(dim, int)]
     if len(sizes) == len(dims) and math.prod(sizes) <= _MOST_IN_A_LIST:
         return [tolist(x[k]) for k in range(sizes[0])] if sizes else item(x)
-    refuse("tolist()", x, "Return the array and convert it outside.")
+    return call("list of numbers", x)
 
 
 _MOST_IN_A_LIST = 64

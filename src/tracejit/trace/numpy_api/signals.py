@@ -16,7 +16,7 @@ from tracejit.trace.inputs import as_array, describe_input
 from tracejit.trace.numpy_api.common import left_to_numpy, ufunc
 from tracejit.trace.registry import call, creates, implements
 from tracejit.trace.scalar import as_dim, python_size
-from tracejit.trace.values import cast, dim_value, emit, iota, literal, reshape, select, slice_axis
+from tracejit.trace.values import cast, dim_value, emit, full, iota, literal, reshape, select, slice_axis
 
 __all__: list[str] = []
 
@@ -84,8 +84,41 @@ def _slide(x: Operand, y: Operand, mode: int) -> Operand:
     if not mode:
         return middle
     parts = [(before, -before), (after, count)]
-    left, right = ([] if size == 0 else [_edge(x, y, size, start)] for size, start in parts)
+    if isinstance(short, int) and short <= _UNROLLED:
+        left, right = ([] if size == 0 else [_edge(x, y, size, start)] for size, start in parts)
+    else:
+        left, right = ([] if size == 0 else [_long_edge(x, y, size, start)] for size, start in parts)
     return emit("concatenate", *left, middle, *right, axis=0)
+
+
+def _long_edge(x: Operand, y: Operand, count: DimLike, start: DimLike) -> Operand:
+    """The same by a loop over the places, each a product of what is covered."""
+    result = new_array(full(literal(0, x.type.dtype), (count,)))
+    fill = _fill_first if start == -count else _fill_last
+    combine = _any_of_both if x.type.dtype == BOOL else _sum_of_both
+    call("with hooks", fill)(result, new_array(x), new_array(y), call("with hooks", combine))
+    return result.operand()
+
+
+def _fill_first(result: Any, x: Any, y: Any, combine: Any) -> None:
+    count = len(result)
+    covered = len(y) - count
+    for i in range(count):
+        result[i] = combine(x[: covered + i], y[count - i :])
+
+
+def _fill_last(result: Any, x: Any, y: Any, combine: Any) -> None:
+    first = len(x) - len(y) + 1
+    for i in range(len(result)):
+        result[i] = combine(x[first + i :], y[: len(y) - 1 - i])
+
+
+def _sum_of_both(x: Any, y: Any) -> Any:
+    return np.sum(x * y, dtype=x.dtype)
+
+
+def _any_of_both(x: Any, y: Any) -> Any:
+    return np.any(x & y)
 
 
 def _edge(x: Operand, y: Operand, count: DimLike, start: DimLike) -> Operand:
@@ -101,8 +134,8 @@ def _edge(x: Operand, y: Operand, count: DimLike, start: DimLike) -> Operand:
     return emit("reduce_sum", select(covered, terms, nothing), axes=(1,))
 
 
-def _terms(windows: Operand, y: Operand) -> Operand:
-    weights = emit("broadcast", y, dims=windows.type.dims, axes=(1,))
+def _terms(windows: Operand, y: Operand, axis: int = 1) -> Operand:
+    weights = emit("broadcast", y, dims=windows.type.dims, axes=(axis,))
     return emit("bitwise_and" if y.type.dtype == BOOL else "mul", windows, weights)
 
 
@@ -110,10 +143,12 @@ def _covered(x: Operand, y: Operand, short: DimLike, count: DimLike) -> Operand:
     """The sums at the places where x covers y."""
     if isinstance(short, int) and short <= _UNROLLED:
         return _shifted_sum(x, y, short, count)
-    dims = (count, short)
+    # Several sums at a time, one element of each in a step, unless there are few of them.
+    axis = 0 if current_trace().sizes.hint(count) >= _UNROLLED else 1
+    dims = (short, count) if axis == 0 else (count, short)
     place = emit("add", iota(INT64, dims, 0), iota(INT64, dims, 1))
-    windows = emit("gather", x, place, axes=(0,))
-    return emit("reduce_any" if x.type.dtype == BOOL else "reduce_sum", _terms(windows, y), axes=(1,))
+    terms = _terms(emit("gather", x, place, axes=(0,)), y, axis)
+    return emit("reduce_any" if x.type.dtype == BOOL else "reduce_sum", terms, axes=(axis,))
 
 
 _UNROLLED = 16  # weights that become one expression
