@@ -137,6 +137,30 @@ def while_else(x):
     return r
 
 
+def returns_from_an_else(x):
+    for v in x:
+        if v > 4:
+            break
+    else:
+        return x[1]
+    return v
+
+
+def leaves_from_an_else(x):
+    count = 0
+    for i in range(len(x)):
+        for j in range(i):
+            if x[j] > x[i]:
+                break
+        else:
+            if i > 2:
+                break
+            count += 10
+            continue
+        count += 1
+    return count, i
+
+
 def continues_in_nested_loops(x):
     count = 0
     for i in range(len(x)):
@@ -195,6 +219,8 @@ def generators_of_nothing(x):
         leaves_from_nested_branches,
         for_else,
         while_else,
+        returns_from_an_else,
+        leaves_from_an_else,
         continues_in_nested_loops,
         returns_from_nested_loops,
         deletes,

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.errors import UnsupportedError
+from tracejit.errors import ConcretizationError, UnsupportedError
 from tracejit.trace import conditions, loops
+from tracejit.trace.adopting import adopt, adopt_items, adopt_new
 from tracejit.trace.array import TracedArray
 from tracejit.trace.attributes import delete_attribute, read_attribute, write_attribute
 from tracejit.trace.base import Tracer
@@ -32,17 +33,6 @@ from tracejit.trace.indexing import augment_masked, is_mask_key
 from tracejit.trace.inputs import contains_tracer, stand_in
 from tracejit.trace.instances import compares_itself
 from tracejit.trace.iteration import Indexed
-from tracejit.trace.library_calls import (
-    adopt_new,
-    call_library,
-    call_numpy,
-    call_with_function,
-    holds_data,
-    is_traced,
-    makes_object,
-    of_scipy,
-    takes_function,
-)
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.maybe import Maybe, settled, settled_call, settled_item, unbound_error
 from tracejit.trace.outside import Place, note_change, read_outside, writes_of
@@ -50,7 +40,9 @@ from tracejit.trace.pytree import flatten
 from tracejit.trace.random_numbers import draw, is_draw
 from tracejit.trace.recursion import calling
 from tracejit.trace.region import require_set, trying
-from tracejit.trace.registry import FUNCTIONS, INDEXED, ask, implements
+from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, ask, implements
+from tracejit.trace.registry import call as registered
+from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.state import cells_of
 from tracejit.trace.syntax import HOOK, is_rewritten, rewritten_code
 from tracejit.trace.text import formatted, is_pending, joined
@@ -132,11 +124,11 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
         implementation = None
     if implementation is not None:
         if function in FUNCTIONS:
-            return call_numpy(function, args, kwargs)
+            return _call_numpy(function, args, kwargs)
         _note_objects(function, None, (args, kwargs), trace)
         return implementation(*_adopted(function, args, trace), **kwargs)
     if isinstance(function, np.ufunc):
-        if is_traced(args) or is_traced(kwargs):
+        if _is_traced(args) or _is_traced(kwargs):
             out = kwargs.pop("out", None)
             return FUNCTIONS[np.ufunc](function, args, out=out, **kwargs)
         return adopt_new(function(*args, **kwargs))
@@ -151,12 +143,12 @@ def call_function(function: Any, *args: Any) -> Any:
 
 def _call_function(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     if function in FUNCTIONS:
-        return call_numpy(function, args, kwargs)
+        return _call_numpy(function, args, kwargs)
     if is_library_function(function):
-        if is_traced((args, kwargs)):
-            return call_library(function, args, kwargs)
-        if takes_function(args, kwargs) and function.__module__.startswith("scipy."):
-            return call_with_function(function, args, kwargs)
+        if _is_traced((args, kwargs)):
+            return _call_library(function, args, kwargs)
+        if _takes_function(args, kwargs) and function.__module__.startswith("scipy."):
+            return _call_with_function(function, args, kwargs)
     if has_effect(function):
         return call_effect(function, args, kwargs)
     with calling(function, trace):
@@ -179,16 +171,71 @@ def _takes_none(function: Any) -> bool:
 _KEEP_NONE = frozenset((isinstance, type, bool, print, str, repr, format, tuple, list, zip, enumerate, any, all, id))
 
 
+def _call_numpy(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if function in CREATION or _is_traced(args) or _is_traced(kwargs):
+        return registered(function, *args, **kwargs)
+    return adopt_new(function(*args, **kwargs))
+
+
+def _call_library(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A Python function of NumPy runs on tracers where it can; SciPy's do not."""
+    if not _holds_data((args, kwargs)) or function.__module__.startswith("numpy"):
+        try:
+            return function(*args, **kwargs)
+        except (UnsupportedError, ConcretizationError):
+            pass
+    if _takes_function(args, kwargs):
+        raise _calls_back(function)
+    return FUNCTIONS["python function"](function, args, kwargs)
+
+
+def _call_with_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A function of SciPy that calls one of the user's, whose closure may hold what only the program knows."""
+    try:
+        return adopt_new(function(*args, **kwargs))
+    except ConcretizationError as error:
+        raise _calls_back(function) from error
+
+
+def _takes_function(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return any(isinstance(value, (FunctionType, MethodType)) for value in (*args, *kwargs.values()))
+
+
+def _calls_back(function: Any) -> UnsupportedError:
+    return UnsupportedError(
+        f"{function.__module__}.{function.__name__} calls a function of yours, with values that only the compiled "
+        f"function knows ({describe(user_location())}); call it outside, with a compiled function as its argument"
+    )
+
+
+def _holds_data(value: Any) -> bool:
+    """Whether a value holds arrays or numbers that the program computes, not sizes alone."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_data, value))
+    if isinstance(value, dict):
+        return any(map(_holds_data, value.values()))
+    return isinstance(value, (Tracer, np.ndarray)) and not isinstance(value, SymbolicInt)
+
+
+def _is_traced(value: Any) -> bool:
+    """Whether a value holds tracers or arrays from outside, whose elements may differ at the next call."""
+    if isinstance(value, (Tracer, np.ndarray)):
+        return True
+    if isinstance(value, (list, tuple)):
+        return any(map(_is_traced, value))
+    return isinstance(value, dict) and any(map(_is_traced, value.values()))
+
+
 def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     owner = getattr(function, "__self__", None)
     _note_method(function, owner)
     if (later := _only_later(function, owner, args, kwargs)) is not None:
         return later(function, args, kwargs)
-    if isinstance(owner, np.ufunc) and (is_traced(args) or is_traced(kwargs)):
+    if isinstance(owner, np.ufunc) and (_is_traced(args) or _is_traced(kwargs)):
         return FUNCTIONS[f"ufunc.{function.__name__}"](owner, *args, **kwargs)
     if isinstance(function, functools.partial):
         return dispatch(function.func, (*function.args, *args), {**function.keywords, **kwargs}, trace)
-    if of_scipy(function) and holds_data((args, kwargs)):
+    if _of_scipy(function) and _holds_data((args, kwargs)):
         return FUNCTIONS["python function"](function, args, kwargs)
     if isinstance(function, MethodType):
         return _call_user(function, args, kwargs, trace)
@@ -201,16 +248,25 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
     return _call_unseen(function, owner, args, kwargs, trace)
 
 
+def _of_scipy(function: Any) -> bool:
+    """Whether a callable is a method of an object of SciPy's (as of ``scipy.stats.norm``), or such an object."""
+    owner = function.__self__ if isinstance(function, MethodType) else function
+    return (type(owner).__module__ or "").startswith("scipy.") and callable(function)
+
+
 def _call_unseen(function: Any, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     """A call of a class, or of a function that is not written in Python."""
     _note_objects(function, owner, (args, kwargs), trace)
     args = _adopted(function, args, trace)
     module = getattr(function, "__module__", None) or ""
     if isinstance(function, type):
-        if module.startswith("scipy.") and holds_data((args, kwargs)):
-            raise makes_object(function)
+        if module.startswith("scipy.") and _holds_data((args, kwargs)):
+            raise UnsupportedError(
+                f"{module}.{function.__name__} makes an object of values that only the compiled function knows "
+                f"({describe(user_location())}); make it outside and pass it in, or compute without it"
+            )
         return function(*args, **kwargs)
-    if is_library_function(function) and holds_data((args, kwargs)):
+    if is_library_function(function) and _holds_data((args, kwargs)):
         return FUNCTIONS["python function"](function, args, kwargs)
     result = function(*args, **kwargs)
     return adopt_new(result) if module.startswith("numpy") else adopt(result, trace)
@@ -229,7 +285,7 @@ def _adopted(function: Any, args: tuple[Any, ...], trace: Trace) -> tuple[Any, .
     """Arguments for a function of Python's that may do arithmetic with, or hand on, the items of lists."""
     if not any(function is reader for reader in _READERS):
         return args
-    return tuple(_adopt_items(value, trace) for value in args)
+    return tuple(adopt_items(value, trace) for value in args)
 
 
 _HARMLESS: tuple[Any, ...] = (
@@ -273,35 +329,6 @@ def _only_later(function: Any, owner: Any, args: Any, kwargs: Any) -> Callable[.
     if has_effect(function):
         return call_effect
     return formatted if type(owner) is str and is_pending((args, kwargs)) else None
-
-
-@implements("adopt outside")
-def adopt(value: Any, trace: Trace) -> Any:
-    """What outside code hands in: arrays are read again at each call of the compiled function."""
-    if isinstance(value, np.ndarray) and type(value) is np.ndarray:
-        return trace.captures.array(value)
-    if type(value) is tuple and _holds_arrays(value):
-        return tuple(adopt(item, trace) for item in value)
-    return value
-
-
-def _holds_arrays(value: Any) -> bool:
-    """Whether a list or tuple has arrays of the outside in it."""
-    return any(type(v) is np.ndarray or (type(v) in (tuple, list) and _holds_arrays(v)) for v in value)
-
-
-def _adopt_items(value: Any, trace: Trace, pattern: tuple[Any, ...] = ()) -> Any:
-    """A list or tuple for what only reads it: outside arrays in it are adopted, in a copy.
-
-    pattern: for each item that is taken apart, too, its own pattern, for others None. Other lists stay what they are.
-    """
-    if type(value) not in (list, tuple) or not _holds_arrays(value):
-        return adopt(value, trace)
-    patterns = pattern if len(pattern) == len(value) else (None,) * len(value)
-    return type(value)(
-        adopt(item, trace) if own is None else _adopt_items(item, trace, own)
-        for item, own in zip(value, patterns, strict=True)
-    )
 
 
 def _note_texts(values: Any) -> None:
@@ -506,7 +533,7 @@ class Hook:
     def unpacked(self, value: Any, pattern: tuple[Any, ...]) -> Any:
         """What several names are assigned from."""
         trace = active_trace()
-        return value if trace is None else _adopt_items(value, trace, pattern)
+        return value if trace is None else adopt_items(value, trace, pattern)
 
     def iterate(self, iterable: Any) -> Iterable[Any]:
         """What a loop iterates over."""

@@ -107,6 +107,7 @@ class GrowingLists:
         if not done:
             for key, each in self._lists.items():
                 each.restore(self._before[key])
+        self.converted.clear()  # which refers to the lists, too
 
     def begin(self, turns: DimLike | None) -> None:
         """Before the body is traced."""

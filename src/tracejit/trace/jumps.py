@@ -87,8 +87,8 @@ class _Jumps:
             rest = statements[position + 1 :]
             if isinstance(statement, ast.If) and self._flags(statement, loop):
                 return [*done, *self._branch(statement, rest, loop)]
-            done.extend(self._inside(statement, loop))
             flags = self._flags(statement, loop)
+            done.extend(self._inside(statement, loop))
             if flags and rest:
                 return [*done, self._guarded(flags, rest, loop, statement)]
         return done
@@ -171,8 +171,10 @@ class _Jumps:
         nodes = list(_own_nodes(statement))
         if self.returns and any(_is_return(n) for n in nodes):
             found.append(RETURNED)
-        if loop is not None and not isinstance(statement, _LOOPS):
-            inner = list(_own_nodes_outside_loops(statement))
+        if loop is not None:
+            # The `else` of a loop inside belongs to this one: its jumps are jumps of this loop.
+            parts = statement.orelse if isinstance(statement, _LOOPS) else [statement]
+            inner = [node for part in parts for node in _own_nodes_outside_loops(part)]
             if any(isinstance(n, ast.Break) or _sets(n, loop.stopped) for n in inner):
                 found.append(loop.stopped)
             if any(isinstance(n, ast.Continue) or _sets(n, loop.skipped) for n in inner):

@@ -222,6 +222,8 @@ def _stage(loop: LoopBody, indexed: Indexed | None) -> Exception | None:
     for name, value in before.items():
         put(loop.cells[name], value)
     before.clear()  # lists to which nothing else refers may become traced ones in another attempt
+    if isinstance(reason, UnstageableError):
+        reason.__traceback__ = reason.__context__ = None  # its frames refer to them, too
     if isinstance(reason, NoTurnError):
         return None
     if isinstance(reason, Rotation):

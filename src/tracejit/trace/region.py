@@ -178,6 +178,7 @@ def watched(values: Sequence[Any]) -> Iterator[Callable[[], bool]]:
                 value.extend(copy)
             else:
                 value.update(copy)
+        found.clear()
 
 
 def _same(value: Any, copy: Any) -> bool:
