@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.errors import ConcretizationError, UnsupportedError
+from tracejit.errors import UnsupportedError
 from tracejit.trace import conditions, loops
 from tracejit.trace.adopting import adopt, adopt_items, adopt_new
 from tracejit.trace.array import TracedArray
@@ -33,6 +33,7 @@ from tracejit.trace.indexing import augment_masked, is_mask_key
 from tracejit.trace.inputs import contains_tracer, stand_in
 from tracejit.trace.instances import compares_itself
 from tracejit.trace.iteration import Indexed
+from tracejit.trace.library_calls import call_library, call_with_function, holds_data, of_scipy, takes_function
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.maybe import Maybe, settled, settled_call, settled_item, unbound_error
 from tracejit.trace.outside import Place, note_change, read_outside, writes_of
@@ -42,7 +43,6 @@ from tracejit.trace.recursion import calling
 from tracejit.trace.region import require_set, trying
 from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, ask, implements
 from tracejit.trace.registry import call as registered
-from tracejit.trace.scalar import SymbolicInt
 from tracejit.trace.state import cells_of
 from tracejit.trace.syntax import HOOK, is_rewritten, rewritten_code
 from tracejit.trace.text import formatted, is_pending, joined
@@ -146,9 +146,9 @@ def _call_function(function: FunctionType, args: tuple[Any, ...], kwargs: dict[s
         return _call_numpy(function, args, kwargs)
     if is_library_function(function):
         if _is_traced((args, kwargs)):
-            return _call_library(function, args, kwargs)
-        if _takes_function(args, kwargs) and function.__module__.startswith("scipy."):
-            return _call_with_function(function, args, kwargs)
+            return call_library(function, args, kwargs)
+        if takes_function(args, kwargs) and function.__module__.startswith("scipy."):
+            return call_with_function(function, args, kwargs)
     if has_effect(function):
         return call_effect(function, args, kwargs)
     with calling(function, trace):
@@ -177,46 +177,6 @@ def _call_numpy(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     return adopt_new(function(*args, **kwargs))
 
 
-def _call_library(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A Python function of NumPy runs on tracers where it can; SciPy's do not."""
-    if not _holds_data((args, kwargs)) or function.__module__.startswith("numpy"):
-        try:
-            return function(*args, **kwargs)
-        except (UnsupportedError, ConcretizationError):
-            pass
-    if _takes_function(args, kwargs):
-        raise _calls_back(function)
-    return FUNCTIONS["python function"](function, args, kwargs)
-
-
-def _call_with_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A function of SciPy that calls one of the user's, whose closure may hold what only the program knows."""
-    try:
-        return adopt_new(function(*args, **kwargs))
-    except ConcretizationError as error:
-        raise _calls_back(function) from error
-
-
-def _takes_function(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    return any(isinstance(value, (FunctionType, MethodType)) for value in (*args, *kwargs.values()))
-
-
-def _calls_back(function: Any) -> UnsupportedError:
-    return UnsupportedError(
-        f"{function.__module__}.{function.__name__} calls a function of yours, with values that only the compiled "
-        f"function knows ({describe(user_location())}); call it outside, with a compiled function as its argument"
-    )
-
-
-def _holds_data(value: Any) -> bool:
-    """Whether a value holds arrays or numbers that the program computes, not sizes alone."""
-    if isinstance(value, (list, tuple)):
-        return any(map(_holds_data, value))
-    if isinstance(value, dict):
-        return any(map(_holds_data, value.values()))
-    return isinstance(value, (Tracer, np.ndarray)) and not isinstance(value, SymbolicInt)
-
-
 def _is_traced(value: Any) -> bool:
     """Whether a value holds tracers or arrays from outside, whose elements may differ at the next call."""
     if isinstance(value, (Tracer, np.ndarray)):
@@ -235,7 +195,7 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
         return FUNCTIONS[f"ufunc.{function.__name__}"](owner, *args, **kwargs)
     if isinstance(function, functools.partial):
         return dispatch(function.func, (*function.args, *args), {**function.keywords, **kwargs}, trace)
-    if _of_scipy(function) and _holds_data((args, kwargs)):
+    if of_scipy(function) and holds_data((args, kwargs)):
         return FUNCTIONS["python function"](function, args, kwargs)
     if isinstance(function, MethodType):
         return _call_user(function, args, kwargs, trace)
@@ -248,25 +208,19 @@ def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tr
     return _call_unseen(function, owner, args, kwargs, trace)
 
 
-def _of_scipy(function: Any) -> bool:
-    """Whether a callable is a method of an object of SciPy's (as of ``scipy.stats.norm``), or such an object."""
-    owner = function.__self__ if isinstance(function, MethodType) else function
-    return (type(owner).__module__ or "").startswith("scipy.") and callable(function)
-
-
 def _call_unseen(function: Any, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     """A call of a class, or of a function that is not written in Python."""
     _note_objects(function, owner, (args, kwargs), trace)
     args = _adopted(function, args, trace)
     module = getattr(function, "__module__", None) or ""
     if isinstance(function, type):
-        if module.startswith("scipy.") and _holds_data((args, kwargs)):
+        if module.startswith("scipy.") and holds_data((args, kwargs)):
             raise UnsupportedError(
                 f"{module}.{function.__name__} makes an object of values that only the compiled function knows "
                 f"({describe(user_location())}); make it outside and pass it in, or compute without it"
             )
         return function(*args, **kwargs)
-    if is_library_function(function) and _holds_data((args, kwargs)):
+    if is_library_function(function) and holds_data((args, kwargs)):
         return FUNCTIONS["python function"](function, args, kwargs)
     result = function(*args, **kwargs)
     return adopt_new(result) if module.startswith("numpy") else adopt(result, trace)
