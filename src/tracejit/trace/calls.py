@@ -33,16 +33,7 @@ from tracejit.trace.indexing import augment_masked, is_mask_key
 from tracejit.trace.inputs import contains_tracer, stand_in
 from tracejit.trace.instances import compares_itself
 from tracejit.trace.iteration import Indexed
-from tracejit.trace.library_calls import (
-    call_library,
-    call_numpy,
-    call_with_function,
-    holds_data,
-    is_traced,
-    makes_object,
-    of_scipy,
-    takes_function,
-)
+from tracejit.trace.library_calls import call_library, call_with_function, holds_data, of_scipy, takes_function
 from tracejit.trace.location import describe, user_location
 from tracejit.trace.maybe import Maybe, settled, settled_call, settled_item, unbound_error
 from tracejit.trace.outside import Place, note_change, read_outside, writes_of
@@ -50,7 +41,8 @@ from tracejit.trace.pytree import flatten
 from tracejit.trace.random_numbers import draw, is_draw
 from tracejit.trace.recursion import calling
 from tracejit.trace.region import require_set, trying
-from tracejit.trace.registry import FUNCTIONS, INDEXED, ask, implements
+from tracejit.trace.registry import CREATION, FUNCTIONS, INDEXED, ask, implements
+from tracejit.trace.registry import call as registered
 from tracejit.trace.state import cells_of
 from tracejit.trace.syntax import HOOK, is_rewritten, rewritten_code
 from tracejit.trace.text import formatted, is_pending, joined
@@ -132,11 +124,11 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
         implementation = None
     if implementation is not None:
         if function in FUNCTIONS:
-            return call_numpy(function, args, kwargs)
+            return _call_numpy(function, args, kwargs)
         _note_objects(function, None, (args, kwargs), trace)
         return implementation(*_adopted(function, args, trace), **kwargs)
     if isinstance(function, np.ufunc):
-        if is_traced(args) or is_traced(kwargs):
+        if _is_traced(args) or _is_traced(kwargs):
             out = kwargs.pop("out", None)
             return FUNCTIONS[np.ufunc](function, args, out=out, **kwargs)
         return adopt_new(function(*args, **kwargs))
@@ -151,9 +143,9 @@ def call_function(function: Any, *args: Any) -> Any:
 
 def _call_function(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     if function in FUNCTIONS:
-        return call_numpy(function, args, kwargs)
+        return _call_numpy(function, args, kwargs)
     if is_library_function(function):
-        if is_traced((args, kwargs)):
+        if _is_traced((args, kwargs)):
             return call_library(function, args, kwargs)
         if takes_function(args, kwargs) and function.__module__.startswith("scipy."):
             return call_with_function(function, args, kwargs)
@@ -179,12 +171,27 @@ def _takes_none(function: Any) -> bool:
 _KEEP_NONE = frozenset((isinstance, type, bool, print, str, repr, format, tuple, list, zip, enumerate, any, all, id))
 
 
+def _call_numpy(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if function in CREATION or _is_traced(args) or _is_traced(kwargs):
+        return registered(function, *args, **kwargs)
+    return adopt_new(function(*args, **kwargs))
+
+
+def _is_traced(value: Any) -> bool:
+    """Whether a value holds tracers or arrays from outside, whose elements may differ at the next call."""
+    if isinstance(value, (Tracer, np.ndarray)):
+        return True
+    if isinstance(value, (list, tuple)):
+        return any(map(_is_traced, value))
+    return isinstance(value, dict) and any(map(_is_traced, value.values()))
+
+
 def _call_other(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Any:
     owner = getattr(function, "__self__", None)
     _note_method(function, owner)
     if (later := _only_later(function, owner, args, kwargs)) is not None:
         return later(function, args, kwargs)
-    if isinstance(owner, np.ufunc) and (is_traced(args) or is_traced(kwargs)):
+    if isinstance(owner, np.ufunc) and (_is_traced(args) or _is_traced(kwargs)):
         return FUNCTIONS[f"ufunc.{function.__name__}"](owner, *args, **kwargs)
     if isinstance(function, functools.partial):
         return dispatch(function.func, (*function.args, *args), {**function.keywords, **kwargs}, trace)
@@ -208,7 +215,10 @@ def _call_unseen(function: Any, owner: Any, args: tuple[Any, ...], kwargs: dict[
     module = getattr(function, "__module__", None) or ""
     if isinstance(function, type):
         if module.startswith("scipy.") and holds_data((args, kwargs)):
-            raise makes_object(function)
+            raise UnsupportedError(
+                f"{module}.{function.__name__} makes an object of values that only the compiled function knows "
+                f"({describe(user_location())}); make it outside and pass it in, or compute without it"
+            )
         return function(*args, **kwargs)
     if is_library_function(function) and holds_data((args, kwargs)):
         return FUNCTIONS["python function"](function, args, kwargs)

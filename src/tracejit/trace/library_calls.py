@@ -1,4 +1,4 @@
-"""Calls of functions of NumPy and SciPy: by an implementation of ours, on tracers, or when the program runs."""
+"""Calls of functions of NumPy and SciPy that have no implementation of ours: on tracers, or when the program runs."""
 
 from __future__ import annotations
 
@@ -11,27 +11,10 @@ from tracejit.errors import ConcretizationError, UnsupportedError
 from tracejit.trace.adopting import adopt_new
 from tracejit.trace.base import Tracer
 from tracejit.trace.location import describe, user_location
-from tracejit.trace.registry import CREATION, FUNCTIONS
-from tracejit.trace.registry import call as registered
+from tracejit.trace.registry import FUNCTIONS
 from tracejit.trace.scalar import SymbolicInt
 
-__all__ = [
-    "call_library",
-    "call_numpy",
-    "call_with_function",
-    "holds_data",
-    "is_traced",
-    "makes_object",
-    "of_scipy",
-    "takes_function",
-]
-
-
-def call_numpy(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A call of what has an implementation: by it where arguments are traced or the result is written."""
-    if function in CREATION or is_traced(args) or is_traced(kwargs):
-        return registered(function, *args, **kwargs)
-    return adopt_new(function(*args, **kwargs))
+__all__ = ["call_library", "call_with_function", "holds_data", "of_scipy", "takes_function"]
 
 
 def call_library(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -75,24 +58,7 @@ def holds_data(value: Any) -> bool:
     return isinstance(value, (Tracer, np.ndarray)) and not isinstance(value, SymbolicInt)
 
 
-def is_traced(value: Any) -> bool:
-    """Whether a value holds tracers or arrays from outside, whose elements may differ at the next call."""
-    if isinstance(value, (Tracer, np.ndarray)):
-        return True
-    if isinstance(value, (list, tuple)):
-        return any(map(is_traced, value))
-    return isinstance(value, dict) and any(map(is_traced, value.values()))
-
-
 def of_scipy(function: Any) -> bool:
     """Whether a callable is a method of an object of SciPy's (as of ``scipy.stats.norm``), or such an object."""
     owner = function.__self__ if isinstance(function, MethodType) else function
     return (type(owner).__module__ or "").startswith("scipy.") and callable(function)
-
-
-def makes_object(kind: type) -> UnsupportedError:
-    """The refusal of an object of SciPy's that is made of traced values."""
-    return UnsupportedError(
-        f"{kind.__module__}.{kind.__name__} makes an object of values that only the compiled function knows "
-        f"({describe(user_location())}); make it outside and pass it in, or compute without it"
-    )
