@@ -13,6 +13,7 @@ from tracejit.ir.core import Function, walk
 from tracejit.ir.dims import symbol
 from tracejit.ir.interpreter import interpret
 from tracejit.ir.ops import PRIMITIVES as P
+from tracejit.ir.parser import parse
 from tracejit.ir.types import ArrayType
 from tracejit.ir.verifier import verify
 from tracejit.lowering import lower
@@ -264,3 +265,33 @@ def test_memory_of_a_result_is_not_reused_while_what_was_lent_it_is_read(x: Any)
         return e / rows(P["reduce_sum"](e, axes=(1,)), (n, k)) + u * 0.5
 
     check(build([MATRIX, ("f8", (m, k))], rows_of_product), x, np.random.default_rng(0).normal(size=(7, 4)))
+
+
+def test_two_values_of_one_phase_are_not_both_lent_the_memory_of_a_result() -> None:
+    """Both parts of the first product wait for the last phase, whose result's memory holds one of them."""
+    function = parse("""
+        func @f(%0: c128[2, n, n], %1: c128[2, n, n], %2: c128[2, n, n], %3: c128[2, n, n]) -> (c128[2, n, n]) {
+          %4: c128[2, n, n] = transpose %1 {perm=(0, 2, 1)}
+          %5: c128[2, n, n] = transpose %0 {perm=(0, 2, 1)}
+          %6: c128[2, n, n] = dot %5, %4 {batch=((0,), (0,)), contract=((2,), (1,))}
+          %7: i64[2, n, n] = iota {axis=1, dims=(2, <n>, <n>), dtype=i64}
+          %8: i64[2, n, n] = iota {axis=2, dims=(2, <n>, <n>), dtype=i64}
+          %9: bool[2, n, n] = gt %7, %8
+          %10: c128[2, n, n] = select %9, %6, c128(0.0, 0.0)
+          %11: c128[2, n, n] = transpose %10 {perm=(0, 2, 1)}
+          %12: c128[2, n, n] = sub %10, %11
+          %13: bool[2, n, n] = eq %7, %8
+          %14: c128[2, n, n] = select %13, %6, c128(0.0, 0.0)
+          %15: f64[2, n, n] = real %14
+          %16: c128[2, n, n] = cast %15 {dtype=c128}
+          %17: c128[2, n, n] = sub %14, %16
+          %18: c128[2, n, n] = add %12, %17
+          %19: c128[2, n, n] = dot %5, %2 {batch=((0,), (0,)), contract=((2,), (1,))}
+          %20: c128[2, n, n] = dot %18, %3 {batch=((0,), (0,)), contract=((2,), (1,))}
+          %21: c128[2, n, n] = sub %19, %20
+          return %21
+        }
+    """)
+    random = np.random.default_rng(0)
+    matrices = [random.normal(size=(2, 3, 3)) + 1j * random.normal(size=(2, 3, 3)) for _ in range(4)]
+    check(function, *matrices, hints={"n": 3})

@@ -284,6 +284,7 @@ class Lowering:
                 m.phase < other.phase or (m.phase == other.phase and m.reads.sources[member.value].identity)
                 for m in readers
             ):
+                self._holders.setdefault(home, set()).add(member.value)  # no other member of this phase goes there
                 return home
         return None
 
