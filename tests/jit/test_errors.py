@@ -266,3 +266,17 @@ def test_index_errors_of_large_parallel_loops():
     with pytest.raises(IndexError, match="index 1000 is out of bounds for axis 0 with size 1000"):
         function(x, index)
     assert function(x, index[:400_000]).sum() == 8e5
+
+
+def test_a_while_loop_that_cannot_be_captured_is_unsupported():
+    def program(x):
+        value = "one"
+        while x[0, 1] > 0:
+            value = value + " more"
+            x[0, 1] -= 1.0
+        return x, value
+
+    text = refused(tj.UnsupportedError, program, X.copy())
+    assert text.startswith(
+        "the loop at HERE cannot be compiled as one, and how many turns it has is known only when the"
+    )

@@ -86,7 +86,7 @@ def while_loop(
         while True:
             going = truth_of(test())
             if not isinstance(going, bool):
-                raise problem
+                raise _refusal(problem)
             if not going:
                 break
             body()
@@ -112,10 +112,23 @@ def turns_in_python(indexed: Indexed, problem: Exception) -> None:
     sizes = current_trace().sizes
     count = sizes.resolve(indexed.stop - indexed.start)
     if sizes.is_late(count):
-        raise problem
+        raise _refusal(problem)
     if sizes.hint(count) > MOST_TURNS:
         raise _too_long(problem)
     _say(f"loop run {max(sizes.hint(count), 0)} times while tracing", problem)
+
+
+def _refusal(problem: Exception) -> Exception:
+    """What a loop raises that cannot run while tracing either: nobody knows how many turns it has."""
+    if (
+        not isinstance(problem, UnstageableError) or current_trace().region
+    ):  # a loop around it may do something about it
+        return problem
+    return UnsupportedError(
+        f"the loop at {describe(user_location())} cannot be compiled as one, and how many turns it has is known only "
+        f"when the compiled function runs: {problem}. Let every turn do the same with arrays, numbers and lists of one "
+        "kind of items"
+    )
 
 
 class Budget:
