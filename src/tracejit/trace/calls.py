@@ -135,7 +135,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace
     return _call_other(function, args, kwargs, trace)
 
 
-@implements("call")
+@implements("call on tracers")
 def call_function(function: Any, *args: Any) -> Any:
     """A call of the user's function."""
     return Hook({}, {}).call(function, *args)

@@ -436,7 +436,7 @@ def _with_axis(array: TracedArray) -> TracedArray:
     return array if array.dims else new_array(reshape(array.operand(), (1,)))
 
 
-@creates(np.array, np.asarray, np.asanyarray)
+@creates(np.asarray, np.asanyarray)
 def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, **_: Any) -> TracedArray:
     """``np.asarray``: the array itself where it can be."""
     if copy is False:

@@ -6,6 +6,7 @@ NumPy's errors are raised where an entry is none, and where one is out of range 
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,7 @@ from tracejit.trace.selecting import places
 from tracejit.trace.sizes import UndecidedError
 from tracejit.trace.values import (
     Dims,
+    broadcast_dims,
     cast,
     check_equal,
     constant,
@@ -36,7 +38,7 @@ from tracejit.trace.values import (
     select,
 )
 
-__all__ = ["INVALID_INDEX", "Plan", "as_tuple", "plan_of", "require_mask_size"]
+__all__ = ["INVALID_INDEX", "Plan", "as_tuple", "common_dims", "plan_of", "require_mask_size", "shape_text"]
 
 INVALID_INDEX = (
     "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays "
@@ -174,11 +176,29 @@ def _plain_key(key: Any) -> tuple[Any, ...]:
     )
 
 
+def common_dims(shapes: Sequence[Dims]) -> Dims:
+    """The dims that several index arrays have together."""
+    dims = broadcast_dims(shapes)
+    if dims is None:
+        texts = " ".join(f"({shape_text(shape)})" for shape in shapes)
+        raise IndexError(f"shape mismatch: indexing arrays could not be broadcast together with shapes {texts} ")
+    return dims
+
+
+def shape_text(dims: Dims) -> str:
+    """A shape of the traced call as NumPy's messages show it, without parentheses."""
+    hint = current_trace().sizes.hint
+    return ",".join(str(hint(d)) for d in dims) + ("," if len(dims) == 1 else "")
+
+
 def plan_of(x: TracedArray, key: Any) -> Plan:
     """An index of an array, taken apart."""
     plan = Plan()
     dims = resolve_dims(x.dims)
-    for item in _expand(x, key):
+    items = _expand(x, key)
+    if sum(isinstance(item, TracedArray) for item in items) > 1:  # NumPy asks this before whether indices are in range
+        common_dims([getattr(item, "dims", ()) for item in items if item is not None and type(item) is not slice])
+    for item in items:
         if item is None:
             plan.layout.append(("new", 0))
             continue

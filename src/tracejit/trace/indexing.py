@@ -18,7 +18,15 @@ from tracejit.trace.axis_order import Order
 from tracejit.trace.constants import constant_value
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import BOOL
-from tracejit.trace.index_plan import INVALID_INDEX, Plan, as_tuple, plan_of, require_mask_size
+from tracejit.trace.index_plan import (
+    INVALID_INDEX,
+    Plan,
+    as_tuple,
+    common_dims,
+    plan_of,
+    require_mask_size,
+    shape_text,
+)
 from tracejit.trace.inputs import (
     as_array,
     describe_input,
@@ -35,7 +43,6 @@ from tracejit.trace.selecting import selected, write_selected
 from tracejit.trace.storage import IndexView, ReshapeView, SliceView
 from tracejit.trace.values import (
     Dims,
-    broadcast_dims,
     broadcast_to,
     dim_value,
     emit,
@@ -152,17 +159,8 @@ def _broadcast_indices(plan: Plan) -> tuple[list[int], list[Operand], Dims]:
     for axis in plan.dropped:
         from_axis[axis] = dim_value(0)  # the slice has one element there
     axes = sorted(from_axis)
-    dims = broadcast_dims([from_axis[axis].type.dims for axis in axes])
-    if dims is None:
-        shapes = " ".join(f"({_shape(from_axis[axis].type.dims)})" for axis in axes)
-        raise IndexError(f"shape mismatch: indexing arrays could not be broadcast together with shapes {shapes} ")
+    dims = common_dims([from_axis[axis].type.dims for axis in axes])
     return axes, [broadcast_to(from_axis[axis], dims) for axis in axes], dims
-
-
-def _shape(dims: Dims) -> str:
-    """A shape of the traced call as NumPy's messages show it, without parentheses."""
-    hint = current_trace().sizes.hint
-    return ",".join(str(hint(d)) for d in dims) + ("," if len(dims) == 1 else "")
 
 
 def _gather(x: TracedArray, plan: Plan) -> tuple[Operand, Order]:
@@ -236,7 +234,7 @@ def _converted(x: TracedArray, value: Any, dims: Dims, single: bool = True) -> O
     if not fits(own, dims):
         if not dims:
             raise ValueError("setting an array element with a sequence.")
-        source, target = _shape(operand.type.dims), _shape(dims)
+        source, target = shape_text(operand.type.dims), shape_text(dims)
         raise ValueError(f"could not broadcast input array from shape ({source}) into shape ({target})")
     return broadcast_to(reshape(operand, own) if len(own) != operand.rank else operand, resolve_dims(dims))
 

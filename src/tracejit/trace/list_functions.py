@@ -107,7 +107,7 @@ def for_each(iterable: Any, function: Callable[[Any], Any]) -> None:
 @implements("map list")
 def map_list(function: Callable[[Any], Any], values: TracedList) -> Any:
     """The list of a function of each item."""
-    made = collected(values, lambda item: ask("call", function, item))
+    made = collected(values, lambda item: ask("call on tracers", function, item))
     return made if isinstance(made, TracedList) else _as_traced(made)
 
 

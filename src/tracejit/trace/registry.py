@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tracejit.errors import RefusedWriteError, UnsupportedError
+from tracejit.errors import RefusedWriteError, UnsupportedError, VerifyError
 from tracejit.trace.context import active_trace
 
 __all__ = ["CREATION", "FUNCTIONS", "INDEXED", "ask", "call", "creates", "implements", "implements_named"]
@@ -34,7 +34,8 @@ def implements(*functions: Any) -> Callable[[Implementation], Implementation]:
 
     def register(implementation: Implementation) -> Implementation:
         for function in functions:
-            FUNCTIONS[function] = implementation
+            if FUNCTIONS.setdefault(function, implementation) is not implementation:
+                raise VerifyError(f"{function} is implemented twice")
         return implementation
 
     return register

@@ -67,6 +67,14 @@ def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stab
     return _along("argsort", np.argsort, a, axis, kind, order, stable)
 
 
+@implements(np.ndarray.sort)
+def sort_in_place(a: TracedArray, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
+    """``ndarray.sort``."""
+    if not a.writeable:
+        raise ValueError("sort array is read-only")
+    call("assign", a, sort(a, axis, kind, order, stable=stable))
+
+
 @implements(np.lexsort)
 def lexsort(keys: Any, axis: Any = -1) -> Any:
     """``np.lexsort``: one stable sort for each key, the last key last."""
