@@ -12,9 +12,6 @@ __all__ = ["FAILS", "STATES", "TOO_LONG"]
 TOO_LONG = "loops are unrolled, which takes too long to try"  # programs that are not even run
 
 _NAMES = {
-    "one more version where a loop has no turn": """
-        particle_swarm nelder_mead
-    """,
     "a loop is unrolled: one version for each size": """
         fft_radix2 stockham_radix2
     """,
