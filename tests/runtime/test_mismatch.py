@@ -44,6 +44,7 @@ CASES = {
     "a shape": (total, (ONES, ONES, 1), (ONES, np.ones(1), 1), "shape (x0)"),
     "a string": (names, (ONES, "abc"), (ONES, "abcd"), "another what than str 'abcd'"),
     "one array": (written, (ONES, ONES), (ONES, np.ones(4)), "x and y to be one array"),
+    "a structure": (total, (ONES, None, 3), (ONES, ONES, 3), "needs arguments of another structure"),
     "an order": (ordered, (np.ones((3, 4)),), (np.ones((3, 4), order="F"),), "x to lie in memory as it did then"),
 }
 

@@ -187,9 +187,10 @@ class CompiledFunction(CompiledCallable):
             self._chain_programs.insert(0, version.entry)
             self._install(self._chain_programs)
         _log.info("%s: traced and compiled in %.1f ms", self._name, 1e3 * (time.perf_counter() - started))
-        if _guards_log.isEnabledFor(logging.INFO) and len(versions := self._versions[tree]) > 1:
-            needed = mismatch(versions[1].traced, leaves)
-            _guards_log.info("%s: version %d, for %s; the last needs %s", self._name, len(versions), sizes, needed)
+        if _guards_log.isEnabledFor(logging.INFO) and (count := sum(map(len, self._versions.values()))) > 1:
+            versions = self._versions[tree]
+            needed = mismatch(versions[1].traced, leaves) if len(versions) > 1 else "arguments of another structure"
+            _guards_log.info("%s: version %d, for %s; the last needs %s", self._name, count, sizes, needed)
         return version, sizes
 
     def _renew(self, version: Version, leaves: Sequence[Any]) -> None:
