@@ -38,11 +38,13 @@ def _ordered_memory(shared: Shared, region: Function) -> set[Memory]:
 
 def _is_repeatable(shared: Shared, region: Function, has_tail: bool) -> bool:
     """Whether doing an iteration twice is the same as doing it once: nothing that is written is read."""
+    if not has_tail:
+        return False
     loaded: set[Memory] = set()
     stored: set[Memory] = set()
     for eqn in walk(region):
         name = eqn.op.name
-        if name == "alloc" or not has_tail:
+        if name == "alloc":
             return False
         if name == "load":
             loaded.add(shared.memory(eqn.operands[0]))  # type: ignore[arg-type]

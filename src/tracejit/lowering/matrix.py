@@ -24,11 +24,13 @@ def emit_dot(reader: Reader, eqn: Eqn, result: Value) -> None:
     (x_contract, y_contract), (x_batch, y_batch) = eqn.attrs["contract"], eqn.attrs["batch"]
     order = [x_contract.index(a) for a in _memory_order(reader, x)[1] if a in x_contract]
     x_part, y_part = (None, None) if x_batch else (_part(reader, x), _part(reader, y))
-    left, right = (part[0] if part is not None else None for part in (x_part, y_part))
-    left_depth_first, right_depth_first = (0 in contract for contract in (x_contract, y_contract))
-    if left is None:
+    if x_part is not None:
+        left, left_depth_first = x_part[0], 0 in x_contract
+    else:
         left, left_depth_first = _matrix(reader, x, x_batch, [x_contract[k] for k in order])
-    if right is None:
+    if y_part is not None:
+        right, right_depth_first = y_part[0], 0 in y_contract
+    else:
         right, right_depth_first = _matrix(reader, y, y_batch, [y_contract[k] for k in order])
     m = product(tuple(d for a, d in enumerate(x.dims) if a not in x_contract and a not in x_batch))
     n = product(tuple(d for a, d in enumerate(y.dims) if a not in y_contract and a not in y_batch))
@@ -40,9 +42,9 @@ def emit_dot(reader: Reader, eqn: Eqn, result: Value) -> None:
     zero = Literal(0, scalar("i64"))
     starts: list[Operand] = [zero, zero, zero]
     if x_part is not None:
-        left, starts[0], lda = x_part
+        _, starts[0], lda = x_part
     if y_part is not None:
-        right, starts[1], ldb = y_part
+        _, starts[1], ldb = y_part
 
     def one(b: Operand) -> None:
         at = starts if batch == 1 else [index_mul(b, size_operand(size)) for size in (m * k, k * n, m * n)]

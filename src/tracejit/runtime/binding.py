@@ -15,12 +15,11 @@ import numpy as np
 from tracejit.ir.dims import Dim, symbols_of
 from tracejit.runtime.generated import dim_source, make_function
 from tracejit.runtime.program import INT64
-from tracejit.runtime.wrapper import MISSING
 from tracejit.trace.arguments import Argument
 from tracejit.trace.axis_order import NOTHING, ORDER, ROWS, columns, fits_layout
 from tracejit.trace.captures import Capture, freeze
 from tracejit.trace.frames import LeafOf, running_call
-from tracejit.trace.getters import AllDifferent, AttributeOf, ClosureCell, Fixed, GlobalName, ItemOf
+from tracejit.trace.getters import UNREACHABLE, AllDifferent, AttributeOf, ClosureCell, Fixed, GlobalName, ItemOf
 from tracejit.trace.instances import Instance
 from tracejit.trace.pytree import Tree
 from tracejit.trace.tracer import Traced
@@ -157,7 +156,7 @@ class _BindWriter:
         self._known = known
         self.lines: list[str] = []
         self.names: dict[str, Any] = {
-            "ndarray": np.ndarray, "memmap": np.memmap, "generic": np.generic, "freeze": freeze, "missing": MISSING,
+            "ndarray": np.ndarray, "memmap": np.memmap, "generic": np.generic, "freeze": freeze, "missing": UNREACHABLE,
             "renewed": renewed,
         }  # fmt: skip
         self._shapes: dict[int, str] = {}  # an expression for the shape of a param

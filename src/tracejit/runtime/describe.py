@@ -22,12 +22,11 @@ from tracejit.runtime.compile import Kernel
 from tracejit.runtime.program import ArgumentSpec, Program, comparison_of
 from tracejit.runtime.result_tree import describe_results
 from tracejit.runtime.structure import LEAF, CallShape, Lookup, Node
-from tracejit.runtime.wrapper import MISSING
 from tracejit.trace.arguments import Argument
 from tracejit.trace.axis_order import NOTHING, ORDER, ROWS, columns, inverse
 from tracejit.trace.captures import Capture, Loosely, OfType, number_form
 from tracejit.trace.frames import LeafOf, running_call
-from tracejit.trace.getters import AttributeOf, ClosureCell, Fixed, Getter, GlobalName, ItemOf
+from tracejit.trace.getters import UNREACHABLE, AttributeOf, ClosureCell, Fixed, Getter, GlobalName, ItemOf
 from tracejit.trace.instances import Instance
 from tracejit.trace.outside import ArgumentAt
 from tracejit.trace.pytree import Tree, unflatten
@@ -77,7 +76,7 @@ def direct_program(traced: Traced, kernel: Kernel, leaves: Sequence[Any]) -> Pro
             described.take_call()
             described.take_captures()
             return described.program(kernel)
-    except (_NotDirectError, *MISSING):
+    except (_NotDirectError, *UNREACHABLE):
         return None
 
 

@@ -128,7 +128,7 @@ def _split(tree: Node, types: Iterator[type], value: Any, leaves: list[Any]) -> 
 
 
 def find(lookups: Sequence[Lookup], roots: Mapping[int, Any], arguments: Sequence[Any] = ()) -> list[Any]:
-    """What every lookup finds now, in a call with these arguments; one of ``MISSING`` is raised where one fails."""
+    """What every lookup finds now, in a call with these arguments; one of ``UNREACHABLE`` is raised where one fails."""
     found: list[Any] = []
     for number, (kind, key, parent) in enumerate(lookups):
         root: Any = roots.get(number)

@@ -19,10 +19,10 @@ from tracejit.ir.dims import evaluate
 from tracejit.runtime import callbacks, memory
 from tracejit.runtime.program import INT64, ArgumentSpec, Program, ResultSpec, same_bits
 from tracejit.runtime.structure import find, split_call, split_value
+from tracejit.trace.getters import UNREACHABLE
 
-__all__ = ["MISSING", "OverlapError", "call", "matches", "mismatch", "raise_failure", "unflatten", "values_of"]
+__all__ = ["OverlapError", "call", "matches", "mismatch", "raise_failure", "unflatten", "values_of"]
 
-MISSING = (AttributeError, IndexError, KeyError, NameError, TypeError, ValueError)  # of what is not there any more
 _KINDS: dict[type, str] = {
     np.ndarray: "array", np.memmap: "array", bool: "bool", int: "int", float: "float", complex: "complex"
 }  # fmt: skip
@@ -47,7 +47,7 @@ def values_of(program: Program, args: Sequence[Any], kwargs: Mapping[str, Any]) 
         return own
     try:
         found = find(program.lookups, program.roots, [*args, *kwargs.values()])
-    except MISSING:
+    except UNREACHABLE:
         return None
     types = list(program.types[sum(node.kind == "named" for t in program.call_shape.trees() for node in t.walk()) :])
     for number, tree in program.outside:

@@ -22,11 +22,8 @@ _Names = frozenset[str] | None  # that certainly have values; None: of a place t
 
 def mark_unset_reads(function: Any, attribute: str) -> None:
     """Set an attribute of each node that reads, or changes, a variable that may have no value there."""
-    arguments = function.args
-    given = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    parameters = frozenset(a.arg for a in given if a is not None)
-    declared = {n for node in ast.walk(function) if isinstance(node, (ast.Global, ast.Nonlocal)) for n in node.names}
-    _Assignment(attribute, assigned_names(function.body) - declared).block(function.body, parameters)
+    own = assigned_names(function.body) - _declared(function)
+    _Assignment(attribute, own).block(function.body, frozenset(_parameters(function)))
 
 
 def _meet(ends: Iterable[_Names]) -> _Names:
@@ -185,8 +182,16 @@ class _Assignment:
 
 def _own_names(function: Any) -> set[str]:
     """The parameters and variables of a function inside."""
+    body = function.body if isinstance(function.body, list) else [function.body]
+    return (_parameters(function) | assigned_names(body)) - _declared(function)
+
+
+def _parameters(function: Any) -> set[str]:
     arguments = function.args
     given = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    body = function.body if isinstance(function.body, list) else [function.body]
-    declared = {n for node in ast.walk(function) if isinstance(node, (ast.Global, ast.Nonlocal)) for n in node.names}
-    return ({a.arg for a in given if a is not None} | assigned_names(body)) - declared
+    return {a.arg for a in given if a is not None}
+
+
+def _declared(function: Any) -> set[str]:
+    """The names that a function, or one inside of it, declares to be another's."""
+    return {n for node in ast.walk(function) if isinstance(node, (ast.Global, ast.Nonlocal)) for n in node.names}

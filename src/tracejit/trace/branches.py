@@ -18,7 +18,7 @@ from tracejit.ir.dims import Dim, DimLike, symbols_of
 from tracejit.ir.types import scalar
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
-from tracejit.trace.context import Trace, current_trace
+from tracejit.trace.context import Trace, as_it_is, current_trace
 from tracejit.trace.facts import add_facts, facts_of, negated
 from tracejit.trace.growing_lists import GrowingLists, GrowsError
 from tracejit.trace.jumps import RETURNED, VALUE
@@ -452,8 +452,7 @@ def emit_raise(error: Exception) -> None:
 
 
 def _text_of(error: BaseException) -> str:
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return text.replace("{", "{{").replace("}", "}}")
+    return as_it_is(str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error))
 
 
 def emit_check(pred: Operand, exception: str, text: str, location: Location | None = None) -> None:

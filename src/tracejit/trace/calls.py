@@ -256,8 +256,11 @@ _HARMLESS: tuple[Any, ...] = (
     reversed,
     iter,
     next,
+    getattr,
+    hasattr,
+    setattr,
+    delattr,
 )
-_HARMLESS += (next, getattr, hasattr, setattr, delattr)
 _READERS: tuple[Any, ...] = (list, tuple, zip, enumerate, reversed, iter, sum, max, min, map, filter, sorted)
 _HARMLESS_METHODS = frozenset("append extend insert pop clear reverse copy items values keys".split())
 

@@ -23,7 +23,7 @@ from tracejit.trace.dtypes import PYTHON_DTYPES
 from tracejit.trace.foreign import check_array, plain_array
 from tracejit.trace.frames import LeafOf
 from tracejit.trace.generators import States, is_generator, is_shared
-from tracejit.trace.getters import AllDifferent, ArrayOf, AttributeOf, Fixed, Getter, ItemOf, is_hashable
+from tracejit.trace.getters import UNREACHABLE, AllDifferent, ArrayOf, AttributeOf, Fixed, Getter, ItemOf, is_hashable
 from tracejit.trace.instances import Instance, counts_by_class, has_operators, own_attributes
 from tracejit.trace.location import user_location
 from tracejit.trace.scalar import SymbolicBool, SymbolicInt, TracedNumber
@@ -89,7 +89,7 @@ class Capture:
         """Whether the outside is still as the trace found it (the sizes of arrays apart)."""
         try:
             value = self.getter()
-        except (AttributeError, IndexError, KeyError, NameError, TypeError, ValueError):
+        except UNREACHABLE:
             return self.kind == "missing"
         if self.kind in ("distinct", "missing"):
             return self.kind == "distinct" and value
@@ -113,7 +113,7 @@ class Capture:
             return self.holds()
         try:
             return bool(loosened(freeze(self.getter())) == loosened(self.key))
-        except (AttributeError, IndexError, KeyError, NameError, TypeError, ValueError):
+        except UNREACHABLE:
             return False
 
     def __repr__(self) -> str:

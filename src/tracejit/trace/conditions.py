@@ -14,7 +14,7 @@ import numpy as np
 from tracejit.trace.array import TracedArray
 from tracejit.trace.base import Tracer
 from tracejit.trace.branches import Branch, emit_check
-from tracejit.trace.context import active_trace, current_trace, flat
+from tracejit.trace.context import active_trace, as_it_is, current_trace, flat
 from tracejit.trace.facts import Fact, facts_of, negated, note_meaning, outer_facts
 from tracejit.trace.inputs import contains_tracer, operand_of, stand_in
 from tracejit.trace.instances import compares_itself
@@ -240,7 +240,7 @@ def ensure(test: Any, message: Callable[[], Any]) -> None:
         return
     found = message()
     text = "" if found is None else str(found)
-    emit_check(going.operand(), "AssertionError", text.replace("{", "{{").replace("}", "}}"))
+    emit_check(going.operand(), "AssertionError", as_it_is(text))
 
 
 def finished(value: Any, returned: Any) -> Any:

@@ -165,6 +165,11 @@ class Trace:
                 self.sizes.active = False
 
 
+def as_it_is(text: str) -> str:
+    """A text for a check that shows no values: its braces mean themselves."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
 def flat(kinds: Any) -> tuple[Any, ...]:
     """The exceptions of ``except`` clauses, which may be tuples of them."""
     if isinstance(kinds, (tuple, list)):

@@ -10,6 +10,7 @@ from typing import Any
 from tracejit.trace.foreign import plain_array
 
 __all__ = [
+    "UNREACHABLE",
     "AllDifferent",
     "ArrayOf",
     "AttributeOf",
@@ -23,6 +24,8 @@ __all__ = [
 ]
 
 Getter = Callable[[], Any]
+UNREACHABLE = (AttributeError, IndexError, KeyError, NameError, TypeError, ValueError)
+"""What getters raise for what is not there any more."""
 
 
 @dataclass(frozen=True, eq=False)

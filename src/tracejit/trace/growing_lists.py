@@ -117,10 +117,6 @@ class GrowingLists:
             each.begin()
             self._stamps[key] = each.stamp
 
-    def again(self, each: TracedList) -> None:
-        """Trace once more, as something about a list is not as it was thought to be."""
-        raise GrowsError(each)
-
     def prepare(self, error: GrowsError) -> None:
         """What the attempt before asked for, in front of the loop."""
         each, key = error.list, id(error.list)

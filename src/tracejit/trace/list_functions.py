@@ -12,7 +12,7 @@ from tracejit.ir.dims import DimLike, maximum
 from tracejit.ir.types import ArrayType
 from tracejit.trace.array import TracedArray, new_array
 from tracejit.trace.base import Tracer
-from tracejit.trace.builtin_functions import BUILTINS
+from tracejit.trace.builtin_functions import BUILTINS, replaces
 from tracejit.trace.comprehensions import Generated, added, comprehension
 from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import PYTHON_DTYPES
@@ -29,14 +29,6 @@ from tracejit.trace.traced_list import TracedList
 from tracejit.trace.values import broadcast_to, reshape, resolve_dims
 
 __all__ = ["collected", "list_of_array"]
-
-
-def _replaces(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
-        BUILTINS[function] = implementation
-        return implementation
-
-    return register
 
 
 # ------------------------------------------------------------------------------------------------------- making lists
@@ -60,7 +52,7 @@ def _is_long(count: DimLike) -> bool:
 def _class(kind: type) -> None:
     plain = BUILTINS.get(kind, kind)
 
-    @_replaces(kind)
+    @replaces(kind)
     def make(*args: Any, **kwargs: Any) -> Any:
         if len(args) != 1 or kwargs:
             return plain(*args, **kwargs)
@@ -180,7 +172,7 @@ def repeat_list(items: Any, times: Any) -> Any:
 def _extreme(function: Any) -> None:
     others = BUILTINS[function]
 
-    @_replaces(function)
+    @replaces(function)
     def extreme(*args: Any, **kwargs: Any) -> Any:
         if args and isinstance(args[0], Generated):
             args = (args[0].collect(), *args[1:])
@@ -201,7 +193,7 @@ _extreme(all)
 # ---------------------------------------------------------------------------------------------------------- questions
 
 
-@_replaces(sorted)
+@replaces(sorted)
 def _sorted(iterable: Any, /, *, key: Any = None, reverse: Any = False) -> Any:
     if isinstance(iterable, (TracedArray, Indexed, Generated)):
         iterable = BUILTINS[list](iterable)

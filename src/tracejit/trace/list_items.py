@@ -14,13 +14,11 @@ import numpy as np
 from tracejit.ir.core import Operand
 from tracejit.ir.types import ArrayType
 from tracejit.trace.base import Tracer
-from tracejit.trace.context import current_trace
 from tracejit.trace.dtypes import PYTHON_DTYPES
 from tracejit.trace.pytree import LEAF, Tree, unflatten
 from tracejit.trace.registry import call
 from tracejit.trace.scalar import number
-from tracejit.trace.sizes import UndecidedError
-from tracejit.trace.state import Kind, join, kind_of, operand_as
+from tracejit.trace.state import Kind, join, kind_of, operand_as, same_dims
 from tracejit.trace.values import cast
 
 __all__ = [
@@ -138,7 +136,13 @@ def _joined(a: Kind, b: Kind) -> Kind | None:
     if a == b:
         return a
     if "array" in (a.form, b.form) or "list" in (a.form, b.form):
-        if a.form != b.form or a.type.dtype != b.type.dtype or a.number is not b.number or not _same_dims(a, b):
+        if (
+            a.form != b.form
+            or a.type.dtype != b.type.dtype
+            or a.number is not b.number
+            or a.type.rank != b.type.rank
+            or not same_dims(a, b)
+        ):
             return None
         return a
     found = join(a, b)
@@ -146,17 +150,6 @@ def _joined(a: Kind, b: Kind) -> Kind | None:
         return found
     parts = [PYTHON_DTYPES[k.number] if k.number is not None else k.type.dtype for k in (a, b)]
     return found if np.result_type(*parts) == found.type.dtype else None  # numbers of Python must not be rounded
-
-
-def _same_dims(a: Kind, b: Kind) -> bool:
-    if a.type.rank != b.type.rank:
-        return False
-    sizes = current_trace().sizes
-    try:
-        with sizes.answering(usually=False):
-            return all(map(sizes.require_equal, a.type.dims, b.type.dims))
-    except UndecidedError:
-        return False
 
 
 def stored(leaf: Any, kind: Kind) -> Operand:

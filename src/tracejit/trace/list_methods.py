@@ -9,7 +9,7 @@ import numpy as np
 
 from tracejit.trace.array import NumpyValue, TracedArray, new_array
 from tracejit.trace.base import Tracer
-from tracejit.trace.context import current_trace
+from tracejit.trace.context import as_it_is, current_trace
 from tracejit.trace.dtypes import INT64
 from tracejit.trace.inputs import operand_of
 from tracejit.trace.list_items import Item, split
@@ -265,7 +265,7 @@ class ListMethods(Tracer):
         if found is None:
             raise ValueError(text)
         there = call(np.any, found)
-        current_trace().check(there.operand(), (), "ValueError", text.replace("{", "{{").replace("}", "}}"))
+        current_trace().check(there.operand(), (), "ValueError", as_it_is(text))
         positions = call(np.where, found, call(np.arange, found.shape[0]), found.shape[0])
         return to_number(call(np.min, positions, initial=python_size(self.size())), int)
 

@@ -120,10 +120,8 @@ def turns_in_python(indexed: Indexed, problem: Exception) -> None:
 
 def _refusal(problem: Exception) -> Exception:
     """What a loop raises that cannot run while tracing either: nobody knows how many turns it has."""
-    if (
-        not isinstance(problem, UnstageableError) or current_trace().region
-    ):  # a loop around it may do something about it
-        return problem
+    if not isinstance(problem, UnstageableError) or current_trace().region:
+        return problem  # a loop around it may do something about it
     return UnsupportedError(
         f"the loop at {describe(user_location())} cannot be compiled as one, and how many turns it has is known only "
         f"when the compiled function runs: {problem}. Let every turn do the same with arrays, numbers and lists of one "

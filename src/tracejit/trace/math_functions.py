@@ -378,10 +378,4 @@ def _rect(r: Any, phi: Any) -> Any:
 def _complex_isclose(a: Any, b: Any, *, rel_tol: Any = 1e-09, abs_tol: Any = 0.0) -> Any:
     if not contains_tracer((a, b, rel_tol, abs_tol)):
         return cmath.isclose(a, b, rel_tol=rel_tol, abs_tol=abs_tol)
-    left, right = _complex(a).operand(), _complex(b).operand()
-    relative, absolute = _float(rel_tol), _float(abs_tol)
-    size = emit("maximum", emit("abs", left), emit("abs", right))
-    distance = emit("abs", emit("sub", left, right))
-    near = emit("le", distance, emit("maximum", emit("mul", relative, size), absolute))
-    equal = emit("bitwise_or", emit("eq", left, right), emit("bitwise_and", near, emit("isfinite", size)))
-    return number(equal, bool)
+    return _is_close(_complex(a).operand(), _complex(b).operand(), rel_tol, abs_tol)

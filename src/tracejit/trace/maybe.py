@@ -16,7 +16,7 @@ import numpy as np
 
 from tracejit.ir.dims import DimLike
 from tracejit.trace.base import Tracer, refuse
-from tracejit.trace.context import current_trace
+from tracejit.trace.context import as_it_is, current_trace
 from tracejit.trace.dtypes import Kind
 from tracejit.trace.facts import add_facts, facts_of, known_truth
 from tracejit.trace.inputs import Input, accept_input, describe_input, operand_of, stand_in
@@ -60,7 +60,7 @@ class Maybe(Tracer):
             exception, text = self._failure(complaint)
             trace = current_trace()
             flag = self.present.operand()
-            trace.check(flag, (), exception, text.replace("{", "{{").replace("}", "}}"))
+            trace.check(flag, (), exception, as_it_is(text))
             add_facts(trace, facts_of(flag, True, trace))
         elif not known:
             if self.name is not None:

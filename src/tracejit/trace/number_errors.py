@@ -11,7 +11,7 @@ from typing import Any
 
 from tracejit.errors import UnsupportedError
 from tracejit.ir.core import Literal, Operand
-from tracejit.trace.context import current_trace
+from tracejit.trace.context import as_it_is, current_trace
 from tracejit.trace.dtypes import FLOAT64
 from tracejit.trace.values import emit, literal
 
@@ -31,7 +31,7 @@ _OPERATIONS = {"truediv": operator.truediv, "floordiv": operator.floordiv, "mod"
 def require(wrong: Operand, exception: str, text: str) -> None:
     """Let the program raise an exception where a condition holds."""
     if not isinstance(wrong, Literal) or wrong.value:
-        text = text.replace("{", "{{").replace("}", "}}")
+        text = as_it_is(text)
         current_trace().check(emit("logical_not", wrong), (), exception, text)
 
 

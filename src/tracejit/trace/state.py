@@ -39,6 +39,7 @@ __all__ = [
     "kind_of",
     "operand_as",
     "put",
+    "same_dims",
 ]
 
 
@@ -164,17 +165,21 @@ _ORDER = (bool, int, float, complex)
 
 
 def _join_arrays(a: Kind, b: Kind) -> Kind | None:
-    if a.form != b.form or a.type.rank != b.type.rank or a.type.dtype != b.type.dtype:
+    if a.form != b.form or a.type.dtype != b.type.dtype or not same_dims(a, b):
         return None
+    return Kind("array", a.type.with_dims(resolve_dims(a.type.dims)), order=a.order if a.order == b.order else ())
+
+
+def same_dims(a: Kind, b: Kind) -> bool:
+    """Whether two kinds have the same sizes, as far as that is known while tracing."""
+    if a.type.rank != b.type.rank:
+        return False
     sizes = current_trace().sizes
     try:
         with sizes.answering(usually=False):
-            same = all(map(sizes.require_equal, a.type.dims, b.type.dims))
+            return all(map(sizes.require_equal, a.type.dims, b.type.dims))
     except UndecidedError:
-        return None
-    if not same:
-        return None
-    return Kind("array", a.type.with_dims(resolve_dims(a.type.dims)), order=a.order if a.order == b.order else ())
+        return False
 
 
 def blank(kind: Kind) -> Operand:

@@ -17,7 +17,7 @@ from tracejit.ir.core import Operand
 from tracejit.trace.array import new_array
 from tracejit.trace.base import Tracer
 from tracejit.trace.conditions import branch, choose
-from tracejit.trace.context import Trace, current_trace
+from tracejit.trace.context import Trace, as_it_is, current_trace
 from tracejit.trace.inputs import operand_of
 from tracejit.trace.list_items import Item, split
 from tracejit.trace.registry import call, implements
@@ -90,7 +90,7 @@ class _Keyed(TracedList):
 
 
 def _text(key: Any) -> str:
-    return "a computed key" if isinstance(key, (Tracer, tuple)) else repr(key).replace("{", "{{").replace("}", "}}")
+    return "a computed key" if isinstance(key, (Tracer, tuple)) else as_it_is(repr(key))
 
 
 class TracedMap(_Keyed):

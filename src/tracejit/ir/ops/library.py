@@ -204,16 +204,20 @@ def _loop_reference(
     if found.overwrites:
         outputs[0][...] = arrays[0]
         arrays[0] = outputs[0]
+    failed = _run(found, variant, arrays, outputs[1:] if found.overwrites else outputs)
+    values = [output[()] for output in outputs]
+    return (*values, failed) if found.reports else tuple(values)
+
+
+def _run(loop: LibraryLoop, variant: int, arrays: Sequence[Array], written: Sequence[Array]) -> np.bool_:
+    """Let NumPy run a loop on arrays, in their own dtypes; gives whether it reports a failure."""
+    function = getattr(importlib.import_module(loop.module), loop.functions[variant])
+    signature = "->".join("".join(array.dtype.char for array in group) for group in (arrays, written))
     failed: list[Any] = []
-    function = getattr(importlib.import_module(found.module), found.functions[variant])
-    written = tuple(outputs[1:] if found.overwrites else outputs)
-    kinds = [array.dtype.char for array in (*arrays, *written)]
-    signature = "".join(kinds[: len(arrays)]) + "->" + "".join(kinds[len(arrays) :])
     modes: Any = {"over": "ignore", "divide": "ignore", "under": "ignore", "invalid": "call"}
     with np.errstate(call=lambda *_: failed.append(True), **modes):
-        function(*arrays, out=written, signature=signature)
-    values = [output[()] for output in outputs]
-    return (*values, np.bool_(bool(failed))) if found.reports else tuple(values)
+        function(*arrays, out=tuple(written), signature=signature)
+    return np.bool_(bool(failed))
 
 
 def _loop_batch(eqn: Eqn, operands: Sequence[Operand], batched: Sequence[bool]) -> list[Operand]:
@@ -329,13 +333,7 @@ def _call_reference(*operands: Any, loop: str, variant: int) -> Any:
         bytes_ = [stride * flat.itemsize for stride in strides]
         views.append(np.lib.stride_tricks.as_strided(flat[int(offset) :], shape, bytes_))
     inputs = len(found.inputs)
-    function = getattr(importlib.import_module(found.module), found.functions[variant])
-    signature = "".join(v.dtype.char for v in views[:inputs]) + "->" + "".join(v.dtype.char for v in views[inputs:])
-    failed: list[Any] = []
-    modes: Any = {"over": "ignore", "divide": "ignore", "under": "ignore", "invalid": "call"}
-    with np.errstate(call=lambda *_: failed.append(True), **modes):
-        function(*views[:inputs], out=tuple(views[inputs:]), signature=signature)
-    return np.bool_(bool(failed))
+    return _run(found, variant, views[:inputs], views[inputs:])
 
 
 call_library = primitive("call_library", infer=_call_infer, reference=_call_reference, level="loop", effect="write")
